@@ -1,0 +1,26 @@
+"""SMIDS: normal, abnormal and non-sperm crops.
+
+    python -m pipelines.run --preset=smids --manual_dir=<folder with SMIDS.zip>
+    python -m pipelines.run --preset=smids --config.trainer.model.weights=imagenet --config.trainer.frozen_epochs=5
+
+The second is the setting of the paper: a pretrained backbone, frozen for 5 epochs and then fine-tuned.
+The default, `weights=none`, trains everything from random initialisation: freezing random weights serves nothing.
+"""
+
+from sperm_tf.config import ExampleGenConfig, ModelConfig, PipelineConfig, TrainerConfig, TransformConfig
+
+
+def get_config() -> PipelineConfig:
+    """The configuration."""
+    return PipelineConfig(
+        preset="smids",
+        pipeline_root="runs/smids",
+        example_gen=ExampleGenConfig(dataset="smids", builder_config="clean"),
+        transform=TransformConfig(image_size=128),
+        trainer=TrainerConfig(
+            model=ModelConfig(name="efficientnet_b0_cbam", weights="none"),
+            frozen_epochs=0,
+            full_epochs=25,
+            full_learning_rate=1e-3,
+        ),
+    )

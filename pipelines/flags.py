@@ -1,0 +1,208 @@
+"""Command-line flags: a preset, overrides of any of its fields, and Beam's own flags.
+
+Imports only what answers in milliseconds, so that `--help` and a wrong flag do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import importlib
+import importlib.util
+import inspect
+import pathlib
+import re
+import typing
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from absl import flags
+from ml_collections import config_dict, config_flags
+
+from pipelines.configs import PRESETS
+from sperm_tf.config import PipelineConfig
+
+USAGE = """Trains, evaluates, explains and pushes a sperm morphology classifier; every stage is a directory.
+
+  python -m pipelines.run                                              synthetic images, a few minutes
+  python -m pipelines.run --preset=hushem --manual_dir=<folder>        HuSHeM; <folder> holds the archive
+  python -m pipelines.run --preset=smids --config.trainer.batch_size=16
+  python -m pipelines.run --preset=smids --dry_run                     what would run, what is reused, and why
+"""
+
+
+class FlagError(ValueError):
+    """A flag is unknown or has a wrong value; the message lists what is valid."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Invocation:
+    """What the command line asks for.
+
+    Attributes:
+        config: the complete configuration.
+        beam_args: Beam's own flags, untouched.
+        dry_run: print the plan, run nothing.
+    """
+
+    config: PipelineConfig
+    beam_args: tuple[str, ...]
+    dry_run: bool
+
+
+def parse(argv: Sequence[str]) -> Invocation:
+    """Reads the command line.
+
+    Args:
+        argv: the arguments, the program's name first.
+
+    Raises:
+        FlagError: for an unknown flag, field or preset, or a value of the wrong type.
+    """
+    preset = _find_preset(argv)
+    defaults = preset_config(preset)
+    try:
+        parsed = _define_flags(preset, defaults, argv)
+        rest = parsed(argv, known_only=True)[1:]
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise FlagError(_explain(argv, error, defaults)) from error
+    beam_args = _check_beam_args(rest, defaults)
+    values = parsed.config.to_dict()
+    if parsed.pipeline_root:
+        values["pipeline_root"] = parsed.pipeline_root
+    if parsed.manual_dir:
+        values["example_gen"]["manual_dir"] = parsed.manual_dir
+    try:
+        config = from_dict(PipelineConfig, values)
+    except ValueError as error:
+        raise FlagError(f"{error} See --help") from error
+    return Invocation(config, beam_args, parsed.dry_run)
+
+
+def preset_config(name: str) -> PipelineConfig:
+    """The configuration of a preset.
+
+    Raises:
+        FlagError: when there is no preset of that name.
+    """
+    if name not in PRESETS:
+        raise FlagError(f"--preset must be one of {', '.join(PRESETS)}. Received: --preset={name}")
+    return importlib.import_module(f"pipelines.configs.{name}").get_config()
+
+
+def from_dict(cls: type, values: dict[str, Any]) -> Any:
+    """Builds a nested frozen dataclass; a tuple of names may be given as one comma-separated string."""
+    hints = typing.get_type_hints(cls)
+    fields = {}
+    for name, value in values.items():
+        if dataclasses.is_dataclass(hints[name]):
+            value = from_dict(typing.cast(type, hints[name]), value)
+        elif isinstance(value, tuple):
+            value = tuple(part.strip() for item in value for part in str(item).split(",") if part.strip())
+        fields[name] = value
+    return cls(**fields)
+
+
+def help_text() -> str:
+    """All flags with their defaults (of the preset `demo`) and what they mean."""
+    lines = [
+        USAGE,
+        "Flags:",
+        f"  --preset=demo            one of {', '.join(PRESETS)}",
+        "  --pipeline_root=DIR      where every artifact goes; default runs/<preset>",
+        "  --manual_dir=DIR         folder with a real dataset's archive or extracted folder",
+        "  --dry_run                print the plan and stop",
+        "  --runner=..., --direct_num_workers=... and Apache Beam's other flags are passed on to Beam;",
+        "                           the default is --runner=FnApiRunner (local, one process)",
+        "",
+        "Fields (a tuple takes comma-separated names):",
+    ]
+    for name, value, meaning in describe_fields(PipelineConfig()):
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        lines.append(f"  --config.{name}={shown}\n        {meaning}")
+    return "\n".join(lines)
+
+
+def describe_fields(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Yields dotted name, value and meaning (from the docstring) of every field that a flag of its own does not set."""
+    meanings = _attribute_docs(type(config))
+    for field in dataclasses.fields(config):
+        if not prefix and field.name in ("preset", "pipeline_root"):
+            continue
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from describe_fields(value, f"{prefix}{field.name}.")
+        else:
+            yield f"{prefix}{field.name}", value, meanings.get(field.name, "")
+
+
+def _define_flags(preset: str, defaults: PipelineConfig, argv: Sequence[str]) -> flags.FlagValues:
+    values = flags.FlagValues()
+    flags.DEFINE_string("preset", preset, "preset to start from", flag_values=values)
+    flags.DEFINE_string("pipeline_root", "", "directory of all artifacts", flag_values=values)
+    flags.DEFINE_string("manual_dir", "", "folder with the dataset's archive", flag_values=values)
+    flags.DEFINE_bool("dry_run", False, "print the plan", flag_values=values)
+    config = config_dict.ConfigDict(dataclasses.asdict(defaults))
+    config_flags.DEFINE_config_dict("config", config, "the configuration", flag_values=values, sys_argv=list(argv))
+    return values
+
+
+def _find_preset(argv: Sequence[str]) -> str:
+    parser = flags.FlagValues()
+    flags.DEFINE_string("preset", "demo", "", flag_values=parser)
+    try:
+        parser(list(argv), known_only=True)
+    except flags.Error as error:
+        raise FlagError(f"--preset must be one of {', '.join(PRESETS)}. Received: {error}") from error
+    return parser.preset
+
+
+def _check_beam_args(rest: Sequence[str], defaults: PipelineConfig) -> tuple[str, ...]:
+    for argument in rest:
+        name = argument.lstrip("-").split("=")[0]
+        if not argument.startswith("--") and rest.index(argument) == 0:
+            raise FlagError(f"arguments must be flags. Received: {argument!r}. See --help")
+        if argument.startswith("--") and name not in _beam_flags() and name.removeprefix("no_") not in _beam_flags():
+            raise FlagError(_unknown(name, defaults))
+    return tuple(rest)
+
+
+def _explain(argv: Sequence[str], error: Exception, defaults: PipelineConfig) -> str:
+    """Says which override was wrong, and lists what its section takes."""
+    known = {name for name, _, _ in describe_fields(defaults)}
+    for argument in argv[1:]:
+        name = argument.lstrip("-").split("=")[0]
+        if name.startswith("config.") and name.removeprefix("config.") not in known:
+            return _unknown(name, defaults)
+    return f"{error}. See --help for every field and its default"
+
+
+def _unknown(name: str, defaults: PipelineConfig) -> str:
+    fields = [f"config.{field}" for field, _, _ in describe_fields(defaults)]
+    own = ["preset", "pipeline_root", "manual_dir", "dry_run", "help", *fields]
+    close = difflib.get_close_matches(name, [*own, *_beam_flags()], n=3, cutoff=0.6)
+    same_leaf = [field for field in fields if field.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
+    meant = list(dict.fromkeys([*same_leaf, *close]))
+    hint = f"Did you mean {' or '.join('--' + item for item in meant)}?\n" if meant else ""
+    section = name.rsplit(".", 1)[0] + "." if "." in name else ""
+    listed = [item for item in own if section and item.startswith(section)] or own
+    return f"unknown flag --{name}. {hint}Valid are:\n" + "\n".join(f"  --{item}" for item in listed)
+
+
+@functools.cache
+def _beam_flags() -> frozenset[str]:
+    """Names of Beam's flags, read from its source: importing Beam takes seconds, a wrong flag should not."""
+    spec = importlib.util.find_spec("apache_beam")
+    if spec is None or not spec.submodule_search_locations:
+        return frozenset()
+    source = pathlib.Path(spec.submodule_search_locations[0]) / "options" / "pipeline_options.py"
+    return frozenset(re.findall(r"['\"]--([a-z][a-z0-9_]*)['\"]", source.read_text(encoding="utf-8")))
+
+
+def _attribute_docs(cls: type) -> dict[str, str]:
+    """Meaning of each attribute, from the `Attributes:` section of a dataclass's docstring."""
+    text = inspect.getdoc(cls) or ""
+    section = text.partition("Attributes:\n")[2]
+    pairs = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", section, flags=re.MULTILINE)
+    return {name: re.sub(r"\s+", " ", meaning) for name, meaning in pairs}

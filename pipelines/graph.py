@@ -1,0 +1,85 @@
+"""The one file that connects components to a pipeline."""
+
+from __future__ import annotations
+
+import pathlib
+import time
+from collections.abc import Callable
+
+from pipelines.component import Component, Plan, RunContext
+from sperm_tf.config import PipelineConfig
+
+
+def build(config: PipelineConfig) -> list[Component]:
+    """All stages of a run, in the order in which they work."""
+    from pipelines.components.evaluator import Evaluator
+    from pipelines.components.example_gen import ExampleGen
+    from pipelines.components.example_validator import ExampleValidator
+    from pipelines.components.explainer import Explainer
+    from pipelines.components.infra_validator import InfraValidator
+    from pipelines.components.pusher import Pusher
+    from pipelines.components.report import Report
+    from pipelines.components.trainer import Trainer
+    from pipelines.components.transform import Transform
+
+    serving_model_dir = serving_dir(config)
+    examples = ExampleGen(config.example_gen)
+    validation = ExampleValidator(config.example_validator, examples=examples)
+    transformed = Transform(config.transform, examples=examples, validation=validation)
+    model = Trainer(config.trainer, examples=transformed)
+    evaluation = Evaluator(config.evaluator, serving_model_dir=serving_model_dir, examples=examples, model=model)
+    explanations = Explainer(config.explainer, examples=examples, model=model, evaluation=evaluation)
+    infra_blessing = InfraValidator(config.infra_validator, model=model, examples=examples)
+    pushed = Pusher(
+        config.pusher,
+        serving_model_dir=serving_model_dir,
+        examples=examples,
+        model=model,
+        evaluation=evaluation,
+        infra_blessing=infra_blessing,
+    )
+    report = Report(
+        None,
+        example_gen=examples,
+        example_validator=validation,
+        transform=transformed,
+        trainer=model,
+        evaluator=evaluation,
+        explainer=explanations,
+        infra_validator=infra_blessing,
+        pusher=pushed,
+    )
+    return [examples, validation, transformed, model, evaluation, explanations, infra_blessing, pushed, report]
+
+
+def serving_dir(config: PipelineConfig) -> pathlib.Path:
+    """`<serving_base>/<model_name>`, absolute."""
+    base = config.pusher.serving_base or pathlib.Path(config.pipeline_root) / "serving"
+    name = config.pusher.model_name or f"sperm_{config.example_gen.dataset.removesuffix('_sperm')}"
+    return pathlib.Path(base).resolve() / name
+
+
+def plan(components: list[Component], context: RunContext) -> list[tuple[str, Plan]]:
+    """What a run would do, stage by stage, without doing it."""
+    return [(component.name, component.plan(context)) for component in components]
+
+
+def run(components: list[Component], context: RunContext, *, report: Callable[[str], None] = print) -> None:
+    """Runs the stages one after the other, reusing what is finished.
+
+    Args:
+        components: as `build` returns them.
+        context: where and how to run.
+        report: receives one line a stage, and one before it starts.
+
+    Raises:
+        StageError: when a stage found something that must stop the run.
+    """
+    for number, component in enumerate(components, start=1):
+        title = f"[{number}/{len(components)}] {component.name:<17}"
+        report(f"{title} ...")
+        start = time.monotonic()
+        artifact = component.run(context)
+        seconds = time.monotonic() - start
+        how = "reused" if component.was_reused else f"done in {seconds:.1f} s"
+        report(f"{title} {how}: {artifact.directory}")

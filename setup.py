@@ -1,0 +1,75 @@
+"""Packaging of sperm_tf; tool configuration lives in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = {}
+exec((HERE / "sperm_tf" / "version.py").read_text(encoding="utf-8"), VERSION)
+
+REQUIRES = [
+    "absl-py>=1.4",
+    "apache-beam>=2.70",
+    "filelock>=3.13",
+    "jinja2>=3.1",
+    "keras>=3.10",
+    "keras-cv>=0.9",
+    "matplotlib>=3.8",
+    "ml-collections>=1.1",
+    "numpy>=1.26",
+    "pandas>=2.1",
+    "pillow>=10.3",
+    "scikit-learn>=1.5",
+    "scipy>=1.13",
+    "statsmodels>=0.14",
+    "tensorboard>=2.19",
+    "tensorflow>=2.20",
+    "tensorflow-datasets>=4.9.9",
+    "tensorflow-metadata>=1.17",
+    "tensorflow-model-analysis>=0.48",
+    "tf-keras-vis>=0.8.7",
+]
+EXTRAS = {
+    "hushem": ["rarfile>=4.2"],
+    "serving": ["grpcio>=1.60", "requests>=2.31", "tensorflow-serving-api>=2.17"],
+    "jax": ["jax>=0.4.30"],
+    "dev": [
+        "import-linter>=2.1",
+        "ipykernel>=6",
+        "mypy>=1.13",
+        "nbclient>=0.10",
+        "nbformat>=5.10",
+        "pre-commit>=4",
+        "pytest>=8.3",
+        "pytest-timeout>=2.3",
+        "pytest-xdist>=3.6",
+        "ruff>=0.8",
+        "scikit-image>=0.24",
+    ],
+}
+EXTRAS["all"] = sorted({name for extra in EXTRAS.values() for name in extra})
+
+setup(
+    name="sperm_tf",
+    version=VERSION["__version__"],
+    description="Accurate, explained and deployable sperm morphology classification with Keras and TensorFlow",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="The sperm_tf authors",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=["sperm_tf*", "pipelines*", "tfds_builders*"]),
+    include_package_data=True,
+    install_requires=REQUIRES,
+    extras_require=EXTRAS,
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in (10, 11, 12, 13)),
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Medical Science Apps.",
+    ],
+)

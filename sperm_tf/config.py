@@ -1,0 +1,273 @@
+"""The configuration of a pipeline run: one frozen dataclass a stage.
+
+Every component receives only its own part, so that a change of one part reruns only the stages behind it.
+The module imports nothing heavy: ``python -m pipelines.run --help`` reads it in milliseconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from typing import Any
+
+BUILDER_CONFIGS = {
+    "synthetic_sperm": ("head_shape", "quality"),
+    "smids": ("clean", "original"),
+    "hushem": ("clean", "original"),
+}
+MODELS = ("simple_cnn", "efficientnet_b0", "efficientnet_b0_cbam")
+SCHEDULES = ("constant", "cosine")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+NUM_FOLDS = 5
+
+
+def _check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}. Received: {name}={value!r}.")
+
+
+def _check_range(name: str, value: float, *, low: float, high: float | None = None) -> None:
+    if not (value >= low and (high is None or value <= high)):  # so written that NaN fails too
+        wanted = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise ValueError(f"{name} must be {wanted}. Received: {name}={value!r}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExampleGenConfig:
+    """Which dataset enters, and which of its folds play which part.
+
+    Attributes:
+        dataset: TFDS name: `synthetic_sperm`, `smids` or `hushem`.
+        builder_config: TFDS config of that dataset. `clean` or `original` for the real ones, `head_shape`
+            (normal, tapered, pyriform, amorphous) or `quality` (normal, abnormal, non-sperm) for the synthetic one.
+        num_images: number of images to draw; synthetic dataset only.
+        seed: seed of the renderer; synthetic dataset only.
+        manual_dir: folder with the archive or the extracted folder of a real dataset; empty downloads it.
+        tfds_data_dir: where TFDS keeps prepared datasets; empty keeps them under the pipeline root.
+        test_fold: fold 0-4 that is only reported on.
+        validation_fold: fold 0-4 that chooses the checkpoint; the remaining three train.
+        examples_per_shard: number of examples in one TFRecord file, the unit of parallel work.
+    """
+
+    dataset: str = "synthetic_sperm"
+    builder_config: str = "head_shape"
+    num_images: int = 600
+    seed: int = 0
+    manual_dir: str = ""
+    tfds_data_dir: str = ""
+    test_fold: int = 0
+    validation_fold: int = 1
+    examples_per_shard: int = 256
+
+    def __post_init__(self) -> None:
+        _check_choice("example_gen.dataset", self.dataset, BUILDER_CONFIGS)
+        _check_choice("example_gen.builder_config", self.builder_config, BUILDER_CONFIGS[self.dataset])
+        _check_range("example_gen.num_images", self.num_images, low=1)
+        _check_range("example_gen.seed", self.seed, low=0)
+        _check_choice("example_gen.test_fold", self.test_fold, range(NUM_FOLDS))
+        remaining = [fold for fold in range(NUM_FOLDS) if fold != self.test_fold]
+        _check_choice("example_gen.validation_fold", self.validation_fold, remaining)
+        _check_range("example_gen.examples_per_shard", self.examples_per_shard, low=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExampleValidatorConfig:
+    """What stops a run before any training.
+
+    Attributes:
+        max_undecodable_share: highest tolerated share, 0-1, of source files that hold no readable image.
+    """
+
+    max_undecodable_share: float = 0.01
+
+    def __post_init__(self) -> None:
+        _check_range("example_validator.max_undecodable_share", self.max_undecodable_share, low=0, high=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class TransformConfig:
+    """Preprocessing that does not depend on the model.
+
+    Attributes:
+        image_size: side in pixels of the square images that the network sees.
+    """
+
+    image_size: int = 224
+
+    def __post_init__(self) -> None:
+        _check_range("transform.image_size", self.image_size, low=32, high=1024)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The architecture.
+
+    Attributes:
+        name: `simple_cnn`, `efficientnet_b0` or `efficientnet_b0_cbam`.
+        weights: `imagenet`, `none`, or the path of a weights file.
+        cbam_after: names of EfficientNetB0 blocks that are followed by CBAM; `top` is the last feature map.
+        reduction: channel reduction ratio of the shared MLP in CBAM.
+        dropout: rate, 0-1, before the classification layer.
+        norm_momentum: momentum of the backbone's BatchNormalization. Keras' 0.99 suits pretrained weights; a
+            training from random initialisation that takes fewer than some 500 steps wants 0.9.
+    """
+
+    name: str = "efficientnet_b0_cbam"
+    weights: str = "none"
+    cbam_after: tuple[str, ...] = ("top",)
+    reduction: int = 16
+    dropout: float = 0.2
+    norm_momentum: float = 0.99
+
+    def __post_init__(self) -> None:
+        _check_choice("trainer.model.name", self.name, MODELS)
+        _check_range("trainer.model.reduction", self.reduction, low=1)
+        _check_range("trainer.model.dropout", self.dropout, low=0, high=0.99)
+        _check_range("trainer.model.norm_momentum", self.norm_momentum, low=0, high=0.9999)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainerConfig:
+    """The training recipe: a phase with a frozen backbone, then a phase that trains everything.
+
+    Attributes:
+        model: the architecture.
+        frozen_epochs: epochs of phase 1 (backbone frozen, BatchNormalization in inference mode).
+        full_epochs: epochs of phase 2 (everything trains).
+        frozen_learning_rate: peak rate of phase 1.
+        full_learning_rate: peak rate of phase 2, lower than that of phase 1.
+        schedule: `constant` or `cosine` (to zero over the phase).
+        warmup_share: share, 0-1, of a phase's steps over which the rate rises linearly from zero.
+        weight_decay: of AdamW.
+        batch_size: images in a training step.
+        label_smoothing: 0-1.
+        mixup_alpha: parameter of MixUp's Beta distribution (Zhang et al. 2018); 0 switches it off.
+        augmentation: names from `sperm_tf.training.augmentation.AUGMENTATIONS`.
+        class_weights: weigh classes by their inverse frequency in the training split.
+        early_stopping_patience: epochs without a better validation loss before a phase ends; 0 never stops.
+        precision: Keras dtype policy, `float32`, `mixed_bfloat16` or `mixed_float16`.
+        seed: of initialisation, shuffling, augmentation and dropout.
+        deterministic: use only deterministic TensorFlow ops, so that a seed repeats a run exactly.
+    """
+
+    model: ModelConfig = ModelConfig()
+    frozen_epochs: int = 5
+    full_epochs: int = 25
+    frozen_learning_rate: float = 1e-3
+    full_learning_rate: float = 1e-4
+    schedule: str = "cosine"
+    warmup_share: float = 0.05
+    weight_decay: float = 1e-4
+    batch_size: int = 32
+    label_smoothing: float = 0.0
+    mixup_alpha: float = 0.0
+    augmentation: tuple[str, ...] = ("flip", "rotation", "zoom")
+    class_weights: bool = False
+    early_stopping_patience: int = 8
+    precision: str = "float32"
+    seed: int = 0
+    deterministic: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("frozen_epochs", "full_epochs", "early_stopping_patience", "seed"):
+            _check_range(f"trainer.{name}", getattr(self, name), low=0)
+        for name in ("frozen_learning_rate", "full_learning_rate", "weight_decay", "mixup_alpha"):
+            _check_range(f"trainer.{name}", getattr(self, name), low=0, high=10)
+        _check_range("trainer.frozen_epochs + trainer.full_epochs", self.frozen_epochs + self.full_epochs, low=1)
+        _check_range("trainer.batch_size", self.batch_size, low=2)
+        _check_range("trainer.label_smoothing", self.label_smoothing, low=0, high=0.99)
+        _check_range("trainer.warmup_share", self.warmup_share, low=0, high=1)
+        _check_choice("trainer.schedule", self.schedule, SCHEDULES)
+        _check_choice("trainer.precision", self.precision, PRECISIONS)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluatorConfig:
+    """How the exported model is judged, and what earns it the Blessing.
+
+    Attributes:
+        slice_by: names of features whose values are reported apart, besides the overall figures.
+        min_accuracy: lowest accuracy that is blessed.
+        min_macro_f1: lowest macro F1 that is blessed.
+        baseline: model to compare with: `latest_pushed` is the newest pushed version of another training on the
+            same splits, `none` compares with nothing, anything else is a SavedModel directory.
+        max_accuracy_drop: highest tolerated fall of accuracy below the baseline's, absolute, 0-1.
+        bootstrap_samples: number of resamples of the group bootstrap.
+    """
+
+    slice_by: tuple[str, ...] = ("label_name",)
+    min_accuracy: float = 0.0
+    min_macro_f1: float = 0.0
+    baseline: str = "latest_pushed"
+    max_accuracy_drop: float = 0.02
+    bootstrap_samples: int = 2000
+
+    def __post_init__(self) -> None:
+        for name in ("min_accuracy", "min_macro_f1", "max_accuracy_drop"):
+            _check_range(f"evaluator.{name}", getattr(self, name), low=0, high=1)
+        _check_range("evaluator.bootstrap_samples", self.bootstrap_samples, low=100)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplainerConfig:
+    """Which images are explained.
+
+    Attributes:
+        images_per_class: number of images of every true class, right and wrong ones mixed.
+    """
+
+    images_per_class: int = 6
+
+    def __post_init__(self) -> None:
+        _check_range("explainer.images_per_class", self.images_per_class, low=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class InfraValidatorConfig:
+    """How the SavedModel is tried in a process of its own.
+
+    Attributes:
+        num_images: number of real images sent to every signature.
+        timeout_s: seconds before the trial counts as failed.
+    """
+
+    num_images: int = 8
+    timeout_s: int = 300
+
+    def __post_init__(self) -> None:
+        _check_range("infra_validator.num_images", self.num_images, low=1, high=1000)
+        _check_range("infra_validator.timeout_s", self.timeout_s, low=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class PusherConfig:
+    """Where a blessed model goes.
+
+    Attributes:
+        serving_base: TensorFlow Serving's model base; empty means `<pipeline_root>/serving`.
+        model_name: name of the served model; empty means `sperm_<dataset>`.
+    """
+
+    serving_base: str = ""
+    model_name: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineConfig:
+    """A whole run.
+
+    Attributes:
+        preset: name of the preset that the run started from.
+        pipeline_root: directory that holds every artifact.
+    """
+
+    preset: str = "demo"
+    pipeline_root: str = "runs/demo"
+    example_gen: ExampleGenConfig = ExampleGenConfig()
+    example_validator: ExampleValidatorConfig = ExampleValidatorConfig()
+    transform: TransformConfig = TransformConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    evaluator: EvaluatorConfig = EvaluatorConfig()
+    explainer: ExplainerConfig = ExplainerConfig()
+    infra_validator: InfraValidatorConfig = InfraValidatorConfig()
+    pusher: PusherConfig = PusherConfig()
