@@ -1,0 +1,1 @@
+"""The stages. None imports another; `pipelines.graph` connects them."""

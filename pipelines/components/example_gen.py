@@ -1,0 +1,191 @@
+"""ExampleGen: a TFDS dataset becomes sharded `tf.train.Example` files, one folder a split."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import filelock
+
+from pipelines.artifacts import Artifact, fingerprint
+from pipelines.component import Component, RunContext, StageError
+from sperm_tf.config import NUM_FOLDS, ExampleGenConfig
+from sperm_tf.data import examples
+
+SIDE_FILES = ("excluded.csv", "near_duplicates.csv", "source.json")
+
+
+class Shard(NamedTuple):
+    """Examples `start` to `stop` of one fold, which become one file of a split."""
+
+    fold: int
+    start: int
+    stop: int
+    path: str
+
+
+class ExampleGen(Component):
+    """Reads a dataset's folds and writes them as the splits train, validation and test.
+
+    Layout: `Split-<split>/data_tfrecord-*`, `dataset.json` (name, class names, licence, citation, counts),
+    `excluded.csv` and `near_duplicates.csv` (what the dataset builder left out or joined, with the reasons).
+    Work is spread over Beam by shard, so memory does not grow with the dataset.
+    """
+
+    config: ExampleGenConfig
+
+    def external_inputs(self, inputs: Mapping[str, Artifact], context: RunContext) -> dict[str, Any]:
+        """Identifies the source files by name, size and time of change."""
+        del inputs, context
+        return describe_source(self.config)
+
+    def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
+        """Prepares the dataset when needed, then writes every split."""
+        del inputs
+        builder = self._prepared_builder(context)
+        shards = list(self._shards(builder, output))
+        with context.beam_pipeline() as pipeline:
+            _ = (
+                pipeline
+                | beam.Create(shards)
+                | beam.Reshuffle()
+                | "WriteShards" >> beam.ParDo(_WriteShard(str(builder.data_path)))
+            )
+        for name in SIDE_FILES:
+            shutil.copyfile(builder.data_path / name, output / name)
+        info = self._dataset_info(builder)
+        (output / examples.DATASET_FILE).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+        sizes = dict.fromkeys(examples.SPLITS, 0)
+        for shard in shards:
+            sizes[pathlib.Path(shard.path).parent.name.removeprefix("Split-")] += shard.stop - shard.start
+        return {"dataset": info["name"], "num_examples": sizes, "class_names": info["class_names"]}
+
+    def _prepared_builder(self, context: RunContext) -> Any:
+        """The dataset builder, its data prepared under a lock that other runs wait for."""
+        import tensorflow_datasets as tfds
+
+        data_dir = pathlib.Path(self.config.tfds_data_dir or self._own_data_dir(context))
+        data_dir.mkdir(parents=True, exist_ok=True)
+        builder = make_builder(self.config, data_dir)
+        with filelock.FileLock(data_dir / f".{builder.name}.lock"):
+            builder.download_and_prepare(
+                download_config=tfds.download.DownloadConfig(manual_dir=self.config.manual_dir or None)
+            )
+        return builder
+
+    def _own_data_dir(self, context: RunContext) -> pathlib.Path:
+        """A folder under the pipeline root that changes with the source files."""
+        return context.pipeline_root / "datasets" / fingerprint(self.external_inputs({}, context))[:16]
+
+    def _shards(self, builder: Any, output: pathlib.Path) -> Iterator[Shard]:
+        step = self.config.examples_per_shard
+        for split, folds in split_folds(self.config).items():
+            ranges = [
+                (fold, start, min(start + step, size))
+                for fold in folds
+                for size in [builder.info.splits[f"fold_{fold}"].num_examples]
+                for start in range(0, size, step)
+            ]
+            for index, (fold, start, stop) in enumerate(ranges):
+                path = examples.shard_path(output, split, index, len(ranges))
+                yield Shard(fold, start, stop, str(path))
+
+    def _dataset_info(self, builder: Any) -> dict[str, Any]:
+        source = json.loads((builder.data_path / "source.json").read_text(encoding="utf-8"))
+        return {
+            "name": builder.name,
+            "config": builder.builder_config.name,
+            "version": str(builder.version),
+            "class_names": builder.info.features["label"].names,
+            "description": builder.info.description,
+            "homepage": builder.info.homepage,
+            "citation": builder.info.citation,
+            "license": builder.info.redistribution_info.license or "",
+            "folds": {split: list(folds) for split, folds in split_folds(self.config).items()},
+            **source,
+        }
+
+
+def make_builder(config: ExampleGenConfig, data_dir: pathlib.Path) -> Any:
+    """The TFDS builder of a configuration; it prepares its data in `data_dir`."""
+    import tensorflow_datasets as tfds
+
+    import tfds_builders
+
+    builder_config: Any = config.builder_config
+    if config.dataset == "synthetic_sperm":
+        builder_config = tfds_builders.synthetic_sperm.config(
+            config.builder_config, num_images=config.num_images, seed=config.seed
+        )
+    return tfds.builder(config.dataset, config=builder_config, data_dir=data_dir)
+
+
+def describe_source(config: ExampleGenConfig) -> dict[str, Any]:
+    """Identifies a real dataset's files in `manual_dir`, without reading them; empty when there are none.
+
+    Raises:
+        StageError: when `manual_dir` is no folder.
+    """
+    if not config.manual_dir or config.dataset == "synthetic_sperm":
+        return {}
+    import tensorflow_datasets as tfds
+
+    import tfds_builders  # noqa: F401  registers the datasets
+    from sperm_tf.data.archives import find_source
+
+    folder = pathlib.Path(config.manual_dir)
+    if not folder.is_dir():
+        raise StageError(
+            f"manual_dir must be a folder that holds the dataset's archive. Received: manual_dir={folder}. "
+            f"Create it and put the archive there, or leave manual_dir out to download it."
+        )
+    source = find_source(folder, tfds.builder_cls(config.dataset).CLASS_FOLDERS, name=config.dataset)
+    if source is None:
+        return {}
+    paths = [source.path] if source.path.is_file() else [source.path / file.member for file in source.files]
+    states = {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
+    return {"source": str(source.path), "num_files": len(source.files), "state": fingerprint(states)}
+
+
+def split_folds(config: ExampleGenConfig) -> dict[str, tuple[int, ...]]:
+    """Which folds make up which split."""
+    test, validation = config.test_fold, config.validation_fold
+    train = tuple(fold for fold in range(NUM_FOLDS) if fold not in (test, validation))
+    return {"train": train, "validation": (validation,), "test": (test,)}
+
+
+class _WriteShard(beam.DoFn):
+    """Copies a range of one fold to one TFRecord file, the encoded image untouched."""
+
+    def __init__(self, builder_dir: str):
+        self._builder_dir = builder_dir
+
+    def setup(self) -> None:
+        import tensorflow_datasets as tfds
+
+        self._builder = tfds.builder_from_directory(self._builder_dir)
+
+    def process(self, shard: Shard) -> Iterator[int]:
+        import tensorflow_datasets as tfds
+
+        dataset = self._builder.as_dataset(
+            split=f"fold_{shard.fold}[{shard.start}:{shard.stop}]",
+            decoders={"image": tfds.decode.SkipDecoding()},
+            shuffle_files=False,
+        )
+        yield examples.write_shard(pathlib.Path(shard.path), self._serialized(dataset, shard.fold))
+
+    def _serialized(self, dataset: Any, fold: int) -> Iterator[bytes]:
+        names = self._builder.info.features["label"].names
+        for features in dataset.as_numpy_iterator():
+            label = int(features["label"])
+            values = {name: features[name] for name in examples.BYTES_FEATURES if name != "label_name"}
+            sizes = {"width": int(features["width"]), "height": int(features["height"])}
+            example = examples.to_example(
+                {**values, **sizes, "label": label, "label_name": names[label].encode(), "fold": fold}
+            )
+            yield example.SerializeToString(deterministic=True)

@@ -1,0 +1,126 @@
+"""Pusher: a model with both blessings becomes the next version under TensorFlow Serving's model base."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import filelock
+
+from pipelines.artifacts import Artifact, digest_directory, fingerprint
+from pipelines.component import Component, RunContext
+from sperm_tf.config import PusherConfig
+
+PUSHED_FILE = "pushed.json"
+MARKER = pathlib.PurePath("assets.extra") / "push.json"
+
+
+class NotBlessedError(RuntimeError):
+    """The model lacks the Evaluator's or the InfraValidator's blessing."""
+
+
+class Pusher(Component):
+    """Copies the SavedModel to `<serving_model_dir>/<version>/`, an integer one above the newest.
+
+    The copy is made beside it and renamed, so TensorFlow Serving never sees half a model. Without both blessings
+    nothing is pushed: `pushed.json` (`pushed`, `model_name`, `version`, `path`, `reasons`) then says why. A pushed
+    version carries `assets.extra/push.json` with the digests of the model, the examples and the evaluation.
+    """
+
+    config: PusherConfig
+
+    def __init__(self, config: PusherConfig, *, serving_model_dir: pathlib.Path, **inputs: Any):
+        super().__init__(config, **inputs)
+        self.serving_model_dir = serving_model_dir
+
+    def external_inputs(self, inputs: Mapping[str, Artifact], context: RunContext) -> dict[str, Any]:
+        """Identifies the place that is pushed to."""
+        del inputs, context
+        return {"serving_model_dir": str(self.serving_model_dir)}
+
+    def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
+        """Pushes, or says why not."""
+        del context
+        marker = {
+            "model_digest": inputs["model"].digest,
+            "examples_digest": inputs["examples"].digest,
+            "evaluation_digest": inputs["evaluation"].digest,
+        }
+        result: dict[str, Any] = {"pushed": False, "model_name": self.serving_model_dir.name, "reasons": []}
+        try:
+            check_blessings(inputs["evaluation"].directory, inputs["infra_blessing"].directory)
+            version = push(inputs["model"].directory / "saved_model", self.serving_model_dir, marker)
+            result |= {"pushed": True, "version": version, "path": str(self.serving_model_dir / str(version))}
+        except NotBlessedError as error:
+            result["reasons"] = str(error).splitlines()
+        (output / PUSHED_FILE).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        return result
+
+    def is_intact(self, artifact: Artifact) -> bool:
+        """Whether the pushed version is still there."""
+        result = artifact.properties
+        return not result["pushed"] or (pathlib.Path(result["path"]) / MARKER).is_file()
+
+
+def check_blessings(evaluation: pathlib.Path, infra_blessing: pathlib.Path) -> None:
+    """Checks that both blessings were given.
+
+    Raises:
+        NotBlessedError: when one is missing; each line of the message names one reason.
+    """
+    reasons = []
+    if not (evaluation / "BLESSED").is_file():
+        reasons.append(f"the Evaluator did not bless the model: see {evaluation / 'validation.json'}")
+    if not (infra_blessing / "INFRA_BLESSED").is_file():
+        reasons.append(f"the InfraValidator did not bless the model: see {infra_blessing / 'report.json'}")
+    if reasons:
+        raise NotBlessedError("\n".join(reasons))
+
+
+def push(saved_model: pathlib.Path, serving_model_dir: pathlib.Path, marker: Mapping[str, str]) -> int:
+    """Copies a SavedModel to the next version.
+
+    A push that was interrupted after its last step, or is asked for twice, finds its own marker and adds nothing.
+
+    Args:
+        saved_model: directory of the SavedModel.
+        serving_model_dir: `<serving_base>/<model_name>`.
+        marker: digests that identify this push.
+
+    Returns:
+        The version, a positive integer.
+    """
+    key = fingerprint(dict(marker))
+    serving_model_dir.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(serving_model_dir / ".push.lock"):
+        versions = pushed_versions(serving_model_dir)
+        for version, path in versions.items():
+            if (path / MARKER).is_file() and json.loads((path / MARKER).read_text())["fingerprint"] == key:
+                return version
+        version = max(versions, default=0) + 1
+        copy = serving_model_dir / ".pushing"  # a name that TensorFlow Serving ignores
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(saved_model, copy)
+        if digest_directory(copy) != digest_directory(saved_model):
+            raise OSError(f"the copy of {saved_model} in {copy} differs from it. Check the disk, and run again.")
+        record = {
+            **marker,
+            "fingerprint": key,
+            "pushed_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        }
+        (copy / MARKER).parent.mkdir(exist_ok=True)
+        (copy / MARKER).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        os.sync()
+        copy.rename(serving_model_dir / str(version))
+    return version
+
+
+def pushed_versions(serving_model_dir: pathlib.Path) -> dict[int, pathlib.Path]:
+    """Version -> directory of every pushed version, oldest first."""
+    found = {int(path.name): path for path in serving_model_dir.glob("*") if path.name.isdigit() and path.is_dir()}
+    return dict(sorted(found.items()))

@@ -1,0 +1,1 @@
+"""Decoding, preprocessing, identity and splits of images."""

@@ -1,0 +1,179 @@
+"""The whole pipeline as a user runs it: in a process of its own, on small data."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipelines.artifacts import Artifact
+from tests.helpers import ROOT, real_data_dir
+
+STAGES = (
+    "ExampleGen",
+    "ExampleValidator",
+    "Transform",
+    "Trainer",
+    "Evaluator",
+    "Explainer",
+    "InfraValidator",
+    "Pusher",
+    "Report",
+)
+SMALL = (
+    "--config.example_gen.num_images=100",
+    "--config.transform.image_size=32",
+    "--config.trainer.full_epochs=2",
+    "--config.explainer.images_per_class=1",
+    "--config.infra_validator.num_images=2",
+    "--config.evaluator.bootstrap_samples=200",
+)
+
+pytestmark = pytest.mark.slow
+
+
+def start(root, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipelines.run", f"--pipeline_root={root}", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(root, *arguments):
+    process = start(root, *arguments)
+    output = process.communicate()[0]
+    return process.returncode, output
+
+
+def finished(root, stage):
+    """The finished artifacts of a stage."""
+    return [Artifact.read(path.parent) for path in sorted((root / stage).glob("*/artifact.json"))]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    root = tmp_path_factory.mktemp("demo")
+    started = time.monotonic()
+    status, output = run(root, *SMALL)
+    assert status == 0, output
+    return root, output, time.monotonic() - started
+
+
+def test_every_stage_leaves_one_artifact_and_a_model_is_pushed(demo):
+    root, output, _ = demo
+    for stage in STAGES:
+        assert len(finished(root, stage)) == 1, stage
+    (pushed,) = finished(root, "Pusher")
+    assert pushed.properties["version"] == 1
+    assert (root / "serving" / "sperm_synthetic" / "1" / "saved_model.pb").is_file()
+    assert f"Pushed: {pushed.properties['path']}" in output
+    assert "Traceback" not in output
+    assert not [path for stage in STAGES for path in (root / stage).glob(".*.tmp")]
+
+
+def test_lineage_is_read_by_following_the_digests(demo):
+    root, _, _ = demo
+    by_digest = {artifact.digest: artifact for stage in STAGES for artifact in finished(root, stage)}
+    (report,) = finished(root, "Report")
+    seen, waiting = set(), [report]
+    while waiting:
+        artifact = waiting.pop()
+        seen.add(artifact.producer)
+        waiting += [by_digest[reference["digest"]] for reference in artifact.inputs.values()]
+    assert seen == set(STAGES)
+
+
+def test_a_second_run_reuses_everything(demo):
+    root, _, first_s = demo
+    started = time.monotonic()
+    status, output = run(root, *SMALL)
+    assert status == 0, output
+    assert output.count("reused") == len(STAGES)
+    assert time.monotonic() - started < first_s / 2
+
+
+def test_a_changed_training_option_reruns_from_the_trainer_on(demo):
+    root, _, _ = demo
+    status, output = run(root, *SMALL, "--config.trainer.label_smoothing=0.1", "--dry_run")
+    assert status == 0, output
+    actions = [line.split()[:2] for line in output.splitlines() if line.startswith(("run", "reuse"))]
+    assert actions == [["reuse" if index < 3 else "run", stage] for index, stage in enumerate(STAGES)]
+    assert "label_smoothing: 0.0 -> 0.1" in output
+    assert len(finished(root, "Trainer")) == 1
+
+
+def test_an_unblessed_model_is_reported_but_not_pushed(demo):
+    root, _, _ = demo
+    status, output = run(root, *SMALL, "--config.evaluator.min_accuracy=1.0")
+    assert status == 3, output
+    assert "the Evaluator did not bless the model" in output
+    assert [path.name for path in (root / "serving" / "sperm_synthetic").glob("[0-9]*")] == ["1"]
+
+
+def test_tfma_opens_the_evaluation(demo):
+    import tensorflow_model_analysis as tfma
+
+    (evaluation,) = finished(demo[0], "Evaluator")
+    result = tfma.load_eval_result(str(evaluation.directory / "eval_result"))
+    slices = {str(key) for key, _ in result.slicing_metrics}
+    assert "()" in slices
+    assert sum("label_name" in key for key in slices) == 4
+
+
+def test_saved_model_cli_lists_the_three_signatures(demo):
+    (pushed,) = finished(demo[0], "Pusher")
+    script = "from tensorflow.python.tools.saved_model_cli import main; main()"
+    command = [sys.executable, "-c", script, "show", "--dir", pushed.properties["path"], "--all"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for name in ("serving_default", "serving_examples", "explain"):
+        assert f"signature_def['{name}']" in output
+
+
+@pytest.mark.timeout(1500)
+def test_kill_9_in_every_stage_and_the_next_run_finishes(demo, tmp_path):
+    for stage in STAGES:
+        process = start(tmp_path, *SMALL)
+        deadline = time.monotonic() + 240
+        while not list((tmp_path / stage).glob(".*.tmp")):
+            assert process.poll() is None, f"the run ended before {stage}: {process.stdout.read()}"
+            assert time.monotonic() < deadline, f"{stage} did not start"
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not finished(tmp_path, stage), f"{stage} was over before it was killed"
+    status, output = run(tmp_path, *SMALL)
+    assert status == 0, output
+    for stage in ("ExampleGen", "Transform"):
+        assert finished(tmp_path, stage)[0].digest == finished(demo[0], stage)[0].digest
+    assert [path.name for path in (tmp_path / "serving" / "sperm_synthetic").glob("[0-9]*")] == ["1"]
+    history = [
+        json.loads((finished(root, "Trainer")[0].directory / "history.json").read_text()) for root in (tmp_path, demo[0])
+    ]
+    assert history[0]["loss"] == history[1]["loss"], "a resumed training repeats the uninterrupted one"
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize(("preset", "num_examples"), [("hushem", 216), ("smids", 2947)])
+def test_the_real_datasets_run_end_to_end(preset, num_examples, tmp_path):
+    status, output = run(
+        tmp_path,
+        f"--preset={preset}",
+        f"--manual_dir={real_data_dir()}",
+        *SMALL[1:],
+        "--config.trainer.full_epochs=1",
+        "--config.explainer.images_per_class=2",
+    )
+    assert status == 0, output
+    (examples,) = finished(tmp_path, "ExampleGen")
+    assert sum(examples.properties["num_examples"].values()) == num_examples
+    (report,) = finished(tmp_path, "Report")
+    html = (report.directory / "report.html").read_text(encoding="utf-8")
+    for name in examples.properties["class_names"]:
+        assert name in html
+    assert "data:image/png;base64," in html

@@ -1,0 +1,73 @@
+import dataclasses
+import json
+
+import pytest
+
+from pipelines.component import RunContext, StageError
+from pipelines.components.example_gen import ExampleGen, describe_source, split_folds
+from sperm_tf.config import ExampleGenConfig
+from sperm_tf.data import examples
+from tests.helpers import real_data_dir
+
+CONFIG = ExampleGenConfig(num_images=80, examples_per_shard=10)
+
+
+def read(folder, split):
+    serialized = examples.read_serialized(examples.shard_paths(folder, split))
+    return [examples.from_example(item) for item in serialized.as_numpy_iterator()]
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory):
+    return ExampleGen(CONFIG).run(RunContext(tmp_path_factory.mktemp("root")))
+
+
+def test_splits_hold_their_folds_and_every_image_once(artifact):
+    rows = {split: read(artifact.directory, split) for split in examples.SPLITS}
+    assert {split: len(found) for split, found in rows.items()} == artifact.properties["num_examples"]
+    assert {row["fold"] for row in rows["test"]} == {0}
+    assert {row["fold"] for row in rows["validation"]} == {1}
+    assert {row["fold"] for row in rows["train"]} == {2, 3, 4}
+    assert len({row["image_id"] for found in rows.values() for row in found}) == 80
+    assert len(examples.shard_paths(artifact.directory, "train")) == 6
+
+
+def test_every_feature_is_there(artifact):
+    names = set(examples.BYTES_FEATURES) | set(examples.INT_FEATURES)
+    for row in read(artifact.directory, "test"):
+        assert set(row) == names
+        assert row["image"].startswith(b"\x89PNG")
+        assert row["label_name"].decode() == artifact.properties["class_names"][row["label"]]
+
+
+def test_dataset_card_lies_beside_the_examples(artifact):
+    info = examples.read_dataset_info(artifact.directory)
+    assert (info["name"], info["num_source_images"], info["num_undecodable"]) == ("synthetic_sperm", 80, 0)
+    assert info["folds"] == {"train": [2, 3, 4], "validation": [1], "test": [0]}
+    assert (artifact.directory / "excluded.csv").read_text().startswith("image_id,reason")
+    json.dumps(info)
+
+
+def test_another_run_writes_the_same_bytes(artifact, tmp_path):
+    again = ExampleGen(CONFIG).run(RunContext(tmp_path))
+    assert again.digest == artifact.digest
+
+
+def test_other_folds_can_be_chosen():
+    config = dataclasses.replace(CONFIG, test_fold=4, validation_fold=2)
+    assert split_folds(config) == {"train": (0, 1, 3), "validation": (2,), "test": (4,)}
+
+
+def test_a_wrong_manual_dir_is_named(tmp_path):
+    with pytest.raises(StageError, match="nowhere"):
+        describe_source(ExampleGenConfig("smids", "clean", manual_dir=str(tmp_path / "nowhere")))
+
+
+def test_a_changed_archive_changes_the_fingerprint(tmp_path):
+    archive = tmp_path / "HuSHeM.zip"
+    archive.write_bytes((real_data_dir() / "HuSHeM.zip").read_bytes())
+    config = ExampleGenConfig("hushem", "clean", manual_dir=str(tmp_path))
+    before = describe_source(config)
+    assert before["num_files"] == 216
+    archive.touch()
+    assert describe_source(config) != before

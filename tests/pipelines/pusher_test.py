@@ -1,0 +1,100 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipelines.artifacts import Artifact
+from pipelines.component import RunContext
+from pipelines.components.pusher import MARKER, NotBlessedError, Pusher, check_blessings, push, pushed_versions
+from sperm_tf.config import PusherConfig
+from tests.helpers import ROOT
+
+DIGESTS = {"model_digest": "m", "examples_digest": "e", "evaluation_digest": "v"}
+
+
+def make_saved_model(folder, content="graph"):
+    (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_text(content)
+    (folder / "variables" / "variables.index").write_text(content)
+    return folder
+
+
+def make_pusher(tmp_path, blessings=("BLESSED", "INFRA_BLESSED")):
+    directories = {name: tmp_path / name for name in ("examples", "model", "evaluation", "infra_blessing")}
+    for directory in directories.values():
+        directory.mkdir(exist_ok=True)
+    if not (directories["model"] / "saved_model").exists():
+        make_saved_model(directories["model"] / "saved_model")
+    for name, directory in (("BLESSED", "evaluation"), ("INFRA_BLESSED", "infra_blessing")):
+        (directories[directory] / name).unlink(missing_ok=True)
+        if name in blessings:
+            (directories[directory] / name).touch()
+    inputs = {
+        name: Artifact(directory, name, "", f"{name} {blessings}", {}, {}, {}, {}, {}, "", 0.0)
+        for name, directory in directories.items()
+    }
+    return Pusher(PusherConfig(), serving_model_dir=tmp_path / "serving" / "sperm", **inputs)
+
+
+def test_a_blessed_model_becomes_version_1(tmp_path):
+    artifact = make_pusher(tmp_path).run(RunContext(tmp_path / "root"))
+    version = tmp_path / "serving" / "sperm" / "1"
+    assert artifact.properties["path"] == str(version)
+    assert (version / "variables" / "variables.index").read_text() == "graph"
+    assert json.loads((version / MARKER).read_text())["model_digest"].startswith("model")
+
+
+@pytest.mark.parametrize("blessings", [(), ("BLESSED",), ("INFRA_BLESSED",)])
+def test_without_both_blessings_nothing_is_pushed(tmp_path, blessings):
+    pusher = make_pusher(tmp_path, blessings)
+    artifact = pusher.run(RunContext(tmp_path / "root"))
+    assert not artifact.properties["pushed"]
+    assert len(artifact.properties["reasons"]) == 2 - len(blessings)
+    assert not pushed_versions(tmp_path / "serving" / "sperm")
+    with pytest.raises(NotBlessedError):
+        check_blessings(tmp_path / "evaluation", tmp_path / "infra_blessing")
+
+
+def test_a_second_run_pushes_nothing_and_a_lost_version_comes_back(tmp_path):
+    context = RunContext(tmp_path / "root")
+    make_pusher(tmp_path).run(context)
+    again = make_pusher(tmp_path)
+    again.run(context)
+    assert again.was_reused
+    base = tmp_path / "serving" / "sperm"
+    (base / "1" / MARKER).unlink()
+    lost = make_pusher(tmp_path)
+    assert lost.run(context).properties["version"] == 2
+
+
+def test_versions_grow_and_the_same_push_is_found_again(tmp_path):
+    base = tmp_path / "serving"
+    model = make_saved_model(tmp_path / "model")
+    (base / "7").mkdir(parents=True)
+    assert push(model, base, DIGESTS) == 8
+    assert push(model, base, DIGESTS) == 8
+    assert push(model, base, {**DIGESTS, "model_digest": "other"}) == 9
+    assert list(pushed_versions(base)) == [7, 8, 9]
+
+
+def test_kill_9_during_the_copy_leaves_no_version(tmp_path):
+    model = make_saved_model(tmp_path / "model")
+    for index in range(3000):
+        (model / "variables" / f"part-{index}").write_bytes(os.urandom(2000))
+    code = (
+        "import pathlib, sys; from pipelines.components.pusher import push;"
+        f"push(pathlib.Path({str(model)!r}), pathlib.Path({str(tmp_path / 'serving')!r}), {DIGESTS!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    while not list((tmp_path / "serving" / ".pushing").glob("variables/*")):
+        assert process.poll() is None
+        time.sleep(0.001)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not pushed_versions(tmp_path / "serving")
+    assert push(model, tmp_path / "serving", DIGESTS) == 1
+    assert len(list((tmp_path / "serving" / "1" / "variables").iterdir())) == 3001
