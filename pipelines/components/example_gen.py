@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -68,6 +69,8 @@ class ExampleGen(Component):
         """The dataset builder, its data prepared under a lock that other runs wait for."""
         import tensorflow_datasets as tfds
 
+        if not sys.stderr.isatty():
+            tfds.disable_progress_bar()
         data_dir = pathlib.Path(self.config.tfds_data_dir or self._own_data_dir(context))
         data_dir.mkdir(parents=True, exist_ok=True)
         builder = make_builder(self.config, data_dir)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from sperm_tf.data import examples
@@ -21,7 +22,7 @@ def read_images(folder: str | os.PathLike[str], split: str) -> tf.data.Dataset:
         split: `train`, `validation` or `test`.
 
     Returns:
-        Dataset of (image uint8 [S, S, 3] 0-255, label int64 scalar), in the order of the files.
+        Dataset of (image uint8 [S, S, 3] 0-255, label int64 scalar), in the order of the files; it has a length.
     """
 
     def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -29,15 +30,14 @@ def read_images(folder: str | os.PathLike[str], split: str) -> tf.data.Dataset:
         return tf.io.decode_png(features["image"], channels=3), features["label"]
 
     serialized = examples.read_serialized(examples.shard_paths(folder, split))
-    return serialized.map(decode, num_parallel_calls=tf.data.AUTOTUNE).cache()
+    size = int(serialized.reduce(np.int64(0), lambda count, _: count + 1))
+    images = serialized.map(decode, num_parallel_calls=tf.data.AUTOTUNE).cache()
+    return images.apply(tf.data.experimental.assert_cardinality(size))
 
 
-def count_labels(images: tf.data.Dataset, num_classes: int) -> list[int]:
-    """Number of images of every class."""
-    counts = images.reduce(
-        tf.zeros([num_classes], tf.int64), lambda total, item: total + tf.one_hot(item[1], num_classes, dtype=tf.int64)
-    )
-    return [int(count) for count in counts]
+def read_labels(images: tf.data.Dataset) -> np.ndarray:
+    """Labels of a dataset that `read_images` returned, int64 [N]."""
+    return np.array([label for _, label in images.as_numpy_iterator()], np.int64)
 
 
 def evaluation_batches(images: tf.data.Dataset, *, num_classes: int, batch_size: int) -> tf.data.Dataset:
@@ -69,7 +69,7 @@ def training_batches(
         Dataset of (images float32 [B, S, S, 3] 0-255, labels float32 [B, C], soft after MixUp[, sample weights
         float32 [B]]).
     """
-    size = sum(count_labels(images, num_classes))
+    size = len(images)
     shuffled = images.shuffle(size, seed=seed, reshuffle_each_iteration=False)
     batches = shuffled.batch(batch_size, drop_remainder=size >= batch_size)
     batches = batches.map(lambda image, label: _to_float(image, label, num_classes))

@@ -1,0 +1,111 @@
+"""Trainer: the training recipe on the transformed images, and the export of its best model."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pipelines.artifacts import Artifact, to_jsonable
+from pipelines.component import Component, RunContext
+from sperm_tf.config import TrainerConfig
+from sperm_tf.data import examples
+
+NUM_WARMUP_IMAGES = 4
+
+
+class Trainer(Component):
+    """Trains a classifier; a killed training goes on after its last finished epoch.
+
+    Layout: `model.keras` (the epoch with the lowest validation loss), `history.json`, `logs/` (TensorBoard),
+    `model.json` (class names, image size, configuration), `saved_model/` (what is evaluated and served).
+    """
+
+    config: TrainerConfig
+
+    def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
+        """Trains, saves and exports."""
+        import keras
+
+        from sperm_tf.serving.export import export_saved_model
+        from sperm_tf.serving.warmup import write_warmup_requests
+
+        folder = inputs["examples"].directory
+        dataset = examples.read_dataset_info(folder)
+        class_names = dataset["class_names"]
+        image_size = json.loads((folder / "transform.json").read_text(encoding="utf-8"))["image_size"]
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(self.config.precision)
+        try:
+            result = self._train(folder, len(class_names), image_size, context.work_dir)
+        finally:
+            keras.config.set_dtype_policy(policy)
+        result.model.save(output / "model.keras")
+        shutil.copyfile(context.work_dir / "history.json", output / "history.json")
+        shutil.copytree(context.work_dir / "logs", output / "logs")
+        info = {"class_names": class_names, "image_size": image_size, "config": to_jsonable(self.config)}
+        (output / "model.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+        saved_model = output / "saved_model"
+        export_saved_model(result.model, saved_model, class_names=class_names, image_size=image_size)
+        images = [row["image"] for row in _first_rows(folder, NUM_WARMUP_IMAGES)]
+        write_warmup_requests(saved_model, images, model_name=dataset["name"])
+        best = result.best_epoch - 1
+        return {
+            "model": self.config.model.name,
+            "num_parameters": result.model.count_params(),
+            "num_epochs": len(result.history["val_loss"]),
+            "best_epoch": result.best_epoch,
+            "val_loss": result.history["val_loss"][best],
+            "val_accuracy": result.history["val_accuracy"][best],
+        }
+
+    def _train(self, folder: pathlib.Path, num_classes: int, image_size: int, work_dir: pathlib.Path) -> Any:
+        import keras
+        import tensorflow as tf
+
+        from sperm_tf.data import batches
+        from sperm_tf.models.classifier import build_classifier
+        from sperm_tf.training import recipe
+
+        if self.config.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        keras.utils.set_random_seed(self.config.seed)
+        model = build_classifier(self.config.model, num_classes=num_classes, image_size=image_size)
+        validation = batches.read_images(folder, "validation")
+        return recipe.train(
+            model,
+            self._epochs(folder, num_classes),
+            batches.evaluation_batches(validation, num_classes=num_classes, batch_size=self.config.batch_size),
+            config=self.config,
+            work_dir=work_dir,
+            logs_dir=work_dir / "logs",
+            verbose=2,
+        )
+
+    def _epochs(self, folder: pathlib.Path, num_classes: int) -> Callable[[int], Any]:
+        """Function from the number of an epoch to its batches: order and augmentation depend on nothing else."""
+        from sperm_tf.data import batches
+        from sperm_tf.training.augmentation import build_augmentation
+        from sperm_tf.training.class_weights import class_weights
+
+        images = batches.read_images(folder, "train")
+        weights = class_weights(batches.read_labels(images), num_classes) if self.config.class_weights else None
+
+        def epoch_batches(epoch: int) -> Any:
+            return batches.training_batches(
+                images,
+                num_classes=num_classes,
+                batch_size=self.config.batch_size,
+                seed=self.config.seed * 10_000 + epoch,
+                augmentation=build_augmentation(self.config, epoch=epoch),
+                class_weights=weights,
+            )
+
+        return epoch_batches
+
+
+def _first_rows(folder: pathlib.Path, count: int) -> Iterator[dict[str, Any]]:
+    serialized = examples.read_serialized(examples.shard_paths(folder, "train")).take(count)
+    return map(examples.from_example, serialized.as_numpy_iterator())
