@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from sperm_tf.evaluation import predictions
+
+
+def make_rows():
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "image_id": f"image_{index}",
+            "group_id": f"group_{index // 2}",
+            "label": index % 3,
+            "status": "ok",
+            "probabilities": rng.dirichlet(np.ones(3)),
+            "source_format": "PNG",
+        }
+        for index in (3, 1, 2, 0)
+    ]
+    rows[0] |= {"status": "empty", "probabilities": [0.0, 0.0, 0.0]}
+    return rows
+
+
+def test_csv_restores_every_value_exactly(tmp_path):
+    table = predictions.from_rows(
+        make_rows(), class_names=["head, round", "tail", "none"], split="test", features=["source_format"]
+    )
+    predictions.write_csv(table, tmp_path / "predictions.csv")
+    restored = predictions.read_csv(tmp_path / "predictions.csv")
+    assert restored.image_ids == ("image_0", "image_1", "image_2", "image_3")
+    np.testing.assert_array_equal(restored.probabilities, table.probabilities)
+    np.testing.assert_array_equal(restored.labels, table.labels)
+    assert restored.statuses == ("ok", "ok", "ok", "empty")
+    assert (restored.class_names, restored.split, restored.group_ids) == (table.class_names, "test", table.group_ids)
+    assert restored.features == table.features
+
+
+def test_an_unanswered_row_is_written_as_such(tmp_path):
+    table = predictions.from_rows(make_rows(), class_names=["a", "b", "c"], split="test")
+    predictions.write_csv(table, tmp_path / "predictions.csv")
+    lines = (tmp_path / "predictions.csv").read_text().splitlines()
+    assert lines[0] == "split,image_id,group_id,label,label_name,status,predicted,predicted_name,p_a,p_b,p_c"
+    assert lines[-1] == "test,image_3,group_1,0,a,empty,-1,,0,0,0"
+
+
+def test_no_rows_is_an_error():
+    with pytest.raises(ValueError, match="rows must not be empty"):
+        predictions.from_rows([], class_names=["a", "b"], split="test")
