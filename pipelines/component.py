@@ -76,6 +76,7 @@ class Component(abc.ABC):
         self.inputs = inputs
         self.artifact: artifacts.Artifact | None = None
         self.was_reused = False
+        self._planned: artifacts.Artifact | None = None
 
     @property
     def name(self) -> str:
@@ -128,16 +129,22 @@ class Component(abc.ABC):
         return artifact
 
     def plan(self, context: RunContext) -> Plan:
-        """Says, without running anything, whether the stage would be reused, and why not."""
-        waiting = [value.name for value in self.inputs.values() if isinstance(value, Component) and not value.artifact]
-        if waiting:
-            return Plan("run", f"{waiting[0]} runs before it")
-        inputs = {name: _resolve(value, context) for name, value in self.inputs.items()}
+        """Says, without running anything, whether the stage would be reused, and why not.
+
+        The components that it takes as inputs must have been planned or run before.
+        """
+        inputs = {}
+        for name, value in self.inputs.items():
+            if not isinstance(value, Component):
+                inputs[name] = _resolve(value, context)
+            elif earlier := value.artifact or value._planned:
+                inputs[name] = earlier
+            else:
+                return Plan("run", f"{value.name} runs before it")
         fields = self._fingerprint_fields(inputs, context)
-        artifact = self._find(self._directory(context, artifacts.fingerprint(fields)))
-        if artifact is not None:
-            self.artifact = artifact
-            return Plan("reuse", str(artifact.directory))
+        self._planned = self._find(self._directory(context, artifacts.fingerprint(fields)))
+        if self._planned is not None:
+            return Plan("reuse", str(self._planned.directory))
         return Plan("run", self._why_not_reused(fields, context))
 
     def _produce(

@@ -6,6 +6,7 @@ import pathlib
 import time
 from collections.abc import Callable
 
+from pipelines.artifacts import Artifact
 from pipelines.component import Component, Plan, RunContext
 from sperm_tf.config import PipelineConfig
 
@@ -64,7 +65,9 @@ def plan(components: list[Component], context: RunContext) -> list[tuple[str, Pl
     return [(component.name, component.plan(context)) for component in components]
 
 
-def run(components: list[Component], context: RunContext, *, report: Callable[[str], None] = print) -> None:
+def run(
+    components: list[Component], context: RunContext, *, report: Callable[[str], None] = print
+) -> dict[str, Artifact]:
     """Runs the stages one after the other, reusing what is finished.
 
     Args:
@@ -72,14 +75,21 @@ def run(components: list[Component], context: RunContext, *, report: Callable[[s
         context: where and how to run.
         report: receives one line a stage, and one before it starts.
 
+    Returns:
+        Name of the stage -> its finished artifact.
+
     Raises:
         StageError: when a stage found something that must stop the run.
     """
+    finished = {}
     for number, component in enumerate(components, start=1):
         title = f"[{number}/{len(components)}] {component.name:<17}"
-        report(f"{title} ...")
+        if component.plan(context).action == "run":
+            report(f"{title} ...")
         start = time.monotonic()
         artifact = component.run(context)
         seconds = time.monotonic() - start
         how = "reused" if component.was_reused else f"done in {seconds:.1f} s"
         report(f"{title} {how}: {artifact.directory}")
+        finished[component.name] = artifact
+    return finished

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 import sys
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(invocation: flags.Invocation) -> int:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is first imported
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from pipelines import graph
     from pipelines.component import RunContext, StageError
@@ -44,21 +45,41 @@ def _run(invocation: flags.Invocation) -> int:
     context = RunContext(pathlib.Path(config.pipeline_root).resolve(), invocation.beam_args)
     try:
         components = graph.build(config)
+        plans = graph.plan(components, context)
         if invocation.dry_run:
-            for name, plan in graph.plan(components, context):
+            for name, plan in plans:
                 print(f"{plan.action:<6} {name:<17} {plan.reason}")
             return 0
-        graph.run(components, context)
+        if any(plan.action == "run" for _, plan in plans):
+            _import_tensorflow_quietly()
+        finished = graph.run(components, context, report=functools.partial(print, flush=True))
     except (StageError, ValueError) as error:
         print(f"pipelines.run: {error}", file=sys.stderr)
         return 1
-    pusher, report = components[-2].artifact, components[-1].artifact
-    print(f"\nReport: {report.directory / 'report.html'}")
-    if not pusher.properties["pushed"]:
-        print("Not pushed:", *pusher.properties["reasons"], sep="\n  - ")
+    evaluation, pushed = finished["Evaluator"].properties, finished["Pusher"].properties
+    print(
+        f"\nAccuracy {evaluation['accuracy']:.1%} and macro F1 {evaluation['macro_f1']:.3f} on "
+        f"{evaluation['num_examples']} test images; the intervals are in the report."
+    )
+    print(f"Report: {finished['Report'].directory / 'report.html'}")
+    if not pushed["pushed"]:
+        print("Not pushed:", *pushed["reasons"], sep="\n  - ")
         return EXIT_NOT_PUSHED
-    print(f"Pushed: {pusher.properties['path']}")
+    print(f"Pushed: {pushed['path']}")
     return 0
+
+
+def _import_tensorflow_quietly() -> None:
+    """Imports TensorFlow without the lines that its C++ code prints whatever the log level."""
+    sys.stderr.flush()
+    stderr, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(stderr, 2)
+        os.close(nothing)
+        os.close(stderr)
 
 
 if __name__ == "__main__":

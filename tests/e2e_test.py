@@ -153,7 +153,8 @@ def test_kill_9_in_every_stage_and_the_next_run_finishes(demo, tmp_path):
         assert finished(tmp_path, stage)[0].digest == finished(demo[0], stage)[0].digest
     assert [path.name for path in (tmp_path / "serving" / "sperm_synthetic").glob("[0-9]*")] == ["1"]
     history = [
-        json.loads((finished(root, "Trainer")[0].directory / "history.json").read_text()) for root in (tmp_path, demo[0])
+        json.loads((finished(root, "Trainer")[0].directory / "history.json").read_text())
+        for root in (tmp_path, demo[0])
     ]
     assert history[0]["loss"] == history[1]["loss"], "a resumed training repeats the uninterrupted one"
 

@@ -94,7 +94,7 @@ def describe_example(serialized: bytes, split: str) -> dict[str, Any]:
     from sperm_tf.data.identity import pixel_sha256
 
     values = examples.from_example(serialized)
-    image = values.pop("image", b"")
+    image = bytes(values.pop("image", b""))
     record: dict[str, Any] = {
         name: value.decode(errors="replace") if isinstance(value, bytes) else value for name, value in values.items()
     }

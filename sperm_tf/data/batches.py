@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ def training_batches(
     batch_size: int,
     seed: int,
     augmentation: Augmentation | None = None,
-    class_weights: Sequence[float] | None = None,
+    class_weights: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """One epoch's shuffled and augmented batches.
 
@@ -63,7 +63,7 @@ def training_batches(
         batch_size: number of images B in a batch; the last, shorter one is dropped unless it is the only one.
         seed: of the order; give every epoch its own.
         augmentation: maps (images, labels) of a batch to augmented ones.
-        class_weights: weight of each class; adds the third output.
+        class_weights: weight of each class, float [C]; adds the third output.
 
     Returns:
         Dataset of (images float32 [B, S, S, 3] 0-255, labels float32 [B, C], soft after MixUp[, sample weights

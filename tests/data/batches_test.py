@@ -44,7 +44,7 @@ def test_class_weights_become_sample_weights_of_mixed_labels(images):
     def mix(image, label):
         return image, 0.5 * label + 0.125
 
-    *_, (_, labels, weights) = epoch(images, 1, augmentation=mix, class_weights=[1.0, 2.0, 3.0, 4.0])
+    *_, (_, labels, weights) = epoch(images, 1, augmentation=mix, class_weights=np.array([1.0, 2.0, 3.0, 4.0]))
     np.testing.assert_allclose(weights, labels @ np.array([1.0, 2.0, 3.0, 4.0]), rtol=1e-6)
 
 
