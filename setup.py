@@ -12,11 +12,13 @@ REQUIRES = [
     "absl-py>=1.4",
     "apache-beam>=2.70",
     "filelock>=3.13",
+    "importlib-resources>=5.10",  # tensorflow-datasets needs it and does not say so
     "jinja2>=3.1",
     "keras>=3.10",
     "keras-cv>=0.9",
     "matplotlib>=3.8",
     "ml-collections>=1.1",
+    "mlcroissant>=1.0.9",  # the tfds command does not start without it
     "numpy>=1.26",
     "pandas>=2.1",
     "pillow>=10.3",
@@ -27,12 +29,13 @@ REQUIRES = [
     "tensorflow>=2.20",
     "tensorflow-datasets>=4.9.9",
     "tensorflow-metadata>=1.17",
+    "tensorflow-serving-api>=2.17",  # protos of the warm-up requests; tfx-bsl brings it anyway
     "tensorflow-model-analysis>=0.48",
     "tf-keras-vis>=0.8.7",
 ]
 EXTRAS = {
     "hushem": ["rarfile>=4.2"],
-    "serving": ["grpcio>=1.60", "requests>=2.31", "tensorflow-serving-api>=2.17"],
+    "serving": ["grpcio>=1.60", "requests>=2.31"],
     "jax": ["jax>=0.4.30"],
     "dev": [
         "import-linter>=2.1",

@@ -1,0 +1,169 @@
+"""The list of a dataset's images: who they are, which are left out, which fold each is in.
+
+Everything is decided on the whole release, so that an image is in the same fold in the `clean` and the `original`
+dataset.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from sperm_tf.data import decode, folds, identity
+from sperm_tf.data.archives import SourceFile
+
+EXCLUDED_FIELDS = ("image_id", "reason", "label_name", "related_image_id", "distance", "detail")
+NEAR_DUPLICATE_FIELDS = ("image_id", "related_image_id", "distance", "labels", "correlation")
+
+
+@dataclasses.dataclass(frozen=True)
+class CatalogImage:
+    """An image of the release, without its pixels.
+
+    Attributes:
+        file: where its bytes are.
+        label_name: its class.
+        pixel_sha256: identity of its pixels.
+        source_format: `BMP`, `GIF`, `JPEG` or `PNG`.
+        width: in pixels.
+        height: in pixels.
+        group_id: `image_id` of the first image of its group of identical and near-duplicate images.
+        fold: 0-4.
+    """
+
+    file: SourceFile
+    label_name: str
+    pixel_sha256: str
+    source_format: str
+    width: int
+    height: int
+    group_id: str = ""
+    fold: int = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class Catalog:
+    """A dataset's images and what was found out about them.
+
+    Attributes:
+        images: the images of the dataset, sorted by `image_id`.
+        excluded: rows of `excluded.csv`.
+        near_duplicates: rows of `near_duplicates.csv`: every pair of the dataset's images that shows one cell.
+        num_source_images: number of files in the class folders.
+        num_undecodable: number of them that hold no usable image.
+    """
+
+    images: tuple[CatalogImage, ...]
+    excluded: tuple[Mapping[str, str], ...]
+    near_duplicates: tuple[Mapping[str, str], ...]
+    num_source_images: int
+    num_undecodable: int
+
+
+def build_catalog(
+    files: Sequence[SourceFile], read: Callable[[str], bytes], *, label_names: Mapping[str, str], clean: bool
+) -> Catalog:
+    """Decodes every file of a release once and decides groups, folds and exclusions.
+
+    Args:
+        files: the files, sorted by `image_id`.
+        read: gives a member's bytes.
+        label_names: class name of every class folder.
+        clean: leave out identical copies and images with identical pixels and conflicting labels.
+
+    Returns:
+        The catalog.
+
+    Raises:
+        FoldError: a class has too few images for five folds.
+    """
+    images, hashes, greys, excluded = _decode_all(files, read, label_names)
+    num_undecodable = len(excluded)
+    pairs = identity.find_near_duplicates(np.asarray(hashes, dtype=bool).reshape(len(images), -1), greys)
+    groups = identity.connected_groups(len(images), [(pair.first, pair.second) for pair in pairs])
+    group_ids = [images[first].file.image_id for first in groups]
+    labels = [image.label_name for image in images]
+    pixel_hashes = [image.pixel_sha256 for image in images]
+    assigned = folds.assign_folds(labels, group_ids).tolist()
+    folds.check_folds(assigned, groups=group_ids, pixel_hashes=pixel_hashes)
+    images = [
+        dataclasses.replace(image, group_id=group_id, fold=fold)
+        for image, group_id, fold in zip(images, group_ids, assigned, strict=True)
+    ]
+    exclusions = identity.resolve_identical(pixel_hashes, labels) if clean else []
+    excluded += [_exclusion_row(exclusion, images) for exclusion in exclusions]
+    left_out = {exclusion.index for exclusion in exclusions}
+    return Catalog(
+        images=tuple(image for index, image in enumerate(images) if index not in left_out),
+        excluded=tuple(excluded),
+        near_duplicates=tuple(
+            _near_duplicate_row(pair, images)
+            for pair in pairs
+            if pair.first not in left_out and pair.second not in left_out
+        ),
+        num_source_images=len(files),
+        num_undecodable=num_undecodable,
+    )
+
+
+def to_csv(fields: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
+    """Text of a CSV file with a header line."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fields, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _decode_all(
+    files: Sequence[SourceFile], read: Callable[[str], bytes], label_names: Mapping[str, str]
+) -> tuple[list[CatalogImage], list[np.ndarray], list[np.ndarray], list[dict[str, str]]]:
+    images, hashes, greys, undecodable = [], [], [], []
+    for file in files:
+        label_name = label_names[file.class_folder]
+        try:
+            decoded = decode.decode_rgb(read(file.member))
+        except decode.UndecodableImageError as error:
+            row = dict.fromkeys(EXCLUDED_FIELDS, "")
+            undecodable.append(
+                row
+                | {"image_id": file.image_id, "reason": "undecodable", "label_name": label_name, "detail": str(error)}
+            )
+            continue
+        height, width, _ = decoded.pixels.shape
+        pixel_hash = identity.pixel_sha256(decoded.pixels)
+        images.append(CatalogImage(file, label_name, pixel_hash, decoded.source_format, width, height))
+        hashes.append(identity.difference_hash(decoded.pixels))
+        greys.append(identity.to_grey(decoded.pixels))
+    return images, hashes, greys, undecodable
+
+
+def _exclusion_row(exclusion: identity.Exclusion, images: Sequence[CatalogImage]) -> dict[str, str]:
+    image, related = images[exclusion.index], images[exclusion.related_index]
+    details = {
+        "duplicate": "identical pixels; the related image is kept",
+        "conflicting_labels": f"identical pixels are also labelled {related.label_name}; neither is kept",
+    }
+    return {
+        "image_id": image.file.image_id,
+        "reason": exclusion.reason,
+        "label_name": image.label_name,
+        "related_image_id": related.file.image_id,
+        "distance": "0",
+        "detail": details[exclusion.reason],
+    }
+
+
+def _near_duplicate_row(pair: identity.NearDuplicate, images: Sequence[CatalogImage]) -> dict[str, str]:
+    image, related = images[pair.first], images[pair.second]
+    return {
+        "image_id": image.file.image_id,
+        "related_image_id": related.file.image_id,
+        "distance": str(pair.distance),
+        "labels": f"{image.label_name}|{related.label_name}",
+        "correlation": f"{pair.correlation:.3f}",
+    }

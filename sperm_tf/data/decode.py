@@ -1,0 +1,81 @@
+"""Decoding of source files with Pillow, for the dataset builders.
+
+The file's content decides, never its name: 480 files of SMIDS are named `.bmp` and hold PNG bytes. For PNG and BMP
+the pixels equal those of `tf.io.decode_image`, which serving uses; JPEG decoders may differ by a grey level.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+
+import numpy as np
+from PIL import Image
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG")
+# The limits of `sperm_tf.data.preprocess`, which is not imported because it imports TensorFlow.
+MIN_SIDE = 16
+MAX_SIDE = 20_000
+MAX_PIXELS = 25_000_000
+
+
+class UndecodableImageError(ValueError):
+    """Bytes that hold no image this project can use."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodedImage:
+    """A decoded image.
+
+    Attributes:
+        pixels: uint8 [height, width, 3], RGB, 0-255.
+        source_format: `BMP`, `GIF`, `JPEG` or `PNG`, found in the content.
+    """
+
+    pixels: np.ndarray
+    source_format: str
+
+
+def decode_rgb(data: bytes) -> DecodedImage:
+    """Decodes an image to 8-bit RGB.
+
+    Grey is replicated, palettes are expanded, alpha is dropped, 16 bits are reduced to their upper 8, and the first
+    frame stands for an animation. The size is judged from the header, before memory is allocated for pixels.
+
+    Args:
+        data: content of a PNG, JPEG, BMP or GIF file.
+
+    Returns:
+        The image with the format that was found.
+
+    Raises:
+        UndecodableImageError: the bytes are empty, no such image, truncated, or of a size outside the limits.
+    """
+    if not data:
+        raise UndecodableImageError("data must be an encoded image. Received: 0 bytes. Check the source file")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_size(image.width, image.height)
+            return DecodedImage(_to_rgb(image), str(image.format))
+    except UndecodableImageError:
+        raise
+    except Exception as error:  # Pillow's plugins raise a dozen unrelated types on malformed bytes.
+        raise UndecodableImageError(
+            f"data must be a complete {', '.join(FORMATS)} image. Received: {len(data)} bytes that Pillow rejects "
+            f"({type(error).__name__}). Replace or remove the source file"
+        ) from error
+
+
+def _check_size(width: int, height: int) -> None:
+    if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise UndecodableImageError(
+            f"size must be {MIN_SIDE} to {MAX_SIDE} pixels a side and at most {MAX_PIXELS} pixels in all. "
+            f"Received: {width}x{height}. Replace or remove the source file"
+        )
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion clips at 255 instead of scaling.
+        grey = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.asarray(image.convert("RGB"))

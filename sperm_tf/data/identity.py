@@ -1,0 +1,187 @@
+"""Which images are the same: identical pixels, and near duplicates of one cell.
+
+File hashes cannot see SMIDS's duplicates, because the same pixels were encoded twice in different ways; so identity is
+decided on decoded pixels. Near duplicates, the same cell cropped, encoded or photographed again, are found with a
+difference hash of the whole frame, and by registration where the crops are shifted. BUILD_NOTES.md records how the two
+thresholds were found.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from PIL import Image
+from scipy import sparse
+
+from sperm_tf.data import registration
+
+HASH_SIZE = 16
+NUM_HASH_BITS = HASH_SIZE * HASH_SIZE
+# Either measure is enough by itself where all pairs of SMIDS and HuSHeM but one blurred one are the same cell ...
+CERTAIN_DISTANCE = 60
+CERTAIN_CORRELATION = 0.75
+# ... and both together where only one would not do.
+JOINT_DISTANCE = 80
+JOINT_CORRELATION = 0.65
+
+
+@dataclasses.dataclass(frozen=True)
+class NearDuplicate:
+    """Two images of the same cell or field of view.
+
+    Attributes:
+        first: position of one image.
+        second: position of the other one, greater than `first`.
+        distance: bits, 0-256, that differ in their difference hashes.
+        correlation: `sperm_tf.data.registration.overlap_correlation`, -1 to 1.
+    """
+
+    first: int
+    second: int
+    distance: int
+    correlation: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Exclusion:
+    """Why an image is left out of the `clean` dataset.
+
+    Attributes:
+        index: position of the image that is left out.
+        reason: `duplicate` (identical pixels and label) or `conflicting_labels` (identical pixels, other label).
+        related_index: position of the image that has the same pixels.
+    """
+
+    index: int
+    reason: str
+    related_index: int
+
+
+def pixel_sha256(pixels: np.ndarray) -> str:
+    """SHA-256 of an image's shape and pixels.
+
+    Args:
+        pixels: uint8 [height, width, 3], RGB.
+
+    Returns:
+        64 hexadecimal digits; equal for equal images however they were encoded.
+    """
+    digest = hashlib.sha256(f"{pixels.shape[0]}x{pixels.shape[1]}x{pixels.shape[2]}:".encode())
+    digest.update(np.ascontiguousarray(pixels, dtype=np.uint8).tobytes())
+    return digest.hexdigest()
+
+
+def to_grey(pixels: np.ndarray) -> np.ndarray:
+    """Luma (ITU-R 601-2) of RGB pixels: uint8 [height, width, 3] to uint8 [height, width]."""
+    return np.asarray(Image.fromarray(pixels).convert("L"))
+
+
+def difference_hash(pixels: np.ndarray) -> np.ndarray:
+    """Difference hash of the grey image, padded to a square by edge replication.
+
+    Padding keeps the aspect ratio, so that crops of one cell with different borders stay comparable. The area is
+    averaged (a box filter) over a grid of 16 rows and 17 columns; a bit says whether a cell is brighter than its left
+    neighbour (N. Krawetz, "Kind of Like That", 2013).
+
+    Args:
+        pixels: uint8 [height, width, 3], RGB.
+
+    Returns:
+        bool [256], row by row.
+    """
+    grey = to_grey(pixels)
+    height, width = grey.shape
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    square = np.pad(grey, ((top, side - height - top), (left, side - width - left)), mode="edge")
+    small = np.asarray(Image.fromarray(square).resize((HASH_SIZE + 1, HASH_SIZE), Image.Resampling.BOX))
+    return (small[:, 1:] > small[:, :-1]).ravel()
+
+
+def hamming_distances(hashes: np.ndarray) -> np.ndarray:
+    """Number of differing bits of every pair of hashes.
+
+    Args:
+        hashes: bool [num_images, num_bits].
+
+    Returns:
+        int32 [num_images, num_images], symmetric, zero on the diagonal.
+    """
+    ones = np.asarray(hashes, dtype=np.float32)  # float32 counts exactly and goes through BLAS.
+    both = ones @ ones.T
+    counts = ones.sum(axis=1)
+    return (counts[:, None] + counts[None, :] - 2 * both).astype(np.int32)
+
+
+def find_near_duplicates(hashes: np.ndarray, greys: Sequence[np.ndarray]) -> list[NearDuplicate]:
+    """Finds the pairs that show the same cell: by their hashes, or by registration.
+
+    Args:
+        hashes: bool [num_images, 256], `difference_hash` of every image.
+        greys: uint8 [height, width], `to_grey` of every image.
+
+    Returns:
+        All pairs, identical images included, sorted by position.
+    """
+    distances = hamming_distances(hashes)
+    close = np.argwhere(np.triu(distances <= JOINT_DISTANCE, k=1)).tolist()
+    candidates = [*((i, j) for i, j in close), *registration.coarse_pairs(greys)]
+    return [
+        NearDuplicate(i, j, int(distances[i, j]), correlation)
+        for i, j, correlation in registration.registered_pairs(greys, candidates)
+        if is_near_duplicate(int(distances[i, j]), correlation)
+    ]
+
+
+def is_near_duplicate(distance: int, correlation: float) -> bool:
+    """Whether two images show the same cell, by `NearDuplicate.distance` and `NearDuplicate.correlation`."""
+    if distance <= CERTAIN_DISTANCE or correlation >= CERTAIN_CORRELATION:
+        return True
+    return distance <= JOINT_DISTANCE and correlation >= JOINT_CORRELATION
+
+
+def connected_groups(num_images: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
+    """Joins images that are connected by any chain of pairs.
+
+    Args:
+        num_images: number of images.
+        pairs: positions of two images that belong together.
+
+    Returns:
+        int64 [num_images]: position of the first image of the group that each image is in.
+    """
+    edges = np.asarray(list(pairs), dtype=np.int64).reshape(-1, 2)
+    matrix = sparse.coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(num_images, num_images))
+    _, labels = sparse.csgraph.connected_components(matrix, directed=False)
+    _, first = np.unique(labels, return_index=True)
+    return first[labels]
+
+
+def resolve_identical(pixel_hashes: Sequence[str], labels: Sequence[str]) -> list[Exclusion]:
+    """Decides which images with identical pixels are left out of the `clean` dataset.
+
+    Of images that share pixels and label the first is kept. Of images that share pixels but not the label none is
+    kept: nothing tells which label is right.
+
+    Args:
+        pixel_hashes: `pixel_sha256` of every image.
+        labels: class of every image.
+
+    Returns:
+        The images to leave out, in order of position.
+    """
+    members: dict[str, list[int]] = {}
+    for index, pixel_hash in enumerate(pixel_hashes):
+        members.setdefault(pixel_hash, []).append(index)
+    exclusions = []
+    for indices in members.values():
+        if len({labels[index] for index in indices}) > 1:
+            for index in indices:
+                other = next(i for i in indices if labels[i] != labels[index])
+                exclusions.append(Exclusion(index, "conflicting_labels", other))
+        else:
+            exclusions.extend(Exclusion(index, "duplicate", indices[0]) for index in indices[1:])
+    return sorted(exclusions, key=lambda exclusion: exclusion.index)

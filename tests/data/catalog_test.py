@@ -1,0 +1,92 @@
+"""A small release with every defect that SMIDS has."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sperm_tf.data.archives import SourceFile
+from sperm_tf.data.catalog import EXCLUDED_FIELDS, build_catalog, to_csv
+
+LABEL_NAMES = {"Normal": "normal", "Abnormal": "abnormal"}
+
+
+def texture(seed: int) -> Image.Image:
+    noise = np.random.default_rng(seed).integers(0, 256, size=(10, 10, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((100, 100), Image.Resampling.BICUBIC)
+
+
+def encode(image: Image.Image, image_format: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, image_format)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def release():
+    data = {f"{folder}/{i:02d}.bmp": texture(100 * n + i) for n, folder in enumerate(LABEL_NAMES) for i in range(10)}
+    data = {name: encode(image, "BMP") for name, image in data.items()}
+    data["Normal/copy.bmp"] = encode(texture(3), "PNG")
+    data["Abnormal/conflict.bmp"] = encode(texture(4), "PNG")
+    data["Abnormal/broken.bmp"] = b"broken"
+    data["Normal/crop.bmp"] = encode(texture(5).crop((4, 4, 100, 98)), "BMP")
+    files = sorted(SourceFile(name, name.split("/")[0], name) for name in data)
+    return files, data
+
+
+def build(release, *, clean):
+    files, data = release
+    return build_catalog(files, data.__getitem__, label_names=LABEL_NAMES, clean=clean)
+
+
+def test_clean_lists_everything_it_leaves_out(release):
+    catalog = build(release, clean=True)
+    assert (catalog.num_source_images, catalog.num_undecodable, len(catalog.images)) == (24, 1, 20)
+    assert {(row["image_id"], row["reason"], row["related_image_id"]) for row in catalog.excluded} == {
+        ("Abnormal/broken.bmp", "undecodable", ""),
+        ("Normal/copy.bmp", "duplicate", "Normal/03.bmp"),
+        ("Abnormal/conflict.bmp", "conflicting_labels", "Normal/04.bmp"),
+        ("Normal/04.bmp", "conflicting_labels", "Abnormal/conflict.bmp"),
+    }
+    kept = {image.file.image_id for image in catalog.images}
+    assert not kept & {row["image_id"] for row in catalog.excluded}
+    assert [(row["image_id"], row["related_image_id"]) for row in catalog.near_duplicates] == [
+        ("Normal/05.bmp", "Normal/crop.bmp")
+    ]
+
+
+def test_original_keeps_everything_decodable(release):
+    catalog = build(release, clean=False)
+    assert len(catalog.images) == 23
+    assert [row["reason"] for row in catalog.excluded] == ["undecodable"]
+    assert len(catalog.near_duplicates) == 3
+
+
+def test_an_image_is_in_the_same_fold_and_group_in_both(release):
+    original = {image.file.image_id: image for image in build(release, clean=False).images}
+    for image in build(release, clean=True).images:
+        assert original[image.file.image_id] == image
+
+
+def test_groups_stay_together(release):
+    images = {image.file.image_id: image for image in build(release, clean=False).images}
+    for first, second in (
+        ("Normal/03.bmp", "Normal/copy.bmp"),
+        ("Normal/04.bmp", "Abnormal/conflict.bmp"),
+        ("Normal/05.bmp", "Normal/crop.bmp"),
+    ):
+        assert images[first].group_id == images[second].group_id
+        assert images[first].fold == images[second].fold
+    assert len({image.group_id for image in images.values()}) == 20
+
+
+def test_what_an_image_knows(release):
+    image = next(image for image in build(release, clean=True).images if image.file.image_id == "Normal/crop.bmp")
+    assert (image.label_name, image.source_format, image.width, image.height) == ("normal", "BMP", 96, 94)
+
+
+def test_csv_reads_back(release):
+    rows = build(release, clean=True).excluded
+    assert list(csv.DictReader(io.StringIO(to_csv(EXCLUDED_FIELDS, rows)))) == [dict(row) for row in rows]

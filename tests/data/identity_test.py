@@ -1,0 +1,94 @@
+"""Identity of pixels, difference hash, groups and exclusions."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.spatial.distance import pdist, squareform
+
+from sperm_tf.data import identity
+
+
+def texture(seed: int, height: int = 200, width: int = 220) -> np.ndarray:
+    """A smooth random RGB field: like a smear, it has structure at every place and repeats nowhere."""
+    noise = np.random.default_rng(seed).integers(0, 256, size=(height // 5, width // 5, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def find(images):
+    hashes = np.stack([identity.difference_hash(image) for image in images])
+    return identity.find_near_duplicates(hashes, [identity.to_grey(image) for image in images])
+
+
+def test_pixel_hash_is_of_shape_and_pixels():
+    pixels = texture(0)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    assert identity.pixel_sha256(np.asarray(Image.open(buffer))) == identity.pixel_sha256(pixels)
+    assert identity.pixel_sha256(np.asfortranarray(pixels)) == identity.pixel_sha256(pixels)
+    changed = pixels.copy()
+    changed[3, 4, 1] ^= 1
+    assert identity.pixel_sha256(changed) != identity.pixel_sha256(pixels)
+    assert identity.pixel_sha256(pixels.reshape(220, 200, 3)) != identity.pixel_sha256(pixels)
+
+
+def test_difference_hash_against_a_loop():
+    rng = np.random.default_rng(0)
+    grey = np.repeat(rng.integers(0, 256, size=(100, 272, 1), dtype=np.uint8), 3, axis=2)
+    padded = np.concatenate([grey[:1]] * 86 + [grey] + [grey[-1:]] * 86)[:, :, 0].astype(float)
+    means = [[padded[17 * r : 17 * r + 17, 16 * c : 16 * c + 16].mean().round() for c in range(17)] for r in range(16)]
+    expected = [means[r][c + 1] > means[r][c] for r in range(16) for c in range(16)]
+    bits = identity.difference_hash(grey)
+    assert bits.shape == (identity.NUM_HASH_BITS,)
+    assert np.mean(bits != expected) < 0.02  # a mean that ends on .5 may be rounded either way
+
+
+def test_hamming_distances_against_scipy():
+    hashes = np.random.default_rng(0).random((40, 256)) < 0.5
+    np.testing.assert_array_equal(identity.hamming_distances(hashes), squareform(pdist(hashes, "hamming") * 256))
+
+
+def test_near_duplicates_are_found_and_others_are_not():
+    scene = texture(1, 300, 320)
+    reencoded = io.BytesIO()
+    Image.fromarray(scene[:200, :220]).save(reencoded, "JPEG", quality=70)
+    images = [
+        scene[:200, :220],
+        np.asarray(Image.open(reencoded)),
+        scene[40:240, 30:250],  # a shift that the hash does not survive
+        texture(2),
+    ]
+    pairs = find(images)
+    assert [(pair.first, pair.second) for pair in pairs] == [(0, 1), (0, 2), (1, 2)]
+    assert pairs[0].distance <= identity.CERTAIN_DISTANCE < identity.JOINT_DISTANCE < pairs[1].distance
+    assert pairs[1].correlation > 0.95
+
+
+@pytest.mark.parametrize(
+    ("distance", "correlation", "expected"),
+    [(60, 0.1, True), (61, 0.64, False), (80, 0.65, True), (81, 0.65, False), (200, 0.75, True), (81, 0.74, False)],
+)
+def test_either_measure_or_both(distance, correlation, expected):
+    assert identity.is_near_duplicate(distance, correlation) is expected
+
+
+def test_groups_join_chains():
+    groups = identity.connected_groups(6, [(4, 1), (4, 5), (2, 3)])
+    assert groups.tolist() == [0, 1, 2, 2, 1, 1]
+    assert identity.connected_groups(5, [(0, 1), (3, 4)]).tolist() == [0, 0, 2, 3, 3]
+    assert identity.connected_groups(3, []).tolist() == [0, 1, 2]
+
+
+def test_identical_images_of_one_label_keep_the_first():
+    exclusions = identity.resolve_identical(["a", "b", "a", "a"], ["x"] * 4)
+    assert exclusions == [identity.Exclusion(2, "duplicate", 0), identity.Exclusion(3, "duplicate", 0)]
+
+
+def test_identical_images_of_two_labels_keep_none():
+    exclusions = identity.resolve_identical(["a", "b", "a", "a"], ["x", "x", "y", "y"])
+    assert [(e.index, e.reason, e.related_index) for e in exclusions] == [
+        (0, "conflicting_labels", 2),
+        (2, "conflicting_labels", 0),
+        (3, "conflicting_labels", 0),
+    ]

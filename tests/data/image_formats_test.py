@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sperm_tf.data import image_formats
+from tests import image_files
+
+LOSSLESS = image_files.lossless_files()
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_lossless_files_decode_to_the_pixels_that_they_store(name):
+    data, pixels = LOSSLESS[name]
+    if "16_bit" not in name:  # Pillow clips 16-bit grey
+        np.testing.assert_array_equal(image_files.pillow_rgb(data), pixels, err_msg="the test's own file is wrong")
+    decoded = tf.function(image_formats.decode)(tf.constant(data)).numpy()
+    np.testing.assert_array_equal(decoded, pixels)
+    assert image_formats.read_size(tf.constant(data)).numpy().tolist() == list(pixels.shape[:2])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"progressive": True}, {"subsampling": 0}, {"comment": b"c" * 300}, {"restart_marker_blocks": 2}],
+    ids=str,
+)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_jpeg_decodes_like_pillow(mode, options):
+    from PIL import Image
+
+    data = image_files.encode(Image.fromarray(image_files.random_pixels()).convert(mode), "JPEG", quality=95, **options)
+    decoded = image_formats.decode(tf.constant(data)).numpy().astype(int)
+    assert np.abs(decoded - image_files.pillow_rgb(data)).max() <= 2
+    assert image_formats.read_size(tf.constant(data)).numpy().tolist() == [40, 50]
+
+
+@pytest.mark.parametrize("tail", [b"", b"\0\0", b"\xff\xd8 a second image \xff\xd9"], ids=str)
+def test_bytes_around_a_jpeg_do_not_matter(tail):
+    data = image_files.encode(image_files.random_pixels(), "JPEG")
+    segment = data.index(b"\xff\xdb")
+    filled = data[:segment] + b"\xff\xff" + data[segment:] + tail
+    np.testing.assert_array_equal(image_formats.decode(tf.constant(filled)), image_formats.decode(tf.constant(data)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("quality", [20, 75, 100])
+def test_complete_jpegs_of_many_contents_decode(seed, quality):
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (*rng.integers(16, 70, 2), 3), np.uint8)
+    data = image_files.encode(pixels, "JPEG", quality=quality)
+    np.testing.assert_array_equal(
+        image_formats.decode(tf.constant(data)), tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+    )
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "GIF", "JPEG", "progressive JPEG", "interlaced PNG", "2 frames"])
+def test_a_cut_file_is_never_decoded_to_other_pixels(file_format):
+    rgb = image_files.random_pixels(20, 20)
+    data = {
+        "progressive JPEG": lambda: image_files.encode(rgb, "JPEG", progressive=True),
+        "interlaced PNG": lambda: image_files.png(rgb, colour_type=2, interlaced=True),
+        "2 frames": lambda: image_files.encode(
+            rgb, "GIF", save_all=True, append_images=[image_files.Image.fromarray(255 - rgb)]
+        ),
+    }.get(file_format, lambda: image_files.encode(rgb, file_format))()
+    whole = image_formats.decode(tf.constant(data)).numpy()
+    cuts = tf.constant([data[:length] for length in range(0, len(data), 3)] + [data])
+    blank = tf.zeros([20, 20, 3], tf.uint8)
+
+    @tf.function(autograph=False)
+    def decode_all(files):
+        return image_formats.map_isolated(
+            lambda file: (tf.ensure_shape(image_formats.decode(file), [20, 20, 3]), True), files, (blank, False)
+        )
+
+    decoded, is_decoded = (result.numpy() for result in decode_all(cuts))
+    assert is_decoded[-1] and not is_decoded[0]
+    assert is_decoded.mean() < 0.6 if file_format == "2 frames" else is_decoded.sum() <= 6
+    for image in decoded[is_decoded]:
+        np.testing.assert_array_equal(image, whole)
+
+
+def test_an_animation_decodes_its_first_frame_alone(monkeypatch):
+    sizes = []
+    decode_gif = tf.io.decode_gif
+    monkeypatch.setattr(tf.io, "decode_gif", lambda data: sizes.append(len(data.numpy())) or decode_gif(data))
+    rgb = image_files.random_pixels()
+    frames = [image_files.Image.fromarray(np.roll(rgb, shift, axis=0)) for shift in range(1, 20)]
+    single = image_files.encode(rgb, "GIF")
+    image_formats.decode(tf.constant(image_files.encode(rgb, "GIF", save_all=True, append_images=frames)))
+    assert sizes[0] <= len(single) + 10
+
+
+def test_map_isolated_gives_the_fallback_to_rows_that_raise():
+    def invert(row):
+        with tf.control_dependencies([tf.debugging.Assert(row > 0, [row])]):
+            return 1.0 / row, row + 1
+
+    rows = tf.constant([1.0, 0.0, 4.0, -1.0])
+    inverse, successor = image_formats.map_isolated(invert, rows, (tf.constant(-9.0), tf.constant(0.0)))
+    assert inverse.numpy().tolist() == [1.0, -9.0, 0.25, -9.0]
+    assert successor.numpy().tolist() == [2.0, 0.0, 5.0, 0.0]
+    assert image_formats.map_isolated(invert, rows[:0], (tf.constant(-9.0), tf.constant(0.0)))[0].shape == (0,)

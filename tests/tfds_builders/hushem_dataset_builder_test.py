@@ -1,0 +1,10 @@
+"""`hushem` in TFDS's own test, on drawn images."""
+
+import tensorflow_datasets as tfds
+
+from tfds_builders.hushem import hushem_dataset_builder
+
+
+class HushemTest(tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = hushem_dataset_builder.Builder
+    SPLITS = {f"fold_{fold}": 8 for fold in range(5)}  # noqa: RUF012
