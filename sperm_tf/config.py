@@ -17,6 +17,19 @@ BUILDER_CONFIGS = {
 }
 MODELS = ("simple_cnn", "efficientnet_b0", "efficientnet_b0_cbam")
 SCHEDULES = ("constant", "cosine")
+AUGMENTATIONS = (
+    "flip",
+    "rotation",
+    "zoom",
+    "translation",
+    "brightness",
+    "contrast",
+    "hue",
+    "saturation",
+    "blur",
+    "erasing",
+    "stain_jitter",
+)
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 NUM_FOLDS = 5
 
@@ -179,6 +192,8 @@ class TrainerConfig:
         _check_range("trainer.warmup_share", self.warmup_share, low=0, high=1)
         _check_choice("trainer.schedule", self.schedule, SCHEDULES)
         _check_choice("trainer.precision", self.precision, PRECISIONS)
+        for name in self.augmentation:
+            _check_choice("trainer.augmentation", name, AUGMENTATIONS)
 
 
 @dataclasses.dataclass(frozen=True)

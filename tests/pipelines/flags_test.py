@@ -63,6 +63,7 @@ def test_beam_flags_are_passed_through():
         ("--config.model.name=simple_cnn", "--config.trainer.model.name"),
         ("--config.trainer.model.name=resnet", "simple_cnn, efficientnet_b0"),
         ("--config.trainer.batch_size=0", "at least 2"),
+        ("--config.trainer.augmentation=flip,shear", "stain_jitter"),
         ("--config.trainer.full_learning_rate=nan", "between"),
         ("--config.example_gen.validation_fold=0", "1, 2, 3, 4"),
         ("--runer=FlinkRunner", "--runner"),

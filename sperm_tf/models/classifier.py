@@ -1,0 +1,93 @@
+"""The classifier: a backbone, its last feature map, and a linear head."""
+
+from __future__ import annotations
+
+import keras
+
+from sperm_tf.config import ModelConfig
+from sperm_tf.models import backbones, simple_cnn
+from sperm_tf.models import weights as weights_lib
+
+FEATURE_MAP = "feature_map"
+LOGITS = "logits"
+
+
+def build_classifier(config: ModelConfig, *, num_classes: int, image_size: int) -> keras.Model:
+    """Builds one flat functional model under the current dtype policy (`keras.config.set_dtype_policy`).
+
+    Layers that others rely on: `image` (input, float32 [B, S, S, 3], 0-255: the model rescales inside itself, nothing
+    before it may), `cbam_<where>` (only in `efficientnet_b0_cbam`, whose settings `cbam_after` and `reduction` the
+    other models ignore), `feature_map` (the last one, [B, h, w, C], which Grad-CAM++ explains), `logits` (output,
+    float32 [B, num_classes] under every policy, no softmax).
+
+    Args:
+        config: the architecture.
+        num_classes: at least 2.
+        image_size: S, at least 16 for `simple_cnn` and 32 for EfficientNetB0.
+
+    Raises:
+        ValueError: a setting is invalid.
+        WeightsError: the weights cannot be had or do not fit; a ValueError, too.
+    """
+    _validate(config, num_classes=num_classes, image_size=image_size)
+    image = keras.Input((image_size, image_size, 3), name="image", dtype="float32")
+    if config.name == "simple_cnn":
+        backbone = _build_simple_cnn(config, image)
+    else:
+        backbone = backbones.build_efficientnet_b0(
+            image,
+            weights=config.weights,
+            cbam_after=config.cbam_after if config.name == "efficientnet_b0_cbam" else (),
+            reduction=config.reduction,
+            norm_momentum=config.norm_momentum,
+        )
+    features = keras.layers.Identity(name=FEATURE_MAP)(backbone.output)
+    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
+    dropped = keras.layers.Dropout(config.dropout, name="dropout")(pooled)
+    logits = keras.layers.Dense(num_classes, dtype="float32", name=LOGITS)(dropped)
+    return keras.Model(backbone.input, logits, name=config.name)
+
+
+def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers that pretrained weights fill and phase 1 freezes: up to `feature_map`, without CBAM.
+
+    Args:
+        model: of `build_classifier`.
+
+    Raises:
+        ValueError: the model has no layer `feature_map`.
+    """
+    names = [layer.name for layer in model.layers]
+    if FEATURE_MAP not in names:
+        raise ValueError(
+            f"model must have a layer {FEATURE_MAP!r} that ends its backbone. Received: model={model.name!r} without "
+            "it. Build it with sperm_tf.models.classifier.build_classifier."
+        )
+    return [layer for layer in model.layers[: names.index(FEATURE_MAP)] if not layer.name.startswith("cbam_")]
+
+
+def _build_simple_cnn(config: ModelConfig, image: keras.KerasTensor) -> keras.Model:
+    if config.weights == "imagenet":
+        raise weights_lib.WeightsError(
+            "weights must be 'none' or the path of a file for simple_cnn, which nobody trained on ImageNet. "
+            "Received: weights='imagenet'."
+        )
+    backbone = simple_cnn.build_simple_cnn(image, norm_momentum=config.norm_momentum)
+    if config.weights != "none":
+        weights_lib.load_weights_file(backbone, weights_lib.check_weights_file(config.weights))
+    return backbone
+
+
+def _validate(config: ModelConfig, *, num_classes: int, image_size: int) -> None:
+    if num_classes < 2:
+        raise ValueError(f"num_classes must be at least 2. Received: num_classes={num_classes}.")
+    smallest = simple_cnn.MIN_IMAGE_SIZE if config.name == "simple_cnn" else backbones.MIN_IMAGE_SIZE
+    if image_size < smallest:
+        raise ValueError(
+            f"image_size must be at least {smallest} pixels for {config.name}. Received: image_size={image_size}."
+        )
+    if config.name == "efficientnet_b0_cbam" and not config.cbam_after:
+        raise ValueError(
+            "model.cbam_after must name at least one place. Received: cbam_after=(). For no CBAM set "
+            "model.name='efficientnet_b0'."
+        )

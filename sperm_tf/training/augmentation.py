@@ -1,0 +1,117 @@
+"""Random changes of the training images that leave their class as it is.
+
+Every entry but one is a layer of `keras.layers`, which runs on each backend, eagerly and inside `tf.data`. Shifts of
+single colour channels, which imitate the spread of stains, only keras-cv has; that entry needs TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from sperm_tf.config import TrainerConfig
+
+_PIXELS = (0, 255)
+
+
+def _build_stain_jitter(**arguments) -> list[keras.layers.Layer]:
+    if keras.config.backend() != "tensorflow":
+        raise ValueError(
+            "augmentation must do without 'stain_jitter' on other backends than TensorFlow, for which alone keras-cv "
+            f"has it. Received: backend={keras.config.backend()!r}. Use 'hue' and 'saturation' instead."
+        )
+    try:
+        keras_cv = importlib.import_module("keras_cv")
+    except ImportError as error:
+        raise ImportError("augmentation 'stain_jitter' needs keras-cv: pip install keras-cv") from error
+    return [keras_cv.layers.RandomChannelShift(value_range=_PIXELS, factor=0.2, **arguments)]
+
+
+def _build_flip(*, seed: int, dtype: str) -> list[keras.layers.Layer]:
+    # Keras' "horizontal_and_vertical" tosses one coin for both and so makes two of the four variants only.
+    return [
+        keras.layers.RandomFlip("horizontal", seed=seed, dtype=dtype),
+        keras.layers.RandomFlip("vertical", seed=seed + 1, dtype=dtype),
+    ]
+
+
+# Background reaches every border of a crop: repeating the edge is the least visible filling.
+AUGMENTATIONS: dict[str, Callable[..., list[keras.layers.Layer]]] = {
+    "flip": _build_flip,
+    "rotation": lambda **kw: [keras.layers.RandomRotation(0.5, fill_mode="nearest", **kw)],
+    "zoom": lambda **kw: [keras.layers.RandomZoom((-0.15, 0.15), fill_mode="nearest", **kw)],
+    "translation": lambda **kw: [keras.layers.RandomTranslation(0.08, 0.08, fill_mode="nearest", **kw)],
+    "brightness": lambda **kw: [keras.layers.RandomBrightness(0.1, value_range=_PIXELS, **kw)],
+    "contrast": lambda **kw: [keras.layers.RandomContrast(0.2, value_range=_PIXELS, **kw)],
+    "hue": lambda **kw: [keras.layers.RandomHue(0.05, value_range=_PIXELS, **kw)],
+    # Its value range is that of the saturation it clips, not of the pixels: (0, 255) lets colours leave their range.
+    "saturation": lambda **kw: [keras.layers.RandomSaturation((0.4, 0.6), value_range=(0, 1), **kw)],
+    "blur": lambda **kw: [keras.layers.RandomGaussianBlur(1.0, 5, sigma=(0.1, 1.5), value_range=_PIXELS, **kw)],
+    "erasing": lambda **kw: [keras.layers.RandomErasing(0.5, scale=(0.02, 0.1), value_range=_PIXELS, **kw)],
+    "stain_jitter": _build_stain_jitter,
+}
+"""Name -> function of `seed` and `dtype` that makes its layers, to be called in order.
+
+`flip` in both directions; `rotation` by any angle; `zoom` by up to 15 %; `translation` by up to 8 % of the side;
+`brightness` by up to 10 % of the range; `contrast` by up to 20 %; `hue` by up to 5 % of the colour circle; `saturation`
+times 0.67-1.5; `blur` with a Gaussian of up to 1.5 pixels; `erasing` covers some part of 2-10 % with noise, in up to
+half of the images; `stain_jitter` shifts each colour channel by up to 10 % of the range.
+"""
+
+
+class Augmentation:
+    """A chain of random layers, then MixUp.
+
+    Args:
+        layers: image layers, in order, computing in float32 on pixels 0-255.
+        mixup: `keras.layers.MixUp`, or None.
+    """
+
+    def __init__(self, layers: list[keras.layers.Layer], mixup: keras.layers.Layer | None):
+        self.layers = layers
+        self.mixup = mixup
+        # A cast of integers to float32 that works on tensors of tf.data whatever the backend.
+        self._cast = keras.layers.Rescaling(1.0, dtype="float32")
+
+    def __call__(self, images, labels):
+        """Augments a batch; safe inside `tf.data.Dataset.map` (one call at a time keeps it repeatable).
+
+        Args:
+            images: [B, S, S, 3], pixels 0-255, integer or float.
+            labels: [B, C], float one-hot.
+
+        Returns:
+            images float32 [B, S, S, 3], 0-255, and labels [B, C].
+        """
+        images = self._cast(images)
+        for layer in self.layers:
+            images = layer(images, training=True)
+        if self.mixup is not None:
+            mixed = self.mixup({"images": images, "labels": labels}, training=True)
+            images, labels = mixed["images"], mixed["labels"]
+        return images, labels
+
+
+def build_augmentation(config: TrainerConfig, *, epoch: int = 0) -> Augmentation:
+    """The augmentation of a training epoch.
+
+    Args:
+        config: its `augmentation`, `mixup_alpha` and `seed` are used. MixUp: Zhang et al. 2018, one weight an image.
+        epoch: counted from 0; build one anew for every epoch, so that a resumed training draws what an uninterrupted
+            one would.
+
+    Raises:
+        ValueError: a layer does not run on the current backend.
+        ImportError: keras-cv is needed and not installed.
+    """
+    seeds = np.random.SeedSequence([config.seed, epoch]).generate_state(len(config.augmentation) + 1) >> 1
+    layers = [
+        layer
+        for name, seed in zip(config.augmentation, seeds, strict=False)
+        for layer in AUGMENTATIONS[name](seed=int(seed), dtype="float32")
+    ]
+    mixup = keras.layers.MixUp(config.mixup_alpha, seed=int(seeds[-1]), dtype="float32") if config.mixup_alpha else None
+    return Augmentation(layers, mixup)

@@ -1,0 +1,98 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from sperm_tf.config import MODELS, ModelConfig
+from sperm_tf.models.classifier import backbone_layers, build_classifier
+
+SIMPLE = ModelConfig(name="simple_cnn")
+
+
+def _images(size, count=2):
+    return np.random.default_rng(0).uniform(0, 255, (count, size, size, 3)).astype("float32")
+
+
+@pytest.mark.parametrize("precision", ("float32", "mixed_bfloat16", "mixed_float16"))
+@pytest.mark.parametrize("name", MODELS)
+def test_contract_of_every_model(name, precision, tmp_path):
+    keras.config.set_dtype_policy(precision)
+    size = 40 if name == "simple_cnn" else 32
+    model = build_classifier(ModelConfig(name=name), num_classes=3, image_size=size)
+
+    assert model.input.name == "image"
+    assert (model.input.shape, model.input.dtype) == ((None, size, size, 3), "float32")
+    assert model.layers[-1].name == "logits"
+    assert (model.output.shape, model.output.dtype) == ((None, 3), "float32")
+    assert model.layers[-1].activation is keras.activations.linear
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers), "the model must be flat"
+    height, width, channels = model.get_layer("feature_map").output.shape[1:]
+    assert (height, width, channels) == ((5, 5, 256) if name == "simple_cnn" else (1, 1, 1280))
+    assert [layer.name for layer in model.layers][-4:] == ["feature_map", "pool", "dropout", "logits"]
+
+    logits = np.asarray(model(_images(size)))
+    assert np.isfinite(logits).all()
+    if precision == "float32":
+        model.save(tmp_path / "model.keras")
+        reloaded = keras.models.load_model(tmp_path / "model.keras")
+        np.testing.assert_allclose(reloaded(_images(size)), logits, rtol=1e-5, atol=1e-6)
+
+
+def test_simple_cnn_rescales_inside():
+    model = build_classifier(SIMPLE, num_classes=3, image_size=32)
+    rescaled = keras.Model(model.input, model.get_layer("rescale_pixels").output)
+    np.testing.assert_allclose(rescaled(np.full((1, 32, 32, 3), 255.0)), 1.0)
+
+
+def test_backbone_layers_are_all_but_attention_and_head():
+    config = ModelConfig(cbam_after=("block2", "top"))
+    model = build_classifier(config, num_classes=3, image_size=32)
+    names = {layer.name for layer in backbone_layers(model)}
+    others = {layer.name for layer in model.layers} - names
+    assert others == {"cbam_block2", "cbam_top", "feature_map", "pool", "dropout", "logits"}
+
+
+def test_backbone_layers_refuses_a_foreign_model():
+    image = keras.Input((8, 8, 3))
+    with pytest.raises(ValueError, match="feature_map"):
+        backbone_layers(keras.Model(image, keras.layers.Flatten()(image)))
+
+
+def test_norm_momentum_reaches_every_normalization():
+    for name in ("simple_cnn", "efficientnet_b0_cbam"):
+        model = build_classifier(ModelConfig(name=name, norm_momentum=0.75), num_classes=3, image_size=32)
+        norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+        assert len(norms) == (4 if name == "simple_cnn" else 49)
+        assert {layer.momentum for layer in norms} == {0.75}
+
+
+def test_reduction_and_dropout_reach_their_layers():
+    model = build_classifier(ModelConfig(reduction=8, dropout=0.35), num_classes=3, image_size=32)
+    assert model.get_layer("cbam_top").reduction == 8
+    assert model.get_layer("dropout").rate == 0.35
+
+
+def test_a_seed_repeats_the_initial_weights():
+    models = []
+    for _ in range(2):
+        keras.utils.set_random_seed(5)
+        models.append(build_classifier(SIMPLE, num_classes=3, image_size=32))
+    for first, second in zip(models[0].get_weights(), models[1].get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    (
+        ({}, {"num_classes": 1}, "num_classes must be at least 2"),
+        ({}, {"image_size": 15}, "image_size must be at least 16"),
+        ({"name": "efficientnet_b0"}, {"image_size": 31}, "image_size must be at least 32"),
+        ({"name": "efficientnet_b0_cbam", "cbam_after": ()}, {}, "set model.name='efficientnet_b0'"),
+        ({"weights": "imagenet"}, {}, "which nobody trained on ImageNet"),
+    ),
+)
+def test_refuses_invalid_settings(change, arguments, message):
+    config = dataclasses.replace(SIMPLE, **change)
+    with pytest.raises(ValueError, match=message):
+        build_classifier(config, **{"num_classes": 3, "image_size": 32, **arguments})

@@ -1,0 +1,8 @@
+import keras
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _float32_policy():
+    yield
+    keras.config.set_dtype_policy("float32")

@@ -1,0 +1,188 @@
+import functools
+import hashlib
+import http.server
+import threading
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras.src.applications import efficientnet
+from keras.src.backend import config as keras_config
+from keras.src.legacy.saving import legacy_h5_format
+
+from sperm_tf.config import ModelConfig
+from sperm_tf.models.classifier import backbone_layers, build_classifier
+from sperm_tf.models.weights import WeightsError
+
+MEAN, STDDEV = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PLACES = ("block2", "block5b_add", "top")
+
+
+def _images(size=32):
+    return np.random.default_rng(0).uniform(0, 255, (2, size, size, 3)).astype("float32")
+
+
+def _build(weights, *, name="efficientnet_b0_cbam", cbam_after=("top",)):
+    return build_classifier(
+        ModelConfig(name=name, weights=weights, cbam_after=cbam_after), num_classes=3, image_size=32
+    )
+
+
+def _features(model, layer="feature_map"):
+    return np.asarray(keras.Model(model.input, model.get_layer(layer).output)(_images()))
+
+
+def _backbone_weights(model):
+    return {layer.name: layer.get_weights() for layer in backbone_layers(model) if layer.weights}
+
+
+def _assert_same_backbone(first, second):
+    assert list(first) == list(second)
+    for name, arrays in first.items():
+        for one, other in zip(arrays, second[name], strict=True):
+            np.testing.assert_array_equal(one, other, err_msg=name)
+
+
+def _assert_same_features(model, expected):
+    for layer, features in zip(("stem_conv", "top_activation"), expected, strict=True):
+        np.testing.assert_allclose(_features(model, layer), features, rtol=1e-4, atol=1e-5, err_msg=layer)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """A network with the peculiarity of the published ImageNet weights: deviations stored as variances."""
+    keras.utils.set_random_seed(3)
+    model = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(32, 32, 3))
+    model.layers[2].set_weights([np.array(MEAN), np.array(STDDEV), np.array(0)])
+    model.layers[2].finalize_state()
+    generator = np.random.default_rng(4)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([generator.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="module")
+def files(plain, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    plain.save_weights(folder / "backbone.weights.h5")
+    with h5py.File(folder / "efficientnetb0_notop.h5", "w") as file:  # the format of the published file
+        legacy_h5_format.save_weights_to_hdf5_group(file, plain)
+    return folder
+
+
+@pytest.fixture
+def server(files, tmp_path, monkeypatch):
+    """Keras Applications' download, pointed at a local server and an empty cache."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(files))
+    monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        (tmp_path / "keras").mkdir()  # where it does not exist, Keras would take a folder outside the test
+        monkeypatch.setattr(keras_config, "_KERAS_DIR", str(tmp_path / "keras"))
+        monkeypatch.setattr(efficientnet, "BASE_WEIGHTS_PATH", f"http://127.0.0.1:{running.server_port}/")
+        digest = hashlib.md5((files / "efficientnetb0_notop.h5").read_bytes()).hexdigest()
+        monkeypatch.setitem(efficientnet.WEIGHTS_HASHES, "b0", ("", digest))
+        yield tmp_path / "keras" / "models" / "efficientnetb0_notop.h5"
+        running.shutdown()
+
+
+@pytest.fixture
+def imagenet_features(server):
+    """What Keras' own ImageNet model computes, at its first convolution, where the pixels' scale shows, and last."""
+    model = keras.applications.EfficientNetB0(include_top=False, input_shape=(32, 32, 3))
+    return _features(model, "stem_conv"), _features(model, "top_activation")
+
+
+def test_imagenet_is_downloaded_and_equals_keras_applications(server, plain, imagenet_features):
+    server.unlink()
+    model = _build("imagenet", name="efficientnet_b0")
+    assert server.is_file(), "the file must come through the cache of Keras"
+    _assert_same_features(model, imagenet_features)
+    uncorrected = _features(plain, "stem_conv")
+    assert np.abs(uncorrected - imagenet_features[0]).max() > 0.1, "the correction must matter here"
+
+
+@pytest.mark.parametrize("name", ("backbone.weights.h5", "efficientnetb0_notop.h5"))
+def test_a_file_with_imagenet_weights_equals_the_download(name, files, imagenet_features):
+    """Keras itself forgets its correction here: the same weights from a path compute something else."""
+    model = _build(str(files / name), name="efficientnet_b0")
+    _assert_same_features(model, imagenet_features)
+
+
+def test_weights_load_by_name_wherever_cbam_stands(files, plain):
+    model = _build(str(files / "backbone.weights.h5"), cbam_after=PLACES)
+    assert {layer.name for layer in model.layers if layer.name.startswith("cbam_")} == {f"cbam_{p}" for p in PLACES}
+    expected = {layer.name: layer.get_weights() for layer in plain.layers if layer.weights}
+    expected["normalize_pixels"] = expected.pop(plain.layers[2].name)
+    actual = _backbone_weights(model)
+    _assert_same_backbone({name: expected[name] for name in actual}, actual)
+    assert set(expected) == set(actual)
+
+
+def test_a_classifier_of_ours_gives_its_backbone_to_another(files, tmp_path):
+    first = _build(str(files / "backbone.weights.h5"), cbam_after=PLACES)
+    first.save(tmp_path / "first.keras")
+    second = _build(str(tmp_path / "first.keras"), name="efficientnet_b0")
+    _assert_same_backbone(_backbone_weights(first), _backbone_weights(second))
+    # Same weights, so the same correction of the pixels: compare before any attention.
+    np.testing.assert_array_equal(_features(first, "stem_conv"), _features(second, "stem_conv"))
+
+
+def test_simple_cnn_takes_its_own_classifier(tmp_path):
+    first = _build("none", name="simple_cnn")
+    first.save(tmp_path / "first.keras")
+    second = _build(str(tmp_path / "first.keras"), name="simple_cnn")
+    np.testing.assert_array_equal(_features(first), _features(second))
+
+
+def test_random_weights_need_no_correction():
+    names = [layer.name for layer in _build("none").layers]
+    assert "rescale_imagenet" not in names
+
+
+def test_no_network_is_an_error_that_names_the_alternatives(server, files, monkeypatch):
+    monkeypatch.setattr(efficientnet, "BASE_WEIGHTS_PATH", "http://127.0.0.1:9/")
+    with pytest.raises(WeightsError, match="URL fetch failure") as raised:
+        _build("imagenet")
+    for alternative in ("weights='none'", "efficientnetb0_notop.h5", "path", "network"):
+        assert alternative in str(raised.value)
+    assert not server.exists()
+
+
+def test_a_corrupt_download_is_an_error(server, monkeypatch):
+    monkeypatch.setitem(efficientnet.WEIGHTS_HASHES, "b0", ("", "0" * 32))
+    with pytest.raises(WeightsError, match="file hash does not match"):
+        _build("imagenet")
+
+
+@pytest.mark.parametrize("suffix", (".keras", ".weights.h5", ".h5"))
+def test_files_that_do_not_fit_are_named(suffix, tmp_path):
+    path = tmp_path / f"other{suffix}"
+    other = _build("none", name="simple_cnn")
+    if suffix == ".weights.h5":
+        other.save_weights(path)
+    else:
+        other.save(path)
+    reason = "lacks .* layers, the first is 'normalize_pixels'" if suffix == ".keras" else ""
+    with pytest.raises(WeightsError, match=f"other{suffix}.*{reason}"):
+        _build(str(path))
+
+
+@pytest.mark.parametrize("suffix", (".keras", ".weights.h5", ".h5"))
+def test_unreadable_files_are_named(suffix, tmp_path):
+    path = tmp_path / f"broken{suffix}"
+    path.write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match=f"broken{suffix}"):
+        _build(str(path))
+
+
+def test_missing_files_and_other_suffixes_are_refused(tmp_path):
+    with pytest.raises(WeightsError, match="no such file exists"):
+        _build(str(tmp_path / "none.h5"))
+    with pytest.raises(WeightsError, match="no such file exists"):
+        _build("imagnet", name="simple_cnn")
+    (tmp_path / "weights.ckpt").write_bytes(b"")
+    with pytest.raises(WeightsError, match=r"ends in \.weights\.h5, \.h5, \.keras"):
+        _build(str(tmp_path / "weights.ckpt"))
