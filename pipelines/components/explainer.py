@@ -1,0 +1,172 @@
+"""Explainer: where the model looked, for test images that it got right and wrong."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipelines import explanation_choice
+from pipelines.artifacts import Artifact
+from pipelines.component import Component, RunContext
+from sperm_tf.config import ExplainerConfig
+from sperm_tf.data import examples
+
+EXPLANATIONS_FILE = "explanations.json"
+SPLIT = "test"
+_BATCH = 16  # images explained at once; bounds memory
+_MAX_SIDE = 448  # pixels; larger images are drawn smaller
+_MIN_RANGE = 0.02  # narrower attention is drawn as the even map that it is
+
+
+class Explainer(Component):
+    """Explains some test images of every true class, right and wrong answers mixed.
+
+    Layout: `images/<number>.png` (image and maps side by side, with true class, predicted class and probability),
+    `images/<number>_<view>.png` (the views apart: `image`, `grad_cam_plus_plus`, `cbam_attention`), and
+    `explanations.json`:
+
+    * `images`: one entry an image, by class: `image_id`, `file`, `files` (view -> file), `true`, `predicted`,
+      `probability`, `correct`, `maps` (view -> what `explanation_choice.summarize_map` says);
+    * `agreement`: how far the `explain` signature of the SavedModel is from the maps shown, which tf-keras-vis made.
+    """
+
+    config: ExplainerConfig
+
+    def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
+        """Chooses the images, explains them, and draws the maps over them."""
+        from sperm_tf.evaluation import predictions
+
+        del context
+        table = predictions.read_csv(inputs["evaluation"].directory / "predictions.csv")
+        chosen = explanation_choice.choose_images(table, self.config.images_per_class)
+        predicted = [int(label) for label in table.predicted[chosen]]
+        encoded = _read_images(inputs["examples"].directory, [table.image_ids[row] for row in chosen])
+        maps = _explain(inputs["model"].directory, encoded, predicted)
+        (output / "images").mkdir()
+        items = []
+        for number, (row, label) in enumerate(zip(chosen, predicted, strict=True)):
+            views = {view: values[number] for view, values in maps.items()}
+            item = {
+                "image_id": table.image_ids[row],
+                "true": table.class_names[table.labels[row]],
+                "predicted": table.class_names[label],
+                "probability": round(float(table.probabilities[row, label]), 6),
+                "correct": bool(label == table.labels[row]),
+                "maps": {view: explanation_choice.summarize_map(values) for view, values in views.items()},
+            }
+            items.append(item | _draw(item, encoded[number], views, output, f"images/{number:03d}"))
+        served = _ask_served_model(inputs["model"].directory / "saved_model", encoded)
+        agreement = explanation_choice.compare_maps(maps["grad_cam_plus_plus"], served)
+        content = {"images": items, "agreement": agreement}
+        (output / EXPLANATIONS_FILE).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        return {
+            "num_images": len(items),
+            "num_wrong": sum(not item["correct"] for item in items),
+            "max_relative_difference": agreement["max_relative_difference"],
+        }
+
+
+def _read_images(folder: pathlib.Path, image_ids: Sequence[str]) -> list[bytes]:
+    """Encoded images of the test split, in the order of `image_ids`."""
+    wanted = set(image_ids)
+    found: dict[str, Any] = {}
+    for serialized in examples.read_serialized(examples.shard_paths(folder, SPLIT)).as_numpy_iterator():
+        values: dict[str, Any] = examples.from_example(serialized)
+        image_id = values["image_id"].decode()
+        if image_id in wanted:
+            found[image_id] = values["image"]
+    return [found[image_id] for image_id in image_ids]
+
+
+def _explain(model_dir: pathlib.Path, encoded: Sequence[bytes], predicted: Sequence[int]) -> dict[str, np.ndarray]:
+    """View -> maps, float [N, h, w], 0-1, of the predicted classes."""
+    import keras
+    import tensorflow as tf
+
+    import sperm_tf.layers.attention  # noqa: F401  (registers the layers that the model is made of)
+    from sperm_tf.data.preprocess import preprocess
+    from sperm_tf.explain.gradcam import GradCAMPlusPlus
+    from sperm_tf.explain.reference import reference_grad_cam_plus_plus
+
+    model = _in_float32(keras.models.load_model(model_dir / "model.keras", compile=False))
+    image_size = model.input_shape[1]
+    in_graph = GradCAMPlusPlus(model)
+    grad_cams, attentions = [], []
+    for start in range(0, len(encoded), _BATCH):
+        batch = encoded[start : start + _BATCH]
+        images = np.stack([preprocess(tf.constant(image), image_size).numpy() for image in batch]).astype(np.float32)
+        classes = list(predicted[start : start + _BATCH])
+        explanation = in_graph(tf.constant(images))
+        reference = reference_grad_cam_plus_plus(model, images, class_indices=classes)
+        own = tf.gather(explanation.maps, classes, axis=1, batch_dims=1).numpy()
+        # tf-keras-vis computes exp(score), which leaves float32 above 88; the graph's map is then the one there is.
+        is_finite = np.isfinite(reference).all(axis=(1, 2), keepdims=True)
+        grad_cams.append(np.where(is_finite, reference, own))
+        if explanation.attention is not None:
+            attentions.append(explanation.attention.numpy())
+    maps = {"grad_cam_plus_plus": np.concatenate(grad_cams)}
+    if attentions:
+        maps["cbam_attention"] = np.concatenate(attentions)
+    return maps
+
+
+def _in_float32(model: Any) -> Any:
+    """The model itself, or its copy in float32: tf-keras-vis cannot explain one of mixed precision."""
+    import keras
+
+    if all(layer.compute_dtype == "float32" for layer in model.layers):
+        return model
+
+    def clone(layer: Any) -> Any:
+        return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+
+    copy = keras.models.clone_model(model, clone_function=clone)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _draw(
+    item: Mapping[str, Any], encoded: bytes, views: Mapping[str, np.ndarray], output: pathlib.Path, stem: str
+) -> dict[str, Any]:
+    """Writes the pictures of one image; returns `file` and `files`, relative to `output`."""
+    from PIL import Image
+
+    from sperm_tf.data.decode import decode_rgb
+    from sperm_tf.explain import overlay
+
+    source = Image.fromarray(decode_rgb(encoded).pixels)
+    source.thumbnail((_MAX_SIDE, _MAX_SIDE))
+    pixels = np.asarray(source)
+    grad_cam, attention = views["grad_cam_plus_plus"], views.get("cbam_attention")
+    panel = overlay.draw_panel(
+        pixels,
+        grad_cam_plus_plus=grad_cam,
+        attention=attention,
+        true_class=item["true"],
+        predicted_class=item["predicted"],
+        probability=item["probability"],
+    )
+    panel.save(output / f"{stem}.png")
+    pictures = {"image": pixels, "grad_cam_plus_plus": overlay.draw_overlay(pixels, grad_cam)}
+    if attention is not None:
+        # Attention rarely fills 0-1, so it is stretched to its own range; one that hardly varies stays even.
+        low, high = attention.min(), attention.max()
+        stretched = (attention - low) / max(high - low, _MIN_RANGE)
+        pictures["cbam_attention"] = overlay.draw_overlay(pixels, stretched)
+    files = {view: f"{stem}_{view}.png" for view in pictures}
+    for view, picture in pictures.items():
+        Image.fromarray(picture).save(output / files[view])
+    return {"file": f"{stem}.png", "files": files}
+
+
+def _ask_served_model(saved_model: pathlib.Path, encoded: Sequence[bytes]) -> np.ndarray:
+    """Grad-CAM++ maps of the predicted class, float32 [N, h, w], from the SavedModel's own signature."""
+    import tensorflow as tf
+
+    explain = tf.saved_model.load(str(saved_model)).signatures["explain"]
+    batches = [encoded[start : start + _BATCH] for start in range(0, len(encoded), _BATCH)]
+    return np.concatenate([explain(image_bytes=tf.constant(batch))["grad_cam_plus_plus"].numpy() for batch in batches])

@@ -1,0 +1,101 @@
+"""Whether the model was pushed, and the commands that serve it."""
+
+from __future__ import annotations
+
+import pathlib
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from sperm_tf.report.stages import Stage
+
+SERVER_IMAGE = "tensorflow/serving:2.19.1"
+
+
+def describe_serving(stages: Mapping[str, Stage]) -> dict[str, Any]:
+    """The three verdicts on the model, and how to use it: pushed, or straight from the Trainer's artifact."""
+    evaluator, infra, trainer = (stages[name] for name in ("evaluator", "infra_validator", "trainer"))
+    pushed = stages["pusher"].read_json("pushed.json")
+    is_pushed = bool(pushed.get("pushed")) and bool(pushed.get("path"))
+    saved_model = str(pushed["path"]) if is_pushed else str(trainer.path("saved_model") or "")
+    name = str(pushed.get("model_name") or "sperm")
+    return {
+        "is_pushed": is_pushed,
+        "model_name": name,
+        "version": pushed.get("version") if is_pushed else None,
+        "path": saved_model,
+        "reasons": [str(reason) for reason in pushed.get("reasons") or []],
+        "verdicts": [
+            _describe_verdict("Evaluation", evaluator, "BLESSED", ("blessed", "not blessed")),
+            _describe_verdict("Serving trial", infra, "INFRA_BLESSED", ("passed", "not passed")),
+            {
+                "name": "Pushed",
+                "state": "good" if is_pushed else "bad" if pushed else "unknown",
+                "text": f"version {pushed.get('version')}" if is_pushed else "no" if pushed else "not run",
+            },
+        ],
+        "trial": _describe_trial(infra.read_json("report.json")),
+        "commands": _commands(saved_model, name, is_pushed) if saved_model else [],
+    }
+
+
+def _describe_verdict(name: str, stage: Stage, marker: str, words: tuple[str, str]) -> dict[str, str]:
+    if stage.directory is None:
+        return {"name": name, "state": "unknown", "text": "not run"}
+    given = stage.has(marker)
+    return {"name": name, "state": "good" if given else "bad", "text": words[0] if given else words[1]}
+
+
+def _describe_trial(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What the InfraValidator demanded of the model in a process of its own, and what was not met."""
+    checks = [check for check in report.get("checks") or [] if isinstance(check, dict)]
+    failed = [check for check in checks if not check.get("passed")]
+    return {
+        "num_checks": len(checks),
+        "num_failed": len(failed),
+        "failure": str(report.get("failure") or ""),
+        "failed": [" ".join(str(check.get(key, "")) for key in ("signature", "demand", "detail")) for check in failed],
+    }
+
+
+def _commands(saved_model: str, name: str, is_pushed: bool) -> list[dict[str, str]]:
+    base = str(pathlib.PurePath(saved_model).parent)
+    path = shlex.quote(saved_model)
+    commands = [
+        {
+            "title": "See what it answers to",
+            "text": f"saved_model_cli show --all --dir {path}",
+        }
+    ]
+    if is_pushed:
+        commands += [
+            {
+                "title": "Serve it with TensorFlow Serving (REST on 8501, gRPC on 8500)",
+                "text": f"docker run --rm -p 127.0.0.1:8500:8500 -p 127.0.0.1:8501:8501 \\\n"
+                f"  -v {shlex.quote(f'{base}:/models/{name}:ro')} \\\n"
+                f"  -e MODEL_NAME={shlex.quote(name)} {SERVER_IMAGE}",
+            },
+            {
+                "title": "Ask it with the client",
+                "text": f"python -m sperm_tf.serving.client --target=http://localhost:8501 "
+                f"--model_name={shlex.quote(name)} image.png",
+            },
+            {
+                "title": "Ask it with curl",
+                "text": 'printf \'{"signature_name": "serving_default", "instances": [{"b64": "%s"}]}\' '
+                "\"$(base64 < image.png | tr -d '\\n')\" \\\n"
+                f"  | curl --data @- http://localhost:8501/v1/models/{name}:predict",
+            },
+        ]
+    commands.append(
+        {
+            "title": "Ask it from Python, without a server and without sperm_tf",
+            "text": "import pathlib\n"
+            "import tensorflow as tf\n\n"
+            f"model = tf.saved_model.load({saved_model!r})\n"
+            'image = tf.constant([pathlib.Path("image.png").read_bytes()])\n'
+            'answer = model.signatures["explain"](image_bytes=image)\n'
+            'print(answer["predicted_class"], answer["probabilities"], answer["grad_cam_plus_plus"].shape)',
+        }
+    )
+    return commands
