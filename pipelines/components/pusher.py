@@ -12,7 +12,7 @@ from typing import Any
 
 import filelock
 
-from pipelines.artifacts import Artifact, digest_directory, fingerprint
+from pipelines.artifacts import Artifact, digest_directory
 from pipelines.component import Component, RunContext
 from sperm_tf.config import PusherConfig
 
@@ -85,22 +85,22 @@ def check_blessings(evaluation: pathlib.Path, infra_blessing: pathlib.Path) -> N
 def push(saved_model: pathlib.Path, serving_model_dir: pathlib.Path, marker: Mapping[str, str]) -> int:
     """Copies a SavedModel to the next version.
 
-    A push that was interrupted after its last step, or is asked for twice, finds its own marker and adds nothing.
+    A model that already is a version, because an earlier push was interrupted after its last step or only the
+    evaluation was repeated, is not copied again.
 
     Args:
         saved_model: directory of the SavedModel.
         serving_model_dir: `<serving_base>/<model_name>`.
-        marker: digests that identify this push.
+        marker: digests to record; `model_digest` identifies the model.
 
     Returns:
         The version, a positive integer.
     """
-    key = fingerprint(dict(marker))
     serving_model_dir.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(serving_model_dir / ".push.lock"):
-        versions = pushed_versions(serving_model_dir)
+        versions, model_digest = pushed_versions(serving_model_dir), marker["model_digest"]
         for version, path in versions.items():
-            if (path / MARKER).is_file() and json.loads((path / MARKER).read_text())["fingerprint"] == key:
+            if (path / MARKER).is_file() and json.loads((path / MARKER).read_text())["model_digest"] == model_digest:
                 return version
         version = max(versions, default=0) + 1
         copy = serving_model_dir / ".pushing"  # a name that TensorFlow Serving ignores
@@ -110,7 +110,6 @@ def push(saved_model: pathlib.Path, serving_model_dir: pathlib.Path, marker: Map
             raise OSError(f"the copy of {saved_model} in {copy} differs from it. Check the disk, and run again.")
         record = {
             **marker,
-            "fingerprint": key,
             "pushed_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         }
         (copy / MARKER).parent.mkdir(exist_ok=True)

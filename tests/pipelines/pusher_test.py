@@ -76,7 +76,7 @@ def test_versions_grow_and_the_same_push_is_found_again(tmp_path):
     model = make_saved_model(tmp_path / "model")
     (base / "7").mkdir(parents=True)
     assert push(model, base, DIGESTS) == 8
-    assert push(model, base, DIGESTS) == 8
+    assert push(model, base, {**DIGESTS, "evaluation_digest": "repeated"}) == 8
     assert push(model, base, {**DIGESTS, "model_digest": "other"}) == 9
     assert list(pushed_versions(base)) == [7, 8, 9]
 

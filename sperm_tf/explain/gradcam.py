@@ -1,0 +1,129 @@
+"""Grad-CAM++ inside a TensorFlow graph, so that a served model explains what it predicts.
+
+The map needs gradients from the class score back to the last feature map only: the backbone runs once, forward, and
+the map costs next to nothing.
+
+Source: Chattopadhay, Sarkar, Howlader, Balasubramanian, "Grad-CAM++: Generalized Gradient-based Visual Explanations
+for Deep Convolutional Networks", WACV 2018, arXiv:1710.11063.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+FEATURE_MAP = "feature_map"
+CBAM_PREFIX = "cbam_"
+EPSILON = 1e-7
+"""What tf-keras-vis adds to the range of a map before it divides by it (Keras' epsilon)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """What a model says about a batch, and why.
+
+    Attributes:
+        logits: float32 [B, C], class scores before softmax.
+        maps: float32 [B, C, h, w], 0-1, the Grad-CAM++ map of every class at the resolution of the feature map.
+        attention: float32 [B, h, w], 0-1, the spatial attention of the last CBAM; None for a model without.
+    """
+
+    logits: tf.Tensor
+    maps: tf.Tensor
+    attention: tf.Tensor | None
+
+
+class GradCAMPlusPlus:
+    """A classifier split at its last feature map: one pass forward, then gradients through the head alone.
+
+    Call it with images, float32 [B, S, S, 3] in the range that the model takes, eagerly or in a graph; it returns an
+    `Explanation`.
+
+    Args:
+        model: flat functional model with one input and one output, the logits [B, C], and a layer `feature_map`
+            [B, h, w, K] through which every path to the logits leads. The head behind it may be any.
+
+    Raises:
+        ValueError: the model does not have that form, or Keras does not run on TensorFlow.
+    """
+
+    def __init__(self, model: keras.Model):
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError(
+                f"Keras must run on TensorFlow to explain. Received: backend={keras.backend.backend()!r}. "
+                "Save the model and load it in a process with KERAS_BACKEND=tensorflow"
+            )
+        layers = {layer.name: layer for layer in model.layers}
+        if FEATURE_MAP not in layers:
+            raise ValueError(
+                f"model must have a layer named {FEATURE_MAP!r}. Received: model={model.name!r} with the layers "
+                f"{', '.join(layers)}. Pass a model of sperm_tf.models.classifier.build_classifier"
+            )
+        features = layers[FEATURE_MAP].output
+        # Model.layers is in topological order: the last CBAM is the one next to the feature map.
+        attention_layers = [layer for layer in model.layers if layer.name.startswith(CBAM_PREFIX)]
+        self._attention_layer = attention_layers[-1] if attention_layers else None
+        outputs = {"features": features}
+        if self._attention_layer is not None:
+            outputs["attention_input"] = self._attention_layer.input
+        self._trunk = keras.Model(model.inputs[0], outputs)
+        try:
+            self._head = keras.Model(features, model.outputs[0])
+        except ValueError as error:
+            raise ValueError(
+                f"every path to the logits must lead through {FEATURE_MAP!r}. Received: model={model.name!r}, whose "
+                "logits depend on other layers too. Move the layer behind the point where the paths meet"
+            ) from error
+
+    def __call__(self, images: tf.Tensor) -> Explanation:
+        """Classifies and explains a batch; see the class."""
+        trunk = self._trunk(images, training=False)
+        features = trunk["features"]
+        logits, gradients = self._differentiate(features)
+        attention = None
+        if self._attention_layer is not None:
+            _, spatial = self._attention_layer.attention_maps(trunk["attention_input"])
+            attention = tf.cast(spatial[..., 0], tf.float32)
+        maps = [grad_cam_plus_plus(features, gradient, logits[:, index]) for index, gradient in enumerate(gradients)]
+        return Explanation(logits=tf.cast(logits, tf.float32), maps=tf.stack(maps, axis=1), attention=attention)
+
+    def _differentiate(self, features):
+        """The logits, and for each class the gradient of its score with respect to the features."""
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(features)
+            logits = self._head(features, training=False)
+            scores = tf.unstack(logits, axis=1)
+        zero = tf.UnconnectedGradients.ZERO
+        return logits, [tape.gradient(score, features, unconnected_gradients=zero) for score in scores]
+
+
+def grad_cam_plus_plus(features: tf.Tensor, gradients: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+    """The Grad-CAM++ map of one class (Chattopadhay et al. 2018, equations 8, 10 and 19).
+
+    With A the features, g the gradients and S the score, the derivatives of Y = exp(S) are exp(S) g, exp(S) g^2 and
+    exp(S) g^3. So exp(S) cancels from alpha (equation 19), which is 1 / (2 + g sum(A)) where g is not zero, and is a
+    common factor of the weights, from which scaling to 0-1 removes it. It is never computed: scores of 1,000 are fine.
+    The one place that keeps it is the epsilon of the scaling, as in tf-keras-vis: `epsilon / exp(S)` fades the map of
+    a class whose score is far below zero.
+
+    Args:
+        features: [B, h, w, K], the feature map A.
+        gradients: [B, h, w, K], derivatives of the class score with respect to the features.
+        scores: [B], the class score before softmax.
+
+    Returns:
+        float32 [B, h, w], 0-1; zeros where nothing speaks for the class.
+    """
+    features, gradients = tf.cast(features, tf.float32), tf.cast(gradients, tf.float32)
+    total = tf.reduce_sum(features, axis=(1, 2), keepdims=True)
+    is_sensitive = tf.cast(tf.not_equal(gradients, 0), tf.float32)
+    alpha = tf.math.divide_no_nan(is_sensitive, 2 + gradients * total)
+    alpha = tf.math.divide_no_nan(alpha, tf.reduce_sum(alpha, axis=(1, 2), keepdims=True))
+    weights = tf.reduce_sum(alpha * tf.nn.relu(gradients), axis=(1, 2))
+    cam = tf.nn.relu(tf.einsum("bhwk,bk->bhw", features, weights))
+    lowest = tf.reduce_min(cam, axis=(1, 2), keepdims=True)
+    highest = tf.reduce_max(cam, axis=(1, 2), keepdims=True)
+    epsilon = EPSILON * tf.exp(-tf.cast(scores, tf.float32))[:, None, None]
+    return tf.math.divide_no_nan(cam - lowest, highest - lowest + epsilon)

@@ -1,0 +1,44 @@
+"""Grad-CAM++ by tf-keras-vis: slow, widely used, and the reference that the maps of the graph are held against."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from sperm_tf.explain.gradcam import FEATURE_MAP
+
+
+def reference_grad_cam_plus_plus(model: keras.Model, images: np.ndarray, *, class_indices: list[int]) -> np.ndarray:
+    """Explains one class for each image.
+
+    Its defaults do not suit this model: they look for the last convolution, and in CBAM find the one that computes a
+    single attention channel. So the layer is named, and not searched from.
+
+    Args:
+        model: flat functional model with a layer `feature_map`, float32; its outputs are logits.
+        images: float32 [B, S, S, 3], in the range that the model takes.
+        class_indices: the class to explain for each of the B images.
+
+    Returns:
+        float32 [B, h, w], 0-1, at the resolution of the feature map. NaN where exp(score) leaves float32.
+
+    Raises:
+        ValueError: there is not one class for each image.
+    """
+    from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    if len(class_indices) != len(images):
+        raise ValueError(
+            f"class_indices must hold one class for each of {len(images)} images. "
+            f"Received: class_indices={class_indices}. Repeat the class for every image"
+        )
+    explainer = GradcamPlusPlus(model)  # without a modifier, which could change the model for good
+    maps = explainer(
+        CategoricalScore([int(index) for index in class_indices]),
+        images,
+        penultimate_layer=FEATURE_MAP,
+        seek_penultimate_conv_layer=False,
+        expand_cam=False,
+    )
+    return np.asarray(maps)

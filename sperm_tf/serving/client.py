@@ -1,0 +1,246 @@
+"""A client of TensorFlow Serving, over REST or gRPC.
+
+    python -m sperm_tf.serving.client --target=http://localhost:8501 --model_name=sperm_smids image.bmp
+
+REST needs nothing but Python; gRPC needs `pip install 'sperm_tf[serving]'`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import dataclasses
+import json
+import pathlib
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Sequence
+
+import numpy as np
+
+SIGNATURES = ("serving_default", "explain")
+TRANSPORTS = ("rest", "grpc")
+_MAP_NAMES = ("grad_cam_plus_plus", "grad_cam_plus_plus_per_class", "cbam_attention")
+
+
+class ServingError(RuntimeError):
+    """The server could not be asked, or refused; the message names the server, the model and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What the model says about one image.
+
+    Attributes:
+        status: `ok`, or why the image could not be read: one of `sperm_tf.data.preprocess.STATUSES`.
+        predicted_class: name of the most probable class; empty where the status is not ok.
+        probabilities: class name -> probability, 0-1, in the order of the model; empty where the status is not ok.
+        maps: for the signature `explain`, name -> float32 array, 0-1: `grad_cam_plus_plus` [h, w] of the predicted
+            class, `grad_cam_plus_plus_per_class` [C, h, w], `cbam_attention` [h, w] for models with CBAM.
+    """
+
+    status: str
+    predicted_class: str
+    probabilities: dict[str, float]
+    maps: dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class _ServedModel:
+    target: str
+    name: str
+    version: int | None
+    label: str | None
+
+    def __str__(self):
+        version = "" if self.version is None else f" version {self.version}"
+        label = "" if self.label is None else f" label {self.label!r}"
+        return f"model {self.name!r}{version}{label} at {self.target}"
+
+
+def predict(
+    images: Sequence[bytes | str | pathlib.Path],
+    *,
+    target: str,
+    model_name: str,
+    signature: str = "serving_default",
+    version: int | None = None,
+    label: str | None = None,
+    transport: str = "rest",
+    timeout_s: float = 30.0,
+) -> list[Prediction]:
+    """Asks a server about images, all in one request.
+
+    Args:
+        images: the bytes of image files, or their paths.
+        target: the server: `http://host:8501` for REST, `host:8500` for gRPC.
+        model_name: name under which the model is served.
+        signature: `serving_default`, or `explain` for maps too.
+        version: an integer; None leaves the choice to the server, which takes the newest.
+        label: a version label such as `stable`; not together with a version.
+        transport: `rest` or `grpc`.
+        timeout_s: seconds to wait for the answer.
+
+    Returns:
+        One prediction for each image, in their order.
+
+    Raises:
+        ValueError: an argument is invalid.
+        OSError: an image cannot be read from its path.
+        ServingError: no server answers, or it refuses.
+        ImportError: gRPC is asked for and not installed.
+    """
+    _check_choice("signature", signature, SIGNATURES)
+    _check_choice("transport", transport, TRANSPORTS)
+    if version is not None and label is not None:
+        raise ValueError(
+            f"version or label must be None. Received: version={version}, label={label!r}. Name the version in one way"
+        )
+    model = _ServedModel(target, model_name, version, label)
+    files = [image if isinstance(image, bytes) else pathlib.Path(image).read_bytes() for image in images]
+    if not files:
+        return []
+    ask = _ask_rest if transport == "rest" else _ask_grpc
+    try:
+        predictions = ask(files, model, signature, timeout_s)
+    except KeyError as error:
+        raise ServingError(f"{model} answered without {error}. Serve a SavedModel that sperm_tf exported") from error
+    if len(predictions) != len(files):
+        raise ServingError(
+            f"{model} answered {len(predictions)} rows to {len(files)} images. "
+            "Serve a SavedModel that sperm_tf exported"
+        )
+    return predictions
+
+
+def _ask_rest(files, model, signature, timeout_s):
+    """TensorFlow Serving's row format: an instance of a signature's only input stands for itself, without its name."""
+    url = f"{model.target.rstrip('/')}/v1/models/{urllib.parse.quote(model.name)}"
+    if model.version is not None:
+        url += f"/versions/{model.version}"
+    if model.label is not None:
+        url += f"/labels/{urllib.parse.quote(model.label)}"
+    instances = [{"b64": base64.b64encode(file).decode("ascii")} for file in files]
+    body = json.dumps({"signature_name": signature, "instances": instances}).encode()
+    try:
+        request = urllib.request.Request(f"{url}:predict", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=timeout_s) as response:
+            rows = json.load(response)["predictions"]
+    except urllib.error.HTTPError as error:
+        detail = error.read().decode(errors="replace")[:500]
+        raise ServingError(f"{model} refused with HTTP {error.code}: {detail}. {_remedy(url)}") from error
+    except (OSError, ValueError) as error:  # no connection, no time left, a bad URL, no JSON
+        raise ServingError(f"{model} gave no answer within {timeout_s} s: {error!r}. {_remedy(url)}") from error
+    return [_to_prediction(row) for row in rows]
+
+
+def _remedy(url):
+    return f"Check that the model's state is AVAILABLE: curl {url}"
+
+
+def _ask_grpc(files, model, signature, timeout_s):
+    try:
+        import grpc
+        from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+    except ImportError as error:
+        raise ImportError(
+            "transport='grpc' needs grpcio and tensorflow-serving-api. Install them with: "
+            "pip install 'sperm_tf[serving]', or use transport='rest'"
+        ) from error
+    import tensorflow as tf
+
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model.name
+    request.model_spec.signature_name = signature
+    if model.version is not None:
+        request.model_spec.version.value = model.version
+    if model.label is not None:
+        request.model_spec.version_label = model.label
+    request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto(files, dtype=tf.string))
+    unlimited = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+    with grpc.insecure_channel(model.target, options=unlimited) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        try:
+            response = stub.Predict(request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            raise ServingError(
+                f"{model} refused with {error.code().name}: {error.details()}. "
+                "Check that the server is up, that the port is the one for gRPC, and that the model is loaded"
+            ) from error
+    return parse_response(response)
+
+
+def parse_response(response) -> list[Prediction]:
+    """Reads the protocol buffer that TensorFlow Serving answers with over gRPC.
+
+    Args:
+        response: `tensorflow_serving.apis.predict_pb2.PredictResponse` to a request with any signature.
+
+    Returns:
+        One prediction for each row.
+
+    Raises:
+        KeyError: an output that every model of sperm_tf has is missing.
+    """
+    import tensorflow as tf
+
+    outputs = {name: tf.make_ndarray(proto) for name, proto in response.outputs.items()}
+    outputs = {
+        name: np.char.decode(value.astype(bytes), "utf-8") if value.dtype == object else value
+        for name, value in outputs.items()
+    }
+    num_rows = len(outputs["status"])
+    return [_to_prediction({name: value[row] for name, value in outputs.items()}) for row in range(num_rows)]
+
+
+def _to_prediction(row):
+    is_ok = row["status"] == "ok"
+    probabilities = zip(row["class_names"], row["probabilities"], strict=True) if is_ok else ()
+    return Prediction(
+        status=str(row["status"]),
+        predicted_class=str(row["predicted_class"]),
+        probabilities={str(name): float(probability) for name, probability in probabilities},
+        maps={name: np.asarray(row[name], np.float32) for name in _MAP_NAMES if name in row},
+    )
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}. Received: {name}={value!r}")
+
+
+def format_table(names: Sequence[str], predictions: Sequence[Prediction]) -> str:
+    """Lines for a terminal, one for each image, with the classes sorted by probability."""
+    width = max((len(name) for name in names), default=0)
+    lines = []
+    for name, prediction in zip(names, predictions, strict=True):
+        ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+        shown = "  ".join(f"{class_name} {probability:6.1%}" for class_name, probability in ranked)
+        lines.append(f"{name:<{width}}  {shown or 'not read: ' + prediction.status}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status, 1 when an image could not be read and 2 when no answer came."""
+    parser = argparse.ArgumentParser(prog="python -m sperm_tf.serving.client", description=__doc__.split("\n")[0])
+    parser.add_argument("images", nargs="+", help="paths of PNG, JPEG, BMP or GIF files")
+    parser.add_argument("--target", required=True, help="REST: http://host:8501; gRPC: host:8500")
+    parser.add_argument("--model_name", required=True)
+    parser.add_argument("--version", type=int)
+    parser.add_argument("--label", help="version label, such as stable")
+    parser.add_argument("--transport", choices=TRANSPORTS, default="rest")
+    parser.add_argument("--timeout_s", type=float, default=30.0)
+    options = parser.parse_args(arguments)
+    try:
+        predictions = predict(**vars(options))
+    except (ServingError, ImportError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(format_table(options.images, predictions))
+    return int(any(prediction.status != "ok" for prediction in predictions))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""The SavedModel that TensorFlow Serving loads: self-contained, so that neither sperm_tf nor Keras is needed."""
+
+from __future__ import annotations
+
+import pathlib
+
+import keras
+import tensorflow as tf
+
+from sperm_tf.serving import signatures
+
+
+def export_saved_model(
+    model: keras.Model, directory: str | pathlib.Path, *, class_names: list[str], image_size: int
+) -> None:
+    """Exports a classifier with its preprocessing and its explanation in the graph.
+
+    The signatures `serving_default`, `serving_examples` and `explain` are described at
+    `sperm_tf.serving.signatures.ServedClassifier`. The batch dimension is free. Nothing is compiled by XLA, which
+    TensorFlow Serving switches off.
+
+    Args:
+        model: of `sperm_tf.models.classifier.build_classifier`; its outputs are logits.
+        directory: where the SavedModel goes; it must not exist, or be empty. It is not written atomically.
+        class_names: name of each class, in the order of the logits.
+        image_size: side of the model's input in pixels.
+
+    Raises:
+        ValueError: the arguments do not fit each other, Keras does not run on TensorFlow, or the directory is in use.
+    """
+    directory = pathlib.Path(directory)
+    if directory.exists() and any(directory.iterdir()):
+        raise ValueError(
+            f"directory must be new or empty. Received: directory={str(directory)!r}, which holds files. "
+            "Choose another one or remove its content"
+        )
+    classifier = signatures.ServedClassifier(model, class_names=class_names, image_size=image_size)
+    functions = {
+        signatures.SERVING_DEFAULT: classifier.classify,
+        signatures.SERVING_EXAMPLES: classifier.classify_examples,
+        signatures.EXPLAIN: classifier.explain,
+    }
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    for name, function in functions.items():
+        spec = tf.TensorSpec([None], tf.string, name=signatures.INPUT_NAMES[name])
+        archive.add_endpoint(name, function, input_signature=[spec])
+    archive.write_out(str(directory), verbose=False)

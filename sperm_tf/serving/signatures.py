@@ -1,0 +1,130 @@
+"""What the exported model answers: preprocessing, classification and explanation as TensorFlow functions."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from sperm_tf.data import image_formats
+from sperm_tf.data.preprocess import OK, preprocess_batch
+from sperm_tf.explain.gradcam import GradCAMPlusPlus
+
+SERVING_DEFAULT = "serving_default"
+SERVING_EXAMPLES = "serving_examples"
+EXPLAIN = "explain"
+INPUT_NAMES = {SERVING_DEFAULT: "image_bytes", SERVING_EXAMPLES: "examples", EXPLAIN: "image_bytes"}
+"""Signature -> name of its only input, string [B]."""
+
+
+class ServedClassifier:
+    """A classifier that takes files and answers row by row: a bad file never harms its neighbours.
+
+    Every answer is a dict of tensors with one row for each row of the input:
+
+    * `status`: string [B], `ok` or why the row could not be read, see `sperm_tf.data.preprocess.STATUSES`;
+    * `predicted_class`: string [B], empty for a row that is not ok;
+    * `probabilities`: float32 [B, C], 0-1, zeros for a row that is not ok (JSON has no NaN);
+    * `class_names`: string [B, C], the names that belong to the columns of `probabilities`.
+
+    Args:
+        model: of the form that `sperm_tf.explain.gradcam.GradCAMPlusPlus` takes; its outputs are logits.
+        class_names: name of each of the C classes, in the order of the logits.
+        image_size: side S of the model's input in pixels.
+
+    Raises:
+        ValueError: the arguments do not fit each other, or the model has another form.
+    """
+
+    def __init__(self, model: keras.Model, *, class_names: list[str], image_size: int):
+        _check(model, class_names=class_names, image_size=image_size)
+        self._model = model
+        self._explainer = GradCAMPlusPlus(model)
+        self._class_names = list(class_names)
+        self._image_size = image_size
+
+    def classify(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies files.
+
+        Args:
+            image_bytes: string [B], the bytes of PNG, JPEG, BMP or GIF files.
+
+        Returns:
+            The answer described at the class.
+        """
+        images, statuses = self._read(image_bytes)
+        return self._answer(self._model(images, training=False), statuses)
+
+    def classify_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies the feature `image` of examples.
+
+        Args:
+            examples: string [B], serialized `tf.train.Example`s; where one is damaged or has no `image`, the status
+                is `empty`.
+
+        Returns:
+            The answer described at the class.
+        """
+        features = {"image": tf.io.FixedLenFeature([], tf.string, default_value="")}
+        image_bytes = image_formats.map_isolated(
+            lambda example: tf.io.parse_single_example(example, features)["image"], examples, tf.constant("")
+        )
+        return self.classify(image_bytes)
+
+    def explain(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies files and shows where the network looked, in one pass.
+
+        Args:
+            image_bytes: string [B], as for `classify`.
+
+        Returns:
+            The answer described at the class and, 0-1, zeros for a row that is not ok, at the resolution of the
+            feature map, which covers the padded square (`sperm_tf.explain.overlay` lays it over the image):
+            `grad_cam_plus_plus`, float32 [B, h, w], of the predicted class; `grad_cam_plus_plus_per_class`, float32
+            [B, C, h, w]; and for models with CBAM `cbam_attention`, float32 [B, h, w].
+        """
+        images, statuses = self._read(image_bytes)
+        explanation = self._explainer(images)
+        answer = self._answer(explanation.logits, statuses)
+        num_rows = tf.shape(statuses)[0]
+        is_ok = tf.cast(tf.equal(statuses, OK), tf.float32)[:, None, None]
+        maps = explanation.maps[:num_rows] * is_ok[:, None]
+        predicted = tf.argmax(explanation.logits[:num_rows], axis=1)
+        answer["grad_cam_plus_plus"] = tf.gather(maps, predicted, axis=1, batch_dims=1)
+        answer["grad_cam_plus_plus_per_class"] = maps
+        if explanation.attention is not None:
+            answer["cbam_attention"] = explanation.attention[:num_rows] * is_ok
+        return answer
+
+    def _read(self, image_bytes):
+        images, statuses = preprocess_batch(image_bytes, self._image_size)
+        # Convolutions refuse an empty batch: it gets a blank row, which the answer leaves out.
+        is_empty = tf.cast(tf.equal(tf.size(statuses), 0), tf.int32)
+        images = tf.pad(images, [[0, is_empty], [0, 0], [0, 0], [0, 0]])
+        return tf.cast(images, tf.float32), statuses
+
+    def _answer(self, logits, statuses):
+        num_rows = tf.shape(statuses)[0]
+        is_ok = tf.equal(statuses, OK)
+        probabilities = tf.nn.softmax(tf.cast(logits[:num_rows], tf.float32))
+        predicted = tf.gather(tf.constant(self._class_names), tf.argmax(probabilities, axis=1))
+        return {
+            "status": statuses,
+            "predicted_class": tf.where(is_ok, predicted, ""),
+            "probabilities": tf.where(is_ok[:, None], probabilities, 0),
+            "class_names": tf.tile(tf.constant([self._class_names]), [num_rows, 1]),
+        }
+
+
+def _check(model, *, class_names, image_size):
+    if model.output_shape[-1] != len(class_names):
+        raise ValueError(
+            f"class_names must hold {model.output_shape[-1]} names, one for each output of the model. "
+            f"Received: class_names={list(class_names)}. Pass them in the order of the logits"
+        )
+    if len(set(class_names)) != len(class_names):
+        raise ValueError(f"class_names must differ from each other. Received: class_names={list(class_names)}")
+    if tuple(model.input_shape[1:3]) != (image_size, image_size):
+        raise ValueError(
+            f"image_size must be the side of the model's input, {model.input_shape[1]} pixels. "
+            f"Received: image_size={image_size}. Pass the image_size that the model was built with"
+        )

@@ -1,0 +1,1 @@
+"""Drawn sperm with exact head masks."""

@@ -1,0 +1,144 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sperm_tf.config import ModelConfig
+from sperm_tf.explain.gradcam import GradCAMPlusPlus, grad_cam_plus_plus
+from sperm_tf.explain.reference import reference_grad_cam_plus_plus
+from sperm_tf.models.classifier import build_classifier
+from tests import tiny_models
+
+HEADS = [tiny_models.linear_head, tiny_models.deep_head]
+
+
+def random_images(count=3, size=24, seed=0):
+    return np.random.default_rng(seed).uniform(0, 255, (count, size, size, 3)).astype(np.float32)
+
+
+def assert_equal_maps(model, images):
+    explanation = GradCAMPlusPlus(model)(images)
+    np.testing.assert_allclose(explanation.logits, model.predict(images, verbose=0), rtol=1e-4, atol=1e-5)
+    num_classes = model.output_shape[-1]
+    assert explanation.maps.shape[:2] == (len(images), num_classes)
+    for index in range(num_classes):
+        expected = reference_grad_cam_plus_plus(model, images, class_indices=[index] * len(images))
+        np.testing.assert_allclose(explanation.maps[:, index], expected, rtol=1e-4, atol=1e-5)
+    return explanation
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_maps_of_every_class_equal_tf_keras_vis(head):
+    explanation = assert_equal_maps(tiny_models.build(head=head), random_images())
+    assert explanation.maps.numpy().max() > 0.99
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0_cbam", "simple_cnn"])
+def test_maps_of_the_real_models_equal_tf_keras_vis(name):
+    keras.utils.set_random_seed(0)
+    model = build_classifier(ModelConfig(name=name), num_classes=3, image_size=96)
+    logits = model.get_layer("logits")
+    # An untrained network's features are tiny: larger weights give scores as a trained one has.
+    logits.set_weights([logits.get_weights()[0] * 20, np.array([0.5, -2.0, -6.0])])
+    explanation = assert_equal_maps(model, random_images(2, 96))
+    assert (explanation.attention is not None) == (name == "efficientnet_b0_cbam")
+
+
+def test_attention_is_what_the_layer_multiplies_with():
+    model = tiny_models.build()
+    images = random_images()
+    gate = model.get_layer("cbam_top")
+    before, after = keras.Model(model.input, [gate.input, gate.output]).predict(images, verbose=0)
+    attention = GradCAMPlusPlus(model)(images).attention
+    np.testing.assert_allclose(before * attention[..., None], after, rtol=1e-4, atol=1e-6)
+    assert GradCAMPlusPlus(tiny_models.build(with_gate=False))(images).attention is None
+
+
+def naive_map(features, gradients, score):
+    """The paper's formulas for one image in float64, with exp(score) as it stands."""
+    features, gradients = features.astype(np.float64), gradients.astype(np.float64)
+    height, width, channels = features.shape
+    cam = np.zeros((height, width))
+    for k in range(channels):
+        total = features[:, :, k].sum()
+        first, second, third = (np.exp(score) * gradients[:, :, k] ** power for power in (1, 2, 3))
+        alpha = np.where(second == 0, 0, second / np.where(second == 0, 1, 2 * second + third * total))
+        alpha = alpha / alpha.sum()
+        cam += (alpha * np.maximum(first, 0)).sum() * features[:, :, k]
+    cam = np.maximum(cam, 0)
+    return (cam - cam.min()) / (cam.max() - cam.min() + 1e-7)
+
+
+@pytest.mark.parametrize("score", [-12.0, -1.0, 0.0, 5.0, 50.0])
+def test_the_cancelled_formula_equals_the_paper(score):
+    rng = np.random.default_rng(1)
+    features, gradients = rng.uniform(0, 1, (1, 4, 5, 6)), rng.uniform(-0.02, 0.05, (1, 4, 5, 6))
+    gradients[:, 1, 2] = 0
+    result = grad_cam_plus_plus(features, gradients, tf.constant([score]))
+    np.testing.assert_allclose(result[0], naive_map(features[0], gradients[0], score), rtol=1e-4, atol=1e-6)
+
+
+def test_large_scores_do_not_overflow():
+    model = tiny_models.build(num_classes=4)
+    logits = model.get_layer("logits")
+    logits.set_weights([logits.get_weights()[0], np.array([0.0, 1e3, 1e30, -1e3], np.float32)])
+    images = random_images()
+    maps = GradCAMPlusPlus(model)(images).maps.numpy()
+    assert np.isfinite(maps).all()
+    assert maps[:, :3].max(axis=(2, 3)) == pytest.approx(1, abs=1e-3)
+    expected = reference_grad_cam_plus_plus(model, images, class_indices=[3] * 3)
+    np.testing.assert_allclose(maps[:, 3], expected, atol=1e-6)
+    assert not np.isfinite(reference_grad_cam_plus_plus(model, images, class_indices=[1] * 3)).all()
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_class_with_no_evidence_has_a_map_of_zeros(head):
+    model = tiny_models.build(head=head)
+    logits = model.get_layer("logits")
+    kernel = logits.get_weights()[0]
+    kernel[:, 1] = 0
+    logits.set_weights([kernel, np.array([0.0, 200.0, 0.0])])
+    maps = GradCAMPlusPlus(model)(random_images()).maps.numpy()
+    assert not maps[:, 1].any() and np.isfinite(maps).all() and maps[:, 0].any()
+
+
+def test_a_model_in_mixed_precision_is_explained():
+    full = tiny_models.build()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = tiny_models.build()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    mixed.set_weights(full.get_weights())
+    expected, explanation = (GradCAMPlusPlus(model)(random_images()) for model in (full, mixed))
+    assert {explanation.logits.dtype, explanation.maps.dtype, explanation.attention.dtype} == {tf.float32}
+    np.testing.assert_allclose(explanation.maps, expected.maps, atol=0.1)
+    np.testing.assert_allclose(explanation.attention, expected.attention, atol=0.02)
+
+
+def test_the_backbone_is_not_differentiated():
+    model = tiny_models.build()
+    explainer = GradCAMPlusPlus(model)
+    graph = tf.function(lambda images: explainer(images).maps).get_concrete_function(
+        tf.TensorSpec([None, 24, 24, 3], tf.float32)
+    )
+    counts = {}
+    for node in graph.graph.as_graph_def().node:
+        counts[node.op] = counts.get(node.op, 0) + 1
+    # Two convolutions of the backbone, the gate's own and its repetition for the attention map.
+    assert counts["Conv2D"] <= 4 and not any(op.startswith("Conv2DBackprop") for op in counts)
+
+
+def test_models_of_another_form_are_refused():
+    with pytest.raises(ValueError, match="must have a layer named 'feature_map'"):
+        GradCAMPlusPlus(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(3)]))
+    image = keras.Input((8, 8, 3))
+    features = keras.layers.Identity(name="feature_map")(keras.layers.Conv2D(4, 3, padding="same")(image))
+    around = keras.layers.Concatenate()([features, image])
+    with pytest.raises(ValueError, match="every path to the logits must lead through"):
+        GradCAMPlusPlus(keras.Model(image, tiny_models.linear_head(around, 3)))
+
+
+def test_reference_wants_a_class_for_each_image():
+    with pytest.raises(ValueError, match="class_indices must hold one class for each of 3"):
+        reference_grad_cam_plus_plus(tiny_models.build(), random_images(), class_indices=[0])

@@ -1,0 +1,200 @@
+import base64
+import concurrent.futures
+import http.server
+import json
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from sperm_tf.serving import client
+from tests import helpers, image_files
+from tests.serving.conftest import CLASS_NAMES
+
+IMAGES = [image_files.encode(image_files.random_pixels(seed=seed), "PNG") for seed in range(2)] + [b"garbage"]
+CHOICES = {None: 2, "stable": 1, "canary": 2, 1: 1, 2: 2}  # version or label -> version
+
+
+class Backend:
+    """What both servers share: the SavedModel, under the name `sperm`, with versions 1 and 2."""
+
+    def __init__(self, path):
+        self.signatures = tf.saved_model.load(str(path)).signatures
+        self.asked = []
+
+    def answer(self, name, choice, signature, files):
+        if name == "slow":
+            time.sleep(2)
+        if name != "sperm" or choice not in CHOICES:
+            raise LookupError(f"Servable not found for request: {name} {choice}")
+        self.asked.append((CHOICES[choice], signature))
+        return self.signatures[signature](image_bytes=tf.constant(files))
+
+
+@pytest.fixture(scope="module")
+def backend(exported):
+    return Backend(exported.path)
+
+
+@pytest.fixture(scope="module")
+def rest_target(backend):
+    """TensorFlow Serving's REST protocol for predictions, row format."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            parts = self.path.removesuffix(":predict").split("/")
+            assert parts[:3] == ["", "v1", "models"] and self.path.endswith(":predict")
+            choice = None
+            if len(parts) > 4:
+                choice = int(parts[5]) if parts[4] == "versions" else parts[5]
+            files = [base64.b64decode(instance["b64"], validate=True) for instance in request["instances"]]
+            try:
+                outputs = backend.answer(parts[3], choice, request["signature_name"], files)
+                columns = {name: value.numpy() for name, value in outputs.items()}
+                columns = {n: (v.astype(str) if v.dtype == object else v).tolist() for n, v in columns.items()}
+                rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+                status, body = 200, {"predictions": rows}
+            except LookupError as error:
+                status, body = 404, {"error": str(error)}
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def grpc_target(backend):
+    class Servicer(prediction_service_pb2_grpc.PredictionServiceServicer):
+        def Predict(self, request, context):  # noqa: N802
+            spec = request.model_spec
+            choice = spec.version.value if spec.HasField("version") else spec.version_label or None
+            files = tf.make_ndarray(request.inputs["image_bytes"])
+            try:
+                outputs = backend.answer(spec.name, choice, spec.signature_name, files)
+            except LookupError as error:
+                context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+            response = predict_pb2.PredictResponse()
+            for name, value in outputs.items():
+                response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
+            return response
+
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Servicer(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None)
+
+
+@pytest.fixture(params=client.TRANSPORTS)
+def connection(request):
+    return {"transport": request.param, "target": request.getfixturevalue(f"{request.param}_target")}
+
+
+def test_predictions_are_those_of_the_saved_model(connection, backend, tmp_path):
+    path = tmp_path / "image.bmp"
+    path.write_bytes(IMAGES[0])
+    predictions = client.predict([path, *IMAGES[1:]], model_name="sperm", **connection)
+    expected = backend.signatures["serving_default"](image_bytes=tf.constant(IMAGES))
+    assert [prediction.status for prediction in predictions] == ["ok", "ok", "unknown_format"]
+    for row, prediction in enumerate(predictions[:2]):
+        assert prediction.predicted_class == expected["predicted_class"].numpy()[row].decode()
+        assert list(prediction.probabilities) == CLASS_NAMES and prediction.maps == {}
+        np.testing.assert_allclose(list(prediction.probabilities.values()), expected["probabilities"][row], rtol=1e-6)
+    assert predictions[2] == client.Prediction("unknown_format", "", {}, {})
+
+
+def test_explanations_carry_their_maps(connection, backend):
+    predictions = client.predict(IMAGES, model_name="sperm", signature="explain", **connection)
+    expected = backend.signatures["explain"](image_bytes=tf.constant(IMAGES))
+    for row, prediction in enumerate(predictions):
+        assert set(prediction.maps) == {"grad_cam_plus_plus", "grad_cam_plus_plus_per_class", "cbam_attention"}
+        for name, value in prediction.maps.items():
+            assert value.dtype == np.float32
+            np.testing.assert_allclose(value, expected[name][row], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("choice", "version"), [({}, 2), ({"version": 1}, 1), ({"label": "canary"}, 2)])
+def test_a_version_is_chosen_by_number_or_label(connection, backend, choice, version):
+    client.predict(IMAGES[:1], model_name="sperm", **choice, **connection)
+    assert backend.asked[-1] == (version, "serving_default")
+
+
+def test_no_images_ask_no_server():
+    assert client.predict([], target="http://127.0.0.1:1", model_name="sperm") == []
+
+
+@pytest.mark.parametrize("choice", [{}, {"version": 7}, {"label": "beta"}], ids=str)
+def test_an_unknown_model_is_named(connection, choice):
+    name = "sperm" if choice else "other"
+    with pytest.raises(client.ServingError, match=f"model '{name}'.* at .*refused with .*not found.*[Cc]heck"):
+        client.predict(IMAGES, model_name=name, **choice, **connection)
+
+
+@pytest.mark.parametrize("transport", client.TRANSPORTS)
+def test_an_absent_server_is_named(transport):
+    target = "http://127.0.0.1:9" if transport == "rest" else "127.0.0.1:9"
+    with pytest.raises(client.ServingError, match=r"model 'sperm' at .*127\.0\.0\.1:9.*Check"):
+        client.predict(IMAGES, target=target, model_name="sperm", transport=transport, timeout_s=5)
+
+
+def test_a_slow_server_runs_out_of_time(connection):
+    with pytest.raises(client.ServingError, match="Check"):
+        client.predict(IMAGES, model_name="slow", timeout_s=0.3, **connection)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"signature": "classify"}, "signature must be one of serving_default, explain"),
+        ({"transport": "smtp"}, "transport must be one of rest, grpc"),
+        ({"version": 1, "label": "stable"}, "version or label must be None"),
+    ],
+)
+def test_invalid_arguments_are_refused(changed, message):
+    with pytest.raises(ValueError, match=message):
+        client.predict(IMAGES, target="http://127.0.0.1:9", model_name="sperm", **changed)
+
+
+def test_missing_packages_are_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
+    with pytest.raises(ImportError, match=r"pip install 'sperm_tf\[serving\]'"):
+        client.predict(IMAGES, target="127.0.0.1:9", model_name="sperm", transport="grpc")
+
+
+def test_the_command_line_prints_a_table(rest_target, tmp_path):
+    names = ["one.png", "broken.png"]
+    for name, content in zip(names, IMAGES[1:], strict=True):
+        (tmp_path / name).write_bytes(content)
+    command = [sys.executable, "-m", "sperm_tf.serving.client", f"--target={rest_target}", "--model_name=sperm"]
+    done = subprocess.run(
+        [*command, *(str(tmp_path / name) for name in names)],
+        cwd=helpers.ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1 and len(lines) == 2, done.stderr
+    assert pathlib.Path(lines[0].split()[0]).name == "one.png" and "%" in lines[0]
+    assert lines[1].endswith("not read: unknown_format")
+    missing = subprocess.run([*command, "absent.png"], cwd=helpers.ROOT, capture_output=True, text=True, timeout=60)
+    assert missing.returncode == 2 and "absent.png" in missing.stderr and "Traceback" not in missing.stderr
+
+
+def test_the_rest_client_imports_no_tensorflow():
+    code = "import sys, sperm_tf.serving.client; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=helpers.ROOT, timeout=60).returncode == 0

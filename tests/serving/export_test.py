@@ -1,0 +1,161 @@
+import base64
+import json
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sperm_tf.config import ModelConfig
+from sperm_tf.data.preprocess import preprocess
+from sperm_tf.explain.gradcam import GradCAMPlusPlus
+from sperm_tf.explain.reference import reference_grad_cam_plus_plus
+from sperm_tf.models.classifier import build_classifier
+from sperm_tf.serving.export import export_saved_model
+from tests import image_files, tiny_models
+from tests.serving.conftest import CLASS_NAMES, IMAGE_SIZE
+
+BAD = image_files.bad_files()
+GOOD = {name: data for name, (data, _) in image_files.lossless_files().items()}
+GOOD["jpeg"] = image_files.encode(image_files.random_pixels(), "JPEG")
+
+LOADER = pathlib.Path(__file__).with_name("load_without_keras.py")
+
+
+def answers_elsewhere(path, files, cwd):
+    request = {"path": str(path), "files": [base64.b64encode(file).decode() for file in files]}
+    done = subprocess.run(
+        [sys.executable, LOADER], input=json.dumps(request), capture_output=True, text=True, cwd=cwd, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+def signature(exported, name):
+    return tf.saved_model.load(str(exported.path)).signatures[name]
+
+
+def test_a_process_with_tensorflow_alone_answers_every_signature(exported, tmp_path):
+    files = [file for pair in zip(GOOD.values(), [data for data, _ in BAD.values()], strict=False) for file in pair]
+    answers = answers_elsewhere(exported.path, files, tmp_path)
+    pixels = np.stack([preprocess(file, IMAGE_SIZE) for file in files[::2]]).astype(np.float32)
+    expected = keras.ops.softmax(exported.model.predict(pixels, verbose=0))
+    explanation = GradCAMPlusPlus(exported.model)(pixels)
+    for answer in answers.values():
+        assert answer["status"][::2] == ["ok"] * len(pixels)
+        assert answer["status"][1::2] == [status for _, status in BAD.values()][: len(files) // 2]
+        np.testing.assert_allclose(answer["probabilities"][::2], expected, rtol=1e-5, atol=1e-6)
+        assert answer["predicted_class"][::2] == [CLASS_NAMES[i] for i in np.argmax(expected, axis=1)]
+        assert set(answer["predicted_class"][1::2]) == {""} and not np.any(answer["probabilities"][1::2])
+        assert answer["class_names"] == [CLASS_NAMES] * len(files)
+    maps = np.array(answers["explain"]["grad_cam_plus_plus_per_class"])
+    np.testing.assert_allclose(maps[::2], explanation.maps, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(answers["explain"]["cbam_attention"][::2], explanation.attention, rtol=1e-4)
+    of_predicted = maps[np.arange(len(files)), np.argmax(answers["explain"]["probabilities"], axis=1)]
+    np.testing.assert_array_equal(answers["explain"]["grad_cam_plus_plus"], of_predicted)
+    for name in ("grad_cam_plus_plus", "grad_cam_plus_plus_per_class", "cbam_attention"):
+        assert not np.any(answers["explain"][name][1::2])
+
+
+def test_the_saved_model_preprocesses_to_the_same_bits(tmp_path):
+    """A network that gives its input away through the attention map, on which a gate of one pixel does nothing."""
+
+    class Peephole(keras.layers.Layer):
+        def attention_maps(self, features):
+            return None, features[..., 1:2]
+
+        def call(self, features):
+            return features
+
+    image = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 3), name="image")
+    features = keras.layers.Identity(name="feature_map")(Peephole(name="cbam_top")(image))
+    model = keras.Model(image, tiny_models.linear_head(features, 3))
+    export_saved_model(model, tmp_path / "1", class_names=CLASS_NAMES, image_size=IMAGE_SIZE)
+    answer = answers_elsewhere(tmp_path / "1", [*GOOD.values(), b""], tmp_path)["explain"]
+    for file, green in zip(GOOD.values(), answer["cbam_attention"], strict=False):
+        np.testing.assert_array_equal(green, preprocess(file, IMAGE_SIZE).numpy()[..., 1])
+
+
+@pytest.mark.parametrize("name", ["serving_default", "explain", "serving_examples"])
+def test_batches_of_bad_rows_alone_and_of_no_rows(exported, name):
+    function = signature(exported, name)
+    key = "examples" if name == "serving_examples" else "image_bytes"
+    nothing = function(**{key: tf.zeros([0], tf.string)})
+    bad = function(**{key: tf.constant([b"", b"garbage" * 20])})
+    for output, of_nothing in zip(bad.values(), nothing.values(), strict=True):
+        assert output.shape[0] == 2 and of_nothing.shape[0] == 0 and output.shape[1:] == of_nothing.shape[1:]
+    assert set(bad["predicted_class"].numpy()) == {b""}
+
+
+def test_a_damaged_example_leaves_its_neighbours_unharmed(exported):
+    bytes_list = tf.train.BytesList(value=[GOOD["png_rgb"]])
+    good = tf.train.Example(features=tf.train.Features(feature={"image": tf.train.Feature(bytes_list=bytes_list)}))
+    rows = [good.SerializeToString(), b"\xff\xff\xff", tf.train.Example().SerializeToString()]
+    answer = signature(exported, "serving_examples")(examples=tf.constant(rows))
+    assert answer["status"].numpy().tolist() == [b"ok", b"empty", b"empty"]
+
+
+def test_saved_model_cli_lists_the_signatures(exported):
+    code = "import sys; from tensorflow.python.tools.saved_model_cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "show", "--all", f"--dir={exported.path}"],
+        capture_output=True, text=True, timeout=300, cwd=exported.path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    for name in ("serving_default", "serving_examples", "explain"):
+        assert f"signature_def['{name}']" in done.stdout
+    for name in ("grad_cam_plus_plus", "grad_cam_plus_plus_per_class", "cbam_attention", "class_names"):
+        assert f"outputs['{name}']" in done.stdout
+    assert "inputs['image_bytes'] tensor_info:\n        dtype: DT_STRING\n        shape: (-1)" in done.stdout
+
+
+def test_nothing_is_compiled(exported):
+    saved = tf.saved_model.load(str(exported.path))
+    graph = saved.signatures["explain"].graph.as_graph_def()
+    for function in graph.library.function:
+        assert not function.attr["_XlaMustCompile"].b
+
+
+@pytest.mark.slow
+def test_the_real_model_explains_itself_like_tf_keras_vis(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = build_classifier(ModelConfig(), num_classes=3, image_size=64)
+    logits = model.get_layer("logits")
+    logits.set_weights([logits.get_weights()[0] * 20, logits.get_weights()[1]])
+    export_saved_model(model, tmp_path / "1", class_names=CLASS_NAMES, image_size=64)
+    explain = tf.saved_model.load(str(tmp_path / "1")).signatures["explain"]
+    answer = explain(image_bytes=tf.constant([GOOD["gif"], b"no image", GOOD["jpeg"]]))
+    images = np.stack([preprocess(GOOD[name], 64) for name in ("gif", "jpeg")]).astype(np.float32)
+    for index in range(3):
+        expected = reference_grad_cam_plus_plus(model, images, class_indices=[index] * 2)
+        maps = answer["grad_cam_plus_plus_per_class"].numpy()[::2, index]
+        np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_models_without_cbam_have_no_attention_output(tmp_path):
+    model = tiny_models.build(with_gate=False)
+    export_saved_model(model, tmp_path / "1", class_names=CLASS_NAMES, image_size=IMAGE_SIZE)
+    outputs = tf.saved_model.load(str(tmp_path / "1")).signatures["explain"].structured_outputs
+    assert "cbam_attention" not in outputs and "grad_cam_plus_plus" in outputs
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"class_names": ["a", "b"]}, "class_names must hold 3 names"),
+        ({"class_names": ["a", "b", "b"]}, "class_names must differ"),
+        ({"image_size": 32}, "image_size must be the side of the model's input, 24"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(tmp_path, changed, message):
+    arguments = {"class_names": CLASS_NAMES, "image_size": IMAGE_SIZE, **changed}
+    with pytest.raises(ValueError, match=message):
+        export_saved_model(tiny_models.build(), tmp_path / "1", **arguments)
+
+
+def test_a_directory_in_use_is_refused(exported):
+    with pytest.raises(ValueError, match="directory must be new or empty"):
+        export_saved_model(exported.model, exported.path, class_names=CLASS_NAMES, image_size=IMAGE_SIZE)
