@@ -35,7 +35,6 @@ REQUIRES = [
 ]
 EXTRAS = {
     "hushem": ["rarfile>=4.2"],
-    "serving": ["grpcio>=1.60", "requests>=2.31"],
     "jax": ["jax>=0.4.30"],
     "dev": [
         "import-linter>=2.1",
@@ -47,6 +46,7 @@ EXTRAS = {
         "pytest>=8.3",
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",
+        "pyyaml>=6",
         "ruff>=0.8",
         "scikit-image>=0.24",
     ],

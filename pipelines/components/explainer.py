@@ -19,7 +19,6 @@ EXPLANATIONS_FILE = "explanations.json"
 SPLIT = "test"
 _BATCH = 16  # images explained at once; bounds memory
 _MAX_SIDE = 448  # pixels; larger images are drawn smaller
-_MIN_RANGE = 0.02  # narrower attention is drawn as the even map that it is
 
 
 class Explainer(Component):
@@ -153,10 +152,7 @@ def _draw(
     panel.save(output / f"{stem}.png")
     pictures = {"image": pixels, "grad_cam_plus_plus": overlay.draw_overlay(pixels, grad_cam)}
     if attention is not None:
-        # Attention rarely fills 0-1, so it is stretched to its own range; one that hardly varies stays even.
-        low, high = attention.min(), attention.max()
-        stretched = (attention - low) / max(high - low, _MIN_RANGE)
-        pictures["cbam_attention"] = overlay.draw_overlay(pixels, stretched)
+        pictures["cbam_attention"] = overlay.draw_overlay(pixels, overlay.stretch(attention))
     files = {view: f"{stem}_{view}.png" for view in pictures}
     for view, picture in pictures.items():
         Image.fromarray(picture).save(output / files[view])

@@ -15,6 +15,7 @@ COLOUR_MAP = "inferno"
 """Perceptually uniform and rising in lightness, so that it survives grey print and colour blindness."""
 _OPACITY = 0.65  # of the map where it is 1; where it is 0 the grey image shows through untouched
 _TILE_SIDE = 224  # pixels; the longer side of an image in a panel
+_MIN_RANGE = 0.02  # of attention that is stretched to its full range
 _MARGIN, _LINE_HEIGHT, _FONT_SIZE = 8, 20, 14
 _RIGHT, _WRONG, _INK, _PAPER = (0, 120, 60), (190, 30, 30), (30, 30, 30), (255, 255, 255)
 
@@ -59,6 +60,19 @@ def draw_overlay(pixels: np.ndarray, heat_map: np.ndarray) -> np.ndarray:
     return np.round(grey * (1 - opacity) + colours * opacity).astype(np.uint8)
 
 
+def stretch(attention: np.ndarray) -> np.ndarray:
+    """Stretches attention, which rarely fills 0-1, to its own range; one that hardly varies stays nearly even.
+
+    Args:
+        attention: [h, w], 0-1.
+
+    Returns:
+        float [h, w], 0-1, lowest value 0.
+    """
+    low, high = float(np.min(attention)), float(np.max(attention))
+    return (np.asarray(attention) - low) / max(high - low, _MIN_RANGE)
+
+
 def draw_panel(
     pixels: np.ndarray,
     *,
@@ -70,7 +84,7 @@ def draw_panel(
 ) -> Image.Image:
     """Draws image, Grad-CAM++ and CBAM attention side by side, under a caption.
 
-    The attention of CBAM rarely fills 0-1: it is stretched to its own range, which is written above it.
+    The attention of CBAM is stretched, and its own range is written above it.
 
     Args:
         pixels: uint8 [H, W, 3], RGB, 0-255, the image before preprocessing.
@@ -89,8 +103,7 @@ def draw_panel(
     tiles = [("image", pixels), ("Grad-CAM++", draw_overlay(pixels, grad_cam_plus_plus))]
     if attention is not None:
         low, high = float(np.min(attention)), float(np.max(attention))
-        stretched = (np.asarray(attention) - low) / max(high - low, 1e-7)
-        tiles.append((f"CBAM {low:.2f} to {high:.2f}", draw_overlay(pixels, stretched)))
+        tiles.append((f"CBAM {low:.2f} to {high:.2f}", draw_overlay(pixels, stretch(attention))))
     pictures = [_to_tile(tile) for _, tile in tiles]
     tile_width, tile_height = pictures[0].size
     column = max(tile_width, 160) + _MARGIN

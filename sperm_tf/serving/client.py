@@ -2,7 +2,7 @@
 
     python -m sperm_tf.serving.client --target=http://localhost:8501 --model_name=sperm_smids image.bmp
 
-REST needs nothing but Python; gRPC needs `pip install 'sperm_tf[serving]'`.
+REST needs nothing but Python; gRPC needs grpcio and tensorflow-serving-api.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _ask_grpc(files, model, signature, timeout_s):
     except ImportError as error:
         raise ImportError(
             "transport='grpc' needs grpcio and tensorflow-serving-api. Install them with: "
-            "pip install 'sperm_tf[serving]', or use transport='rest'"
+            "pip install grpcio tensorflow-serving-api, or use transport='rest'"
         ) from error
     import tensorflow as tf
 

@@ -70,6 +70,6 @@ def _import_prediction_log():
         from tensorflow_serving.apis import prediction_log_pb2
     except ImportError as error:
         raise ImportError(
-            "Warm-up requests need the package tensorflow-serving-api. Install it with: pip install 'sperm_tf[serving]'"
+            "warm-up requests need the package tensorflow-serving-api. Install it: pip install tensorflow-serving-api"
         ) from error
     return prediction_log_pb2

@@ -58,3 +58,8 @@ def test_other_shapes_are_refused():
         overlay.draw_overlay(np.zeros((20, 20, 3), np.float32), np.zeros((7, 7)))
     with pytest.raises(ValueError, match=r"heat_map must be \[h, w\]"):
         overlay.draw_overlay(np.zeros((20, 20, 3), np.uint8), np.zeros((3, 7, 7)))
+
+
+def test_attention_is_stretched_to_its_range_unless_it_hardly_varies():
+    np.testing.assert_allclose(overlay.stretch(np.array([[0.4, 0.5], [0.6, 0.45]])), [[0, 0.5], [1, 0.25]])
+    assert overlay.stretch(np.array([[0.5, 0.5001]])).max() < 0.01
