@@ -14,7 +14,7 @@ run: $(INSTALLED)
 	$(BIN)/python -m pipelines.run $(ARGS)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

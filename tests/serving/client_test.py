@@ -174,7 +174,7 @@ def test_invalid_arguments_are_refused(changed, message):
 
 def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
-    with pytest.raises(ImportError, match=r"pip install 'sperm_tf\[serving\]'"):
+    with pytest.raises(ImportError, match=r"pip install grpcio tensorflow-serving-api"):
         client.predict(IMAGES, target="127.0.0.1:9", model_name="sperm", transport="grpc")
 
 

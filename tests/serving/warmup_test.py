@@ -58,7 +58,7 @@ def test_a_request_and_its_response_round_trip_through_the_protos(exported):
 
 def test_a_missing_package_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
-    with pytest.raises(ImportError, match=r"pip install 'sperm_tf\[serving\]'"):
+    with pytest.raises(ImportError, match=r"pip install tensorflow-serving-api"):
         warmup.write_warmup_requests(tmp_path, IMAGES, model_name="sperm")
 
 
