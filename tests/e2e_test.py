@@ -2,10 +2,12 @@
 
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import pytest
 
@@ -57,20 +59,28 @@ def finished(root, stage):
     return [Artifact.read(path.parent) for path in sorted((root / stage).glob("*/artifact.json"))]
 
 
+class Demo(NamedTuple):
+    """The first run: where, what it printed, its seconds, and the artifacts of every stage after it."""
+
+    root: pathlib.Path
+    output: str
+    duration_s: float
+    artifacts: dict[str, list[Artifact]]
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     root = tmp_path_factory.mktemp("demo")
     started = time.monotonic()
     status, output = run(root, *SMALL)
     assert status == 0, output
-    return root, output, time.monotonic() - started
+    return Demo(root, output, time.monotonic() - started, {stage: finished(root, stage) for stage in STAGES})
 
 
 def test_every_stage_leaves_one_artifact_and_a_model_is_pushed(demo):
-    root, output, _ = demo
-    for stage in STAGES:
-        assert len(finished(root, stage)) == 1, stage
-    (pushed,) = finished(root, "Pusher")
+    root, output, _, artifacts = demo
+    assert {stage: len(found) for stage, found in artifacts.items()} == dict.fromkeys(STAGES, 1)
+    (pushed,) = artifacts["Pusher"]
     assert pushed.properties["version"] == 1
     assert (root / "serving" / "sperm_synthetic" / "1" / "saved_model.pb").is_file()
     assert f"Pushed: {pushed.properties['path']}" in output
@@ -79,9 +89,8 @@ def test_every_stage_leaves_one_artifact_and_a_model_is_pushed(demo):
 
 
 def test_lineage_is_read_by_following_the_digests(demo):
-    root, _, _ = demo
-    by_digest = {artifact.digest: artifact for stage in STAGES for artifact in finished(root, stage)}
-    (report,) = finished(root, "Report")
+    by_digest = {artifact.digest: artifact for (artifact,) in demo.artifacts.values()}
+    (report,) = demo.artifacts["Report"]
     seen, waiting = set(), [report]
     while waiting:
         artifact = waiting.pop()
@@ -91,16 +100,15 @@ def test_lineage_is_read_by_following_the_digests(demo):
 
 
 def test_a_second_run_reuses_everything(demo):
-    root, _, first_s = demo
     started = time.monotonic()
-    status, output = run(root, *SMALL)
+    status, output = run(demo.root, *SMALL)
     assert status == 0, output
     assert output.count("reused") == len(STAGES)
-    assert time.monotonic() - started < first_s / 2
+    assert time.monotonic() - started < demo.duration_s / 2
 
 
 def test_a_changed_training_option_reruns_from_the_trainer_on(demo):
-    root, _, _ = demo
+    root = demo.root
     status, output = run(root, *SMALL, "--config.trainer.label_smoothing=0.1", "--dry_run")
     assert status == 0, output
     actions = [line.split()[:2] for line in output.splitlines() if line.startswith(("run", "reuse"))]
@@ -110,7 +118,7 @@ def test_a_changed_training_option_reruns_from_the_trainer_on(demo):
 
 
 def test_an_unblessed_model_is_reported_but_not_pushed(demo):
-    root, _, _ = demo
+    root = demo.root
     status, output = run(root, *SMALL, "--config.evaluator.min_accuracy=1.0")
     assert status == 3, output
     assert "the Evaluator did not bless the model" in output
@@ -120,7 +128,7 @@ def test_an_unblessed_model_is_reported_but_not_pushed(demo):
 def test_tfma_opens_the_evaluation(demo):
     import tensorflow_model_analysis as tfma
 
-    (evaluation,) = finished(demo[0], "Evaluator")
+    (evaluation,) = demo.artifacts["Evaluator"]
     result = tfma.load_eval_result(str(evaluation.directory / "eval_result"))
     slices = {str(key) for key, _ in result.slicing_metrics}
     assert "()" in slices
@@ -128,7 +136,7 @@ def test_tfma_opens_the_evaluation(demo):
 
 
 def test_saved_model_cli_lists_the_three_signatures(demo):
-    (pushed,) = finished(demo[0], "Pusher")
+    (pushed,) = demo.artifacts["Pusher"]
     script = "from tensorflow.python.tools.saved_model_cli import main; main()"
     command = [sys.executable, "-c", script, "show", "--dir", pushed.properties["path"], "--all"]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -151,11 +159,11 @@ def test_kill_9_in_every_stage_and_the_next_run_finishes(demo, tmp_path):
     status, output = run(tmp_path, *SMALL)
     assert status == 0, output
     for stage in ("ExampleGen", "Transform"):
-        assert finished(tmp_path, stage)[0].digest == finished(demo[0], stage)[0].digest
+        assert finished(tmp_path, stage)[0].digest == demo.artifacts[stage][0].digest
     assert [path.name for path in (tmp_path / "serving" / "sperm_synthetic").glob("[0-9]*")] == ["1"]
     history = [
         json.loads((finished(root, "Trainer")[0].directory / "history.json").read_text())
-        for root in (tmp_path, demo[0])
+        for root in (tmp_path, demo.root)
     ]
     assert history[0]["loss"] == history[1]["loss"], "a resumed training repeats the uninterrupted one"
 

@@ -76,7 +76,7 @@ class Trainer(Component):
         validation = batches.read_images(folder, "validation")
         return recipe.train(
             model,
-            self._epochs(folder, num_classes),
+            self.epochs(folder, num_classes),
             batches.evaluation_batches(validation, num_classes=num_classes, batch_size=self.config.batch_size),
             config=self.config,
             work_dir=work_dir,
@@ -84,7 +84,7 @@ class Trainer(Component):
             verbose=2,
         )
 
-    def _epochs(self, folder: pathlib.Path, num_classes: int) -> Callable[[int], Any]:
+    def epochs(self, folder: pathlib.Path, num_classes: int) -> Callable[[int], Any]:
         """Function from the number of an epoch to its batches: order and augmentation depend on nothing else."""
         from sperm_tf.data import batches
         from sperm_tf.training.augmentation import build_augmentation
