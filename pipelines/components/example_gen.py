@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import filelock
+from absl import logging
 
 from pipelines.artifacts import Artifact, fingerprint
 from pipelines.component import Component, RunContext, StageError
@@ -119,12 +120,15 @@ def make_builder(config: ExampleGenConfig, data_dir: pathlib.Path) -> Any:
 
     import tfds_builders
 
-    builder_config: Any = config.builder_config
-    if config.dataset == "synthetic_sperm":
-        builder_config = tfds_builders.synthetic_sperm.config(
-            config.builder_config, num_images=config.num_images, seed=config.seed
-        )
-    return tfds.builder(config.dataset, config=builder_config, data_dir=data_dir)
+    if config.dataset != "synthetic_sperm":
+        return tfds.builder(config.dataset, config=config.builder_config, data_dir=data_dir)
+    drawn = tfds_builders.synthetic_sperm.config(config.builder_config, num_images=config.num_images, seed=config.seed)
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)  # TFDS warns of every configuration that is not one of its list
+    try:
+        return tfds.builder(config.dataset, config=drawn, data_dir=data_dir)
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def describe_source(config: ExampleGenConfig) -> dict[str, Any]:
