@@ -1,9 +1,9 @@
 """Does Transform's time grow with the number of images, and its memory not?
 
-    python -m benchmarks.transform_scaling --pipeline_root=<folder with 5 GB free>
+    python -m benchmarks.transform_scaling
 
-Draws 2,000 and 20,000 synthetic images (kept in the folder for the next run), then transforms each set in a process
-of its own. Targets: time at most 11 times, peak memory at most 1.2 times.
+Draws 2,000 and 20,000 synthetic images, which takes minutes and 5 GB (`--pipeline_root` keeps them for the next run),
+then transforms each set in a process of its own. Targets: time at most 11 times, peak memory at most 1.2 times.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 
 SIZES = (2_000, 20_000)
 
@@ -37,18 +38,24 @@ def transform(root: pathlib.Path, num_images: int) -> dict[str, float]:
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--pipeline_root", type=pathlib.Path, required=True)
+    parser.add_argument("--pipeline_root", type=pathlib.Path)
     parser.add_argument("--num_images", type=int, help="internal: run one size in this process")
     arguments = parser.parse_args()
     if arguments.num_images:
         print(json.dumps(transform(arguments.pipeline_root, arguments.num_images)))
         return
+    with tempfile.TemporaryDirectory() as folder:
+        measure(arguments.pipeline_root or pathlib.Path(folder))
+
+
+def measure(root: pathlib.Path) -> None:
+    """Transforms both sets under `root` and prints how time and memory grow."""
     results = []
     for size in SIZES:
         command = [sys.executable, "-m", "benchmarks.transform_scaling"]
-        command += [f"--pipeline_root={arguments.pipeline_root}", f"--num_images={size}"]
+        command += [f"--pipeline_root={root}", f"--num_images={size}"]
         subprocess.run(command, check=True, capture_output=True)  # draws the images where they are not there yet
-        shutil.rmtree(arguments.pipeline_root / "Transform", ignore_errors=True)
+        shutil.rmtree(root / "Transform", ignore_errors=True)
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         results.append(json.loads(output.splitlines()[-1]))
         print(f"{size:>6} images: {results[-1]['seconds']:.1f} s, peak {results[-1]['peak_mib']:.0f} MiB")

@@ -33,6 +33,7 @@ class Artifact:
         versions: versions of the libraries that produced it.
         started_at: UTC time, ISO 8601.
         duration_s: seconds of work.
+        num_bytes: size of the payload; a cheap sign that nothing of it was lost.
     """
 
     directory: pathlib.Path
@@ -46,6 +47,7 @@ class Artifact:
     versions: dict[str, str]
     started_at: str
     duration_s: float
+    num_bytes: int = 0
 
     @classmethod
     def read(cls, directory: str | pathlib.Path) -> Artifact:
@@ -90,16 +92,25 @@ def fingerprint(fields: dict[str, Any]) -> str:
 
 
 def digest_directory(directory: pathlib.Path) -> str:
-    """SHA-256 hex digest over the relative names and contents of all files but `artifact.json`."""
+    """SHA-256 hex digest over the relative names and contents of the payload's files."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
-        name = path.relative_to(directory).as_posix()
-        if name == ARTIFACT_FILE:
-            continue
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256") if hasattr(hashlib, "file_digest") else _sha256(file)
-        digest.update(f"{name}\0{content.hexdigest()}\n".encode())
+    for path in _payload(directory):
+        digest.update(f"{path.relative_to(directory).as_posix()}\0{digest_file(path)}\n".encode())
     return digest.hexdigest()
+
+
+def digest_file(path: pathlib.Path) -> str:
+    """SHA-256 hex digest of a file's content."""
+    content = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            content.update(block)
+    return content.hexdigest()
+
+
+def count_bytes(directory: pathlib.Path) -> int:
+    """Total size of the payload in bytes."""
+    return sum(path.stat().st_size for path in _payload(directory))
 
 
 def library_versions() -> dict[str, str]:
@@ -108,8 +119,7 @@ def library_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **versions}
 
 
-def _sha256(file: Any) -> Any:  # Python 3.10 has no hashlib.file_digest
-    content = hashlib.sha256()
-    while block := file.read(1 << 20):
-        content.update(block)
-    return content
+def _payload(directory: pathlib.Path) -> list[pathlib.Path]:
+    """All files but `artifact.json` and hidden ones, which file managers leave in folders that a person opens."""
+    files = (path for path in directory.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return sorted(path for path in files if path != directory / ARTIFACT_FILE)

@@ -7,6 +7,7 @@ that is killed leaves nothing half-written behind, and two runs on one pipeline 
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import datetime
 import pathlib
@@ -52,7 +53,7 @@ class RunContext:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What running a component would do: `action` is `reuse` or `run`, `reason` says why."""
+    """What running a component would do: `action` is `reuse`, `run` or `stop`, `reason` says why."""
 
     action: str
     reason: str
@@ -144,8 +145,16 @@ class Component(abc.ABC):
         fields = self._fingerprint_fields(inputs, context)
         self._planned = self._find(self._directory(context, artifacts.fingerprint(fields)))
         if self._planned is not None:
-            return Plan("reuse", str(self._planned.directory))
+            return self._plan_reuse(self._planned)
         return Plan("run", self._why_not_reused(fields, context))
+
+    def _plan_reuse(self, artifact: artifacts.Artifact) -> Plan:
+        try:
+            self.check(artifact)
+        except StageError as error:
+            self._planned = None
+            return Plan("stop", str(error).splitlines()[0])
+        return Plan("reuse", str(artifact.directory))
 
     def _produce(
         self,
@@ -169,6 +178,7 @@ class Component(abc.ABC):
             producer=self.name,
             fingerprint=key,
             digest=artifacts.digest_directory(output),
+            num_bytes=artifacts.count_bytes(output),
             config=fields["config"],
             inputs={name: value.reference() for name, value in inputs.items()},
             external=fields["external"],
@@ -186,7 +196,8 @@ class Component(abc.ABC):
         if not (directory / artifacts.ARTIFACT_FILE).is_file():
             return None
         artifact = artifacts.Artifact.read(directory)
-        return artifact if self.is_intact(artifact) else None
+        is_complete = artifacts.count_bytes(directory) == artifact.num_bytes
+        return artifact if is_complete and self.is_intact(artifact) else None
 
     def _directory(self, context: RunContext, key: str) -> pathlib.Path:
         return context.pipeline_root / self.name / key[:16]
@@ -203,10 +214,13 @@ class Component(abc.ABC):
 
     def _why_not_reused(self, fields: dict[str, Any], context: RunContext) -> str:
         """Compares with the newest artifact of this stage."""
-        found = sorted((context.pipeline_root / self.name).glob(f"*/{artifacts.ARTIFACT_FILE}"))
+        found = []
+        for path in (context.pipeline_root / self.name).glob(f"*/{artifacts.ARTIFACT_FILE}"):
+            with contextlib.suppress(ValueError):  # of another version of this package
+                found.append(artifacts.Artifact.read(path.parent))
         if not found:
             return "nothing from an earlier run"
-        earlier = max((artifacts.Artifact.read(path.parent) for path in found), key=lambda item: item.started_at)
+        earlier = max(found, key=lambda item: item.started_at)
         changes = _changes(earlier.config, fields["config"])
         digests = {name: value["digest"] for name, value in earlier.inputs.items()}
         changes += [f"input {name} changed" for name, value in fields["inputs"].items() if digests.get(name) != value]

@@ -32,6 +32,16 @@ USAGE = """Trains, evaluates, explains and pushes a sperm morphology classifier;
 """
 
 
+HELP_FLAGS = ("-h", "--help", "-help", "--helpfull")
+# Section (empty for the top) and name of every field that holds a path.
+_PATHS = (
+    ("", "pipeline_root"),
+    ("example_gen", "manual_dir"),
+    ("evaluator", "baseline"),
+    ("pusher", "serving_base"),
+)
+
+
 class FlagError(ValueError):
     """A flag is unknown or has a wrong value; the message lists what is valid."""
 
@@ -69,10 +79,10 @@ def parse(argv: Sequence[str]) -> Invocation:
         raise FlagError(_explain(argv, error, defaults)) from error
     beam_args = _check_beam_args(rest, defaults)
     values = parsed.config.to_dict()
-    if parsed.pipeline_root:
-        values["pipeline_root"] = parsed.pipeline_root
+    values |= {"preset": preset, "pipeline_root": parsed.pipeline_root or defaults.pipeline_root}
     if parsed.manual_dir:
         values["example_gen"]["manual_dir"] = parsed.manual_dir
+    _expand_home(values)
     try:
         config = from_dict(PipelineConfig, values)
     except ValueError as error:
@@ -104,21 +114,22 @@ def from_dict(cls: type, values: dict[str, Any]) -> Any:
     return cls(**fields)
 
 
-def help_text() -> str:
-    """All flags with their defaults (of the preset `demo`) and what they mean."""
+def help_text(argv: Sequence[str]) -> str:
+    """All flags with their defaults in the preset that `argv` names, and what they mean."""
+    preset = _find_preset([argument for argument in argv if argument not in HELP_FLAGS])
     lines = [
         USAGE,
         "Flags:",
-        f"  --preset=demo            one of {', '.join(PRESETS)}",
+        f"  --preset={preset:<15} one of {', '.join(PRESETS)}",
         "  --pipeline_root=DIR      where every artifact goes; default runs/<preset>",
         "  --manual_dir=DIR         folder with a real dataset's archive or extracted folder",
         "  --dry_run                print the plan and stop",
         "  --runner=..., --direct_num_workers=... and Apache Beam's other flags are passed on to Beam;",
         "                           the default is --runner=FnApiRunner (local, one process)",
         "",
-        "Fields (a tuple takes comma-separated names):",
+        f"Fields, as the preset {preset} sets them (a tuple takes comma-separated names):",
     ]
-    for name, value, meaning in describe_fields(PipelineConfig()):
+    for name, value, meaning in describe_fields(preset_config(preset)):
         shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
         lines.append(f"  --config.{name}={shown}\n        {meaning}")
     return "\n".join(lines)
@@ -143,9 +154,24 @@ def _define_flags(preset: str, defaults: PipelineConfig, argv: Sequence[str]) ->
     flags.DEFINE_string("pipeline_root", "", "directory of all artifacts", flag_values=values)
     flags.DEFINE_string("manual_dir", "", "folder with the dataset's archive", flag_values=values)
     flags.DEFINE_bool("dry_run", False, "print the plan", flag_values=values)
-    config = config_dict.ConfigDict(dataclasses.asdict(defaults))
+    fields = dataclasses.asdict(defaults)
+    del fields["preset"], fields["pipeline_root"]  # they have flags of their own
+    config = config_dict.ConfigDict(fields)
     config_flags.DEFINE_config_dict("config", config, "the configuration", flag_values=values, sys_argv=list(argv))
     return values
+
+
+def _expand_home(values: dict[str, Any]) -> None:
+    """Replaces a leading `~`, which shells leave as it is in `--flag=~/folder`."""
+    for section, name in _PATHS:
+        part = values[section] if section else values
+        part[name] = _expanded(part[name])
+    model = values["trainer"]["model"]
+    model["weights"] = _expanded(model["weights"])
+
+
+def _expanded(path: str) -> str:
+    return str(pathlib.Path(path).expanduser()) if path.startswith("~") else path
 
 
 def _find_preset(argv: Sequence[str]) -> str:

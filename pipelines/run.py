@@ -24,10 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         flag, 3 when the run finished but the model was not blessed and so not pushed.
     """
     argv = list(sys.argv if argv is None else argv)
-    if any(argument in ("-h", "--help", "-help", "--helpfull") for argument in argv[1:]):
-        print(flags.help_text())
-        return 0
     try:
+        if any(argument in flags.HELP_FLAGS for argument in argv[1:]):
+            print(flags.help_text(argv))
+            return 0
         invocation = flags.parse(argv)
     except flags.FlagError as error:
         print(f"pipelines.run: {error}", file=sys.stderr)
@@ -53,7 +53,7 @@ def _run(invocation: flags.Invocation) -> int:
         if any(plan.action == "run" for _, plan in plans):
             _import_tensorflow_quietly()
         finished = graph.run(components, context, report=functools.partial(print, flush=True))
-    except (StageError, ValueError) as error:
+    except (StageError, ValueError, OSError, ImportError, ArithmeticError) as error:
         print(f"pipelines.run: {error}", file=sys.stderr)
         return 1
     evaluation, pushed = finished["Evaluator"].properties, finished["Pusher"].properties

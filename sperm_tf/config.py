@@ -7,6 +7,7 @@ The module imports nothing heavy: ``python -m pipelines.run --help`` reads it in
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -56,7 +57,6 @@ class ExampleGenConfig:
         num_images: number of images to draw; synthetic dataset only.
         seed: seed of the renderer; synthetic dataset only.
         manual_dir: folder with the archive or the extracted folder of a real dataset; empty downloads it.
-        tfds_data_dir: where TFDS keeps prepared datasets; empty keeps them under the pipeline root.
         test_fold: fold 0-4 that is only reported on.
         validation_fold: fold 0-4 that chooses the checkpoint; the remaining three train.
         examples_per_shard: number of examples in one TFRecord file, the unit of parallel work.
@@ -67,7 +67,6 @@ class ExampleGenConfig:
     num_images: int = 600
     seed: int = 0
     manual_dir: str = ""
-    tfds_data_dir: str = ""
     test_fold: int = 0
     validation_fold: int = 1
     examples_per_shard: int = 256
@@ -75,6 +74,11 @@ class ExampleGenConfig:
     def __post_init__(self) -> None:
         _check_choice("example_gen.dataset", self.dataset, BUILDER_CONFIGS)
         _check_choice("example_gen.builder_config", self.builder_config, BUILDER_CONFIGS[self.dataset])
+        if self.dataset == "synthetic_sperm" and self.manual_dir:
+            raise ValueError(
+                f"manual_dir must be empty for synthetic_sperm, which draws its images. Received: {self.manual_dir!r}. "
+                f"Choose a real dataset, such as --preset=smids."
+            )
         _check_range("example_gen.num_images", self.num_images, low=1)
         _check_range("example_gen.seed", self.seed, low=0)
         _check_choice("example_gen.test_fold", self.test_fold, range(NUM_FOLDS))
@@ -134,6 +138,12 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _check_choice("trainer.model.name", self.name, MODELS)
+        for place in self.cbam_after:
+            if not re.fullmatch(r"top|block[1-7]([a-z]_?\w*)?", place):
+                raise ValueError(
+                    f"trainer.model.cbam_after must name `top` or blocks of EfficientNetB0, such as block3 or "
+                    f"block3b_add. Received: {place!r}."
+                )
         _check_range("trainer.model.reduction", self.reduction, low=1)
         _check_range("trainer.model.dropout", self.dropout, low=0, high=0.99)
         _check_range("trainer.model.norm_momentum", self.norm_momentum, low=0, high=0.9999)
@@ -187,6 +197,14 @@ class TrainerConfig:
         for name in ("frozen_learning_rate", "full_learning_rate", "weight_decay", "mixup_alpha"):
             _check_range(f"trainer.{name}", getattr(self, name), low=0, high=10)
         _check_range("trainer.frozen_epochs + trainer.full_epochs", self.frozen_epochs + self.full_epochs, low=1)
+        both_phases = self.frozen_epochs > 0 and self.full_epochs > 0
+        if both_phases and self.full_learning_rate >= self.frozen_learning_rate > 0:
+            raise ValueError(
+                "trainer.full_learning_rate must be below trainer.frozen_learning_rate when both phases run: "
+                "fine-tuning at the rate of the head destroys pretrained weights; a tenth is customary. Received: "
+                f"trainer.full_learning_rate={self.full_learning_rate}, "
+                f"trainer.frozen_learning_rate={self.frozen_learning_rate}."
+            )
         _check_range("trainer.batch_size", self.batch_size, low=2)
         _check_range("trainer.label_smoothing", self.label_smoothing, low=0, high=0.99)
         _check_range("trainer.warmup_share", self.warmup_share, low=0, high=1)

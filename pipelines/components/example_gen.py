@@ -67,12 +67,12 @@ class ExampleGen(Component):
         return {"dataset": info["name"], "num_examples": sizes, "class_names": info["class_names"]}
 
     def _prepared_builder(self, context: RunContext) -> Any:
-        """The dataset builder, its data prepared under a lock that other runs wait for."""
+        """The dataset builder, its data prepared under a lock that other runs wait for, in a folder of its source."""
         import tensorflow_datasets as tfds
 
         if not sys.stderr.isatty():
             tfds.disable_progress_bar()
-        data_dir = pathlib.Path(self.config.tfds_data_dir or self._own_data_dir(context))
+        data_dir = context.pipeline_root / "datasets" / fingerprint(self.external_inputs({}, context))[:16]
         data_dir.mkdir(parents=True, exist_ok=True)
         builder = make_builder(self.config, data_dir)
         with filelock.FileLock(data_dir / f".{builder.name}.lock"):
@@ -80,10 +80,6 @@ class ExampleGen(Component):
                 download_config=tfds.download.DownloadConfig(manual_dir=self.config.manual_dir or None)
             )
         return builder
-
-    def _own_data_dir(self, context: RunContext) -> pathlib.Path:
-        """A folder under the pipeline root that changes with the source files."""
-        return context.pipeline_root / "datasets" / fingerprint(self.external_inputs({}, context))[:16]
 
     def _shards(self, builder: Any, output: pathlib.Path) -> Iterator[Shard]:
         step = self.config.examples_per_shard

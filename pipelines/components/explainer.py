@@ -19,6 +19,7 @@ EXPLANATIONS_FILE = "explanations.json"
 SPLIT = "test"
 _BATCH = 16  # images explained at once; bounds memory
 _MAX_SIDE = 448  # pixels; larger images are drawn smaller
+_NO_AGREEMENT = {"num_images": 0, "max_relative_difference": None, "median_relative_difference": None}
 
 
 class Explainer(Component):
@@ -31,6 +32,8 @@ class Explainer(Component):
     * `images`: one entry an image, by class: `image_id`, `file`, `files` (view -> file), `true`, `predicted`,
       `probability`, `correct`, `maps` (view -> what `explanation_choice.summarize_map` says);
     * `agreement`: how far the `explain` signature of the SavedModel is from the maps shown, which tf-keras-vis made.
+
+    Where the model answered no test image, there is none to explain: `images` is empty and `agreement` undefined.
     """
 
     config: ExplainerConfig
@@ -42,10 +45,12 @@ class Explainer(Component):
         del context
         table = predictions.read_csv(inputs["evaluation"].directory / "predictions.csv")
         chosen = explanation_choice.choose_images(table, self.config.images_per_class)
+        (output / "images").mkdir()
+        if not chosen:
+            return _write_content(output, [], _NO_AGREEMENT)
         predicted = [int(label) for label in table.predicted[chosen]]
         encoded = _read_images(inputs["examples"].directory, [table.image_ids[row] for row in chosen])
         maps = _explain(inputs["model"].directory, encoded, predicted)
-        (output / "images").mkdir()
         items = []
         for number, (row, label) in enumerate(zip(chosen, predicted, strict=True)):
             views = {view: values[number] for view, values in maps.items()}
@@ -60,13 +65,20 @@ class Explainer(Component):
             items.append(item | _draw(item, encoded[number], views, output, f"images/{number:03d}"))
         served = _ask_served_model(inputs["model"].directory / "saved_model", encoded)
         agreement = explanation_choice.compare_maps(maps["grad_cam_plus_plus"], served)
-        content = {"images": items, "agreement": agreement}
-        (output / EXPLANATIONS_FILE).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        return {
-            "num_images": len(items),
-            "num_wrong": sum(not item["correct"] for item in items),
-            "max_relative_difference": agreement["max_relative_difference"],
-        }
+        return _write_content(output, items, agreement)
+
+
+def _write_content(
+    output: pathlib.Path, items: Sequence[Mapping[str, Any]], agreement: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Writes `explanations.json`; returns the artifact's properties."""
+    content = {"images": items, "agreement": agreement}
+    (output / EXPLANATIONS_FILE).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return {
+        "num_images": len(items),
+        "num_wrong": sum(not item["correct"] for item in items),
+        "max_relative_difference": agreement["max_relative_difference"],
+    }
 
 
 def _read_images(folder: pathlib.Path, image_ids: Sequence[str]) -> list[bytes]:

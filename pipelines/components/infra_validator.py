@@ -34,6 +34,10 @@ class InfraValidator(Component):
 
     config: InfraValidatorConfig
 
+    def is_intact(self, artifact: Artifact) -> bool:
+        """Whether the trial took place: one that broke off, on a busy machine say, is worth another."""
+        return artifact.properties["failure"] is None
+
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Asks, compares and reports."""
         from sperm_tf.evaluation import infra_checks

@@ -15,9 +15,9 @@ import filelock
 from pipelines.artifacts import Artifact, digest_directory
 from pipelines.component import Component, RunContext
 from sperm_tf.config import PusherConfig
+from sperm_tf.evaluation.baseline import PUSH_FILE
 
 PUSHED_FILE = "pushed.json"
-MARKER = pathlib.PurePath("assets.extra") / "push.json"
 
 
 class NotBlessedError(RuntimeError):
@@ -53,7 +53,7 @@ class Pusher(Component):
         }
         result: dict[str, Any] = {"pushed": False, "model_name": self.serving_model_dir.name, "reasons": []}
         try:
-            check_blessings(inputs["evaluation"].directory, inputs["infra_blessing"].directory)
+            check_blessings(**{name: inputs[name] for name in ("model", "evaluation", "infra_blessing")})
             version = push(inputs["model"].directory / "saved_model", self.serving_model_dir, marker)
             result |= {"pushed": True, "version": version, "path": str(self.serving_model_dir / str(version))}
         except NotBlessedError as error:
@@ -62,22 +62,34 @@ class Pusher(Component):
         return result
 
     def is_intact(self, artifact: Artifact) -> bool:
-        """Whether the pushed version is still there."""
+        """Whether the pushed version is still there, and still this model."""
         result = artifact.properties
-        return not result["pushed"] or (pathlib.Path(result["path"]) / MARKER).is_file()
+        return not result["pushed"] or _pushed_model(pathlib.Path(result["path"])) == artifact.inputs["model"]["digest"]
 
 
-def check_blessings(evaluation: pathlib.Path, infra_blessing: pathlib.Path) -> None:
-    """Checks that both blessings were given.
+def check_blessings(*, model: Artifact, evaluation: Artifact, infra_blessing: Artifact) -> None:
+    """Checks that both blessings were given, and to this very model.
+
+    Args:
+        model: of the Trainer.
+        evaluation: of the Evaluator.
+        infra_blessing: of the InfraValidator.
 
     Raises:
-        NotBlessedError: when one is missing; each line of the message names one reason.
+        NotBlessedError: when a blessing is missing or another model's, or the model's files have changed since; each
+            line of the message names one reason.
     """
     reasons = []
-    if not (evaluation / "BLESSED").is_file():
-        reasons.append(f"the Evaluator did not bless the model: see {evaluation / 'validation.json'}")
-    if not (infra_blessing / "INFRA_BLESSED").is_file():
-        reasons.append(f"the InfraValidator did not bless the model: see {infra_blessing / 'report.json'}")
+    for judge, blessing, file, why in (
+        ("Evaluator", evaluation, "BLESSED", "validation.json"),
+        ("InfraValidator", infra_blessing, "INFRA_BLESSED", "report.json"),
+    ):
+        if not (blessing.directory / file).is_file():
+            reasons.append(f"the {judge} did not bless the model: see {blessing.directory / why}")
+        elif blessing.inputs["model"]["digest"] != model.digest:
+            reasons.append(f"the {judge} blessed another model: {blessing.inputs['model']['directory']}")
+    if digest_directory(model.directory) != model.digest:
+        reasons.append(f"the model's files have changed since it was trained: {model.directory}")
     if reasons:
         raise NotBlessedError("\n".join(reasons))
 
@@ -85,8 +97,8 @@ def check_blessings(evaluation: pathlib.Path, infra_blessing: pathlib.Path) -> N
 def push(saved_model: pathlib.Path, serving_model_dir: pathlib.Path, marker: Mapping[str, str]) -> int:
     """Copies a SavedModel to the next version.
 
-    A model that already is a version, because an earlier push was interrupted after its last step or only the
-    evaluation was repeated, is not copied again.
+    A model that already is the newest version, because an earlier push was interrupted after its last step or only
+    the evaluation was repeated, is not copied again. One that is an older version is: the newest is what is served.
 
     Args:
         saved_model: directory of the SavedModel.
@@ -98,11 +110,11 @@ def push(saved_model: pathlib.Path, serving_model_dir: pathlib.Path, marker: Map
     """
     serving_model_dir.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(serving_model_dir / ".push.lock"):
-        versions, model_digest = pushed_versions(serving_model_dir), marker["model_digest"]
-        for version, path in versions.items():
-            if (path / MARKER).is_file() and json.loads((path / MARKER).read_text())["model_digest"] == model_digest:
-                return version
-        version = max(versions, default=0) + 1
+        versions = pushed_versions(serving_model_dir)
+        newest = max(versions, default=0)
+        if newest and _pushed_model(versions[newest]) == marker["model_digest"]:
+            return newest
+        version = newest + 1
         copy = serving_model_dir / ".pushing"  # a name that TensorFlow Serving ignores
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(saved_model, copy)
@@ -112,8 +124,8 @@ def push(saved_model: pathlib.Path, serving_model_dir: pathlib.Path, marker: Map
             **marker,
             "pushed_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         }
-        (copy / MARKER).parent.mkdir(exist_ok=True)
-        (copy / MARKER).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        (copy / PUSH_FILE).parent.mkdir(exist_ok=True)
+        (copy / PUSH_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         os.sync()
         copy.rename(serving_model_dir / str(version))
     return version
@@ -123,3 +135,11 @@ def pushed_versions(serving_model_dir: pathlib.Path) -> dict[int, pathlib.Path]:
     """Version -> directory of every pushed version, oldest first."""
     found = {int(path.name): path for path in serving_model_dir.glob("*") if path.name.isdigit() and path.is_dir()}
     return dict(sorted(found.items()))
+
+
+def _pushed_model(version: pathlib.Path) -> str | None:
+    """Digest of the model that a version holds; None when the version is gone or was not pushed by this pipeline."""
+    try:
+        return json.loads((version / PUSH_FILE).read_text(encoding="utf-8"))["model_digest"]
+    except FileNotFoundError:
+        return None

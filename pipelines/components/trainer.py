@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import pathlib
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pipelines.artifacts import Artifact, to_jsonable
+from pipelines.artifacts import Artifact, digest_file, to_jsonable
 from pipelines.component import Component, RunContext
 from sperm_tf.config import TrainerConfig
 from sperm_tf.data import examples
 
+NAMED_WEIGHTS = ("none", "imagenet")
 NUM_WARMUP_IMAGES = 4
 
 
@@ -25,6 +27,21 @@ class Trainer(Component):
 
     config: TrainerConfig
 
+    def __init__(self, config: TrainerConfig, **inputs: Any):
+        super().__init__(config, **inputs)
+        weights = config.model.weights
+        if weights not in NAMED_WEIGHTS and not pathlib.Path(weights).is_file():
+            raise ValueError(
+                f"trainer.model.weights must be one of {', '.join(NAMED_WEIGHTS)}, or a file. "
+                f"Received: {weights!r}, which is no file."
+            )
+
+    def external_inputs(self, inputs: Mapping[str, Artifact], context: RunContext) -> dict[str, Any]:
+        """Identifies a file of initial weights by its content."""
+        del inputs, context
+        weights = self.config.model.weights
+        return {} if weights in NAMED_WEIGHTS else {"weights_sha256": digest_file(pathlib.Path(weights))}
+
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Trains, saves and exports."""
         import keras
@@ -33,8 +50,7 @@ class Trainer(Component):
         from sperm_tf.serving.warmup import write_warmup_requests
 
         folder = inputs["examples"].directory
-        dataset = examples.read_dataset_info(folder)
-        class_names = dataset["class_names"]
+        class_names = examples.read_dataset_info(folder)["class_names"]
         image_size = json.loads((folder / "transform.json").read_text(encoding="utf-8"))["image_size"]
         policy = keras.config.dtype_policy()
         keras.config.set_dtype_policy(self.config.precision)
@@ -50,7 +66,7 @@ class Trainer(Component):
         saved_model = output / "saved_model"
         export_saved_model(result.model, saved_model, class_names=class_names, image_size=image_size)
         images = [row["image"] for row in _first_rows(folder, NUM_WARMUP_IMAGES)]
-        write_warmup_requests(saved_model, images, model_name=dataset["name"])
+        write_warmup_requests(saved_model, images)
         best = result.best_epoch - 1
         return {
             "model": self.config.model.name,
@@ -81,7 +97,7 @@ class Trainer(Component):
             config=self.config,
             work_dir=work_dir,
             logs_dir=work_dir / "logs",
-            verbose=2,
+            verbose="auto" if sys.stdout.isatty() else 2,  # a progress bar, or a line an epoch
         )
 
     def epochs(self, folder: pathlib.Path, num_classes: int) -> Callable[[int], Any]:

@@ -1,7 +1,9 @@
 """HuSHeM: normal, tapered, pyriform and amorphous sperm heads; 216 crops.
 
     python -m pipelines.run --preset=hushem --manual_dir=<folder with HuSHeM.zip or the official RAR>
-    python -m pipelines.run --preset=hushem --config.trainer.model.weights=imagenet --config.trainer.frozen_epochs=5
+    python -m pipelines.run --preset=hushem --config.trainer.model.weights=imagenet \
+        --config.trainer.frozen_epochs=5 \
+        --config.trainer.full_learning_rate=1e-4 --config.trainer.model.norm_momentum=0.99
 
 MixUp and label smoothing as in the paper. The paper does not state their strength in its abstract; 0.2 and 0.1 are
 the customary values (Zhang et al. 2018; Szegedy et al. 2016).

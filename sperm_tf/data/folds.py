@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-NUM_FOLDS = 5
+from sperm_tf.config import NUM_FOLDS
+
 # Part of the datasets' identity: another seed makes other folds, and figures that cannot be compared.
 FOLD_SEED = 0
 

@@ -122,6 +122,29 @@ def test_an_artifact_that_lost_its_outside_part_is_made_again(context):
     assert not component.was_reused
 
 
+def test_an_artifact_that_lost_a_file_is_made_again_and_a_hidden_file_harms_nothing(context):
+    artifact = Number(NumberConfig(1)).run(context)
+    (artifact.directory / ".DS_Store").write_text("left by a file manager")
+    again = Number(NumberConfig(1))
+    again.run(context)
+    assert again.was_reused
+    (artifact.directory / "value.txt").unlink()
+    assert (Number(NumberConfig(1)).run(context).directory / "value.txt").read_text() == "1"
+
+
+def test_an_unreadable_artifact_of_another_configuration_is_no_obstacle(context):
+    artifact = Number(NumberConfig(1)).run(context)
+    (artifact.directory / artifacts.ARTIFACT_FILE).write_text("{")
+    assert Number(NumberConfig(2)).plan(context).action == "run"
+
+
+def test_plan_names_a_stage_that_would_stop(context):
+    with pytest.raises(StageError):
+        graph.run(make(13), context, report=lambda line: None)
+    plan = dict(graph.plan(make(13), context))
+    assert (plan["Double"].action, plan["Double"].reason) == ("stop", "unlucky")
+
+
 def test_components_take_a_directory_as_input(context):
     number = Number(NumberConfig(4)).run(context)
     double = Double(None, number=str(number.directory)).run(context)

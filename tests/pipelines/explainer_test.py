@@ -13,6 +13,7 @@ from sperm_tf.config import ExplainerConfig
 from sperm_tf.data import examples
 from sperm_tf.data.preprocess import preprocess
 from sperm_tf.evaluation import predictions
+from sperm_tf.explain import overlay
 from sperm_tf.layers.attention import CBAM
 from sperm_tf.serving.export import export_saved_model
 
@@ -21,13 +22,15 @@ IMAGE_SIZE = 32
 NUM_IMAGES = 12
 
 
-def build_model(dtype="float32"):
+def build_model(dtype="float32", *, pool_behind_cbam=False):
     """A tiny classifier with the layers that every model of the project has."""
     keras.utils.set_random_seed(3)
     inputs = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 3), name="image")
     x = keras.layers.Rescaling(1 / 127.5, -1, dtype=dtype)(inputs)
     x = keras.layers.Conv2D(16, 3, 4, padding="same", activation="relu", dtype=dtype)(x)
     x = CBAM(reduction=4, name="cbam_top", dtype=dtype)(x)
+    if pool_behind_cbam:
+        x = keras.layers.AveragePooling2D(4, dtype=dtype)(x)
     x = keras.layers.Identity(name="feature_map", dtype=dtype)(x)
     x = keras.layers.GlobalAveragePooling2D(dtype=dtype)(x)
     return keras.Model(inputs, keras.layers.Dense(3, name="logits", dtype="float32")(x))
@@ -151,6 +154,27 @@ def test_attention_is_that_of_the_layer(content, inputs, model):
     layer = model.get_layer("cbam_top")
     _, spatial = layer.attention_maps(keras.Model(model.inputs, layer.input)(pixels))
     assert item["maps"]["cbam_attention"]["mean"] == pytest.approx(float(np.mean(spatial)), abs=1e-5)
+
+
+def test_maps_of_different_resolutions_are_drawn_each_by_its_own(tmp_path):
+    early = build_model(pool_behind_cbam=True)
+    early.save(tmp_path / "model.keras")
+    maps = explainer._explain(tmp_path, [encode(0), encode(1)], [0, 1])
+    assert {view: values.shape for view, values in maps.items()} == {
+        "grad_cam_plus_plus": (2, 2, 2),
+        "cbam_attention": (2, 8, 8),
+    }
+    (tmp_path / "images").mkdir()
+    item = {"true": "normal", "predicted": "normal", "probability": 0.5}
+    files = explainer._draw(item, encode(0), {view: values[0] for view, values in maps.items()}, tmp_path, "images/0")
+    pixels = tf.io.decode_png(encode(0)).numpy()
+    for view, values in maps.items():
+        shown = overlay.stretch(values[0]) if view == "cbam_attention" else values[0]
+        square = np.asarray(Image.fromarray(shown.astype(np.float32)).resize((50, 50), Image.Resampling.BILINEAR))
+        picture = np.asarray(Image.open(tmp_path / files["files"][view]))
+        np.testing.assert_array_equal(
+            picture, overlay.draw_overlay(np.pad(pixels, [(5, 5), (0, 0), (0, 0)]), square)[5:45]
+        )
 
 
 def test_model_of_mixed_precision_is_explained_by_its_float32_copy():

@@ -21,7 +21,7 @@ def test_default_is_the_demo_preset():
 
 
 def test_every_field_can_be_set():
-    for name, value, _ in flags.describe_fields(PipelineConfig()):
+    for name, value, _ in flags.describe_fields(flags.preset_config("demo")):
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         if text:
             assert parse(f"--config.{name}={text}")
@@ -46,6 +46,17 @@ def test_overrides_reach_their_field_and_keep_their_type():
     assert config.pipeline_root == "elsewhere"
 
 
+def test_a_tilde_is_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    config = parse("--preset=smids", "--pipeline_root=~/runs", "--manual_dir=~/data").config
+    assert (config.pipeline_root, config.example_gen.manual_dir) == ("/home/somebody/runs", "/home/somebody/data")
+
+
+def test_help_shows_the_defaults_of_the_preset():
+    assert "--config.trainer.full_epochs=12\n" in flags.help_text(["run", "--help"])
+    assert "--config.trainer.full_epochs=60\n" in flags.help_text(["run", "--help", "--preset=hushem"])
+
+
 def test_an_empty_tuple_can_be_given():
     assert parse("--config.trainer.augmentation=").config.trainer.augmentation == ()
 
@@ -65,6 +76,10 @@ def test_beam_flags_are_passed_through():
         ("--config.trainer.batch_size=0", "at least 2"),
         ("--config.trainer.augmentation=flip,shear", "stain_jitter"),
         ("--config.trainer.full_learning_rate=nan", "between"),
+        ("--config.trainer.frozen_epochs=5", "must be below trainer.frozen_learning_rate"),
+        ("--config.trainer.model.cbam_after=nonsense", "block3b_add"),
+        ("--config.preset=smids", "--preset"),
+        ("--manual_dir=somewhere", "which draws its images"),
         ("--config.example_gen.validation_fold=0", "1, 2, 3, 4"),
         ("--runer=FlinkRunner", "--runner"),
         ("--no_such_flag", "--preset"),

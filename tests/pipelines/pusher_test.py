@@ -7,10 +7,11 @@ import time
 
 import pytest
 
-from pipelines.artifacts import Artifact
+from pipelines.artifacts import Artifact, digest_directory
 from pipelines.component import RunContext
-from pipelines.components.pusher import MARKER, NotBlessedError, Pusher, check_blessings, push, pushed_versions
+from pipelines.components.pusher import NotBlessedError, Pusher, check_blessings, push, pushed_versions
 from sperm_tf.config import PusherConfig
+from sperm_tf.evaluation.baseline import PUSH_FILE
 from tests.helpers import ROOT
 
 DIGESTS = {"model_digest": "m", "examples_digest": "e", "evaluation_digest": "v"}
@@ -33,11 +34,14 @@ def make_pusher(tmp_path, blessings=("BLESSED", "INFRA_BLESSED")):
         (directories[directory] / name).unlink(missing_ok=True)
         if name in blessings:
             (directories[directory] / name).touch()
-    inputs = {
-        name: Artifact(directory, name, "", f"{name} {blessings}", {}, {}, {}, {}, {}, "", 0.0)
-        for name, directory in directories.items()
-    }
+    inputs = {name: make_artifact(directory, {}) for name, directory in directories.items()}
+    for name in ("evaluation", "infra_blessing"):
+        inputs[name] = make_artifact(directories[name], {"model": inputs["model"].reference()})
     return Pusher(PusherConfig(), serving_model_dir=tmp_path / "serving" / "sperm", **inputs)
+
+
+def make_artifact(directory, inputs):
+    return Artifact(directory, directory.name, "", digest_directory(directory), {}, inputs, {}, {}, {}, "", 0.0)
 
 
 def test_a_blessed_model_becomes_version_1(tmp_path):
@@ -45,7 +49,8 @@ def test_a_blessed_model_becomes_version_1(tmp_path):
     version = tmp_path / "serving" / "sperm" / "1"
     assert artifact.properties["path"] == str(version)
     assert (version / "variables" / "variables.index").read_text() == "graph"
-    assert json.loads((version / MARKER).read_text())["model_digest"].startswith("model")
+    record = json.loads((version / PUSH_FILE).read_text())
+    assert record["model_digest"] == digest_directory(tmp_path / "model")
 
 
 @pytest.mark.parametrize("blessings", [(), ("BLESSED",), ("INFRA_BLESSED",)])
@@ -56,7 +61,25 @@ def test_without_both_blessings_nothing_is_pushed(tmp_path, blessings):
     assert len(artifact.properties["reasons"]) == 2 - len(blessings)
     assert not pushed_versions(tmp_path / "serving" / "sperm")
     with pytest.raises(NotBlessedError):
-        check_blessings(tmp_path / "evaluation", tmp_path / "infra_blessing")
+        check_blessings(**{name: pusher.inputs[name] for name in ("model", "evaluation", "infra_blessing")})
+
+
+def test_another_model_s_blessings_do_not_count(tmp_path):
+    pusher = make_pusher(tmp_path)
+    other = make_artifact(make_saved_model(tmp_path / "other" / "saved_model", "other graph").parent, {})
+    pusher.inputs["model"] = other
+    reasons = pusher.run(RunContext(tmp_path / "root")).properties["reasons"]
+    assert [reason.split(":")[0] for reason in reasons] == [
+        "the Evaluator blessed another model",
+        "the InfraValidator blessed another model",
+    ]
+
+
+def test_a_model_that_was_altered_after_its_blessing_is_not_pushed(tmp_path):
+    pusher = make_pusher(tmp_path)
+    (tmp_path / "model" / "saved_model" / "saved_model.pb").write_text("altered")
+    (reason,) = pusher.run(RunContext(tmp_path / "root")).properties["reasons"]
+    assert "files have changed" in reason
 
 
 def test_a_second_run_pushes_nothing_and_a_lost_version_comes_back(tmp_path):
@@ -66,7 +89,7 @@ def test_a_second_run_pushes_nothing_and_a_lost_version_comes_back(tmp_path):
     again.run(context)
     assert again.was_reused
     base = tmp_path / "serving" / "sperm"
-    (base / "1" / MARKER).unlink()
+    (base / "1" / PUSH_FILE).write_text('{"model_digest": "another"}')
     lost = make_pusher(tmp_path)
     assert lost.run(context).properties["version"] == 2
 
@@ -78,7 +101,8 @@ def test_versions_grow_and_the_same_push_is_found_again(tmp_path):
     assert push(model, base, DIGESTS) == 8
     assert push(model, base, {**DIGESTS, "evaluation_digest": "repeated"}) == 8
     assert push(model, base, {**DIGESTS, "model_digest": "other"}) == 9
-    assert list(pushed_versions(base)) == [7, 8, 9]
+    assert push(model, base, DIGESTS) == 10, "TensorFlow Serving serves the newest"
+    assert list(pushed_versions(base)) == [7, 8, 9, 10]
 
 
 def test_kill_9_during_the_copy_leaves_no_version(tmp_path):
