@@ -20,8 +20,6 @@ import time
 import numpy as np
 from PIL import Image
 
-CLASS_FOLDERS = {"01_Normal": (), "02_Tapered": (), "03_Pyriform": (), "04_Amorphous": ()}
-
 
 def draw_images(start: int, count: int, image_size: int) -> tuple[np.ndarray, np.ndarray]:
     """Synthetic images `start` to `start + count`, through the preprocessing that the real ones pass."""
@@ -43,14 +41,15 @@ def read_hushem(data_dir: pathlib.Path, image_size: int) -> tuple[np.ndarray, np
     """All images of HuSHeM, from an archive or an extracted folder."""
     from sperm_tf.data.archives import find_source
     from sperm_tf.data.preprocess import preprocess
+    from tfds_builders.hushem import Builder
 
-    source = find_source(data_dir, CLASS_FOLDERS, name="hushem")
+    source = find_source(data_dir, Builder.CLASS_FOLDERS, name="hushem")
     if source is None:
         raise FileNotFoundError(
             f"data_dir must hold HuSHeM's archive or its class folders. Received: data_dir={str(data_dir)!r}. "
             "Download it from doi:10.17632/tt3yj2pf38.3."
         )
-    folders = list(CLASS_FOLDERS)
+    folders = list(Builder.CLASS_FOLDERS)
     with source.reader() as read:
         images = np.stack([preprocess(read(file.member), image_size) for file in source.files])
     return images, np.array([folders.index(file.class_folder) for file in source.files])

@@ -30,8 +30,8 @@ def deep_head(features, num_classes):
     return keras.layers.Dense(num_classes, dtype="float32", name="logits")(hidden)
 
 
-def build(*, image_size=24, num_classes=3, head=linear_head, with_gate=True, seed=0):
-    """Untrained: image 0-255 -> two convolutions [-> cbam_top] -> feature_map -> head."""
+def build(*, image_size=24, num_classes=3, head=linear_head, with_gate=True, gate_at_double_resolution=False, seed=0):
+    """Untrained: image 0-255 -> two convolutions [-> cbam_top] [-> pooling by 2] -> feature_map -> head."""
     keras.utils.set_random_seed(seed)
     image = keras.Input((image_size, image_size, 3), name="image")
     features = keras.layers.Rescaling(1 / 127.5, offset=-1)(image)
@@ -39,5 +39,7 @@ def build(*, image_size=24, num_classes=3, head=linear_head, with_gate=True, see
     features = keras.layers.Conv2D(8, 3, strides=2, padding="same", activation="swish")(features)
     if with_gate:
         features = Gate(name="cbam_top")(features)
+    if gate_at_double_resolution:
+        features = keras.layers.AveragePooling2D(2)(features)
     features = keras.layers.Identity(name="feature_map")(features)
     return keras.Model(image, head(features, num_classes), name="tiny")

@@ -66,10 +66,11 @@ def _check_shapes(name: str, outputs: Mapping[str, Any], *, num_classes: int, nu
         "class_names": ("string", [num_rows, num_classes]),
     }
     if name == "explain":
-        height, width = outputs.get(MAPS[0], {}).get("shape", [0, 0, 0])[1:3]
-        expected[MAPS[0]] = ("float32", [num_rows, height, width])
-        expected[MAPS[1]] = ("float32", [num_rows, num_classes, height, width])
-        expected |= {key: ("float32", [num_rows, height, width]) for key in OPTIONAL_MAPS if key in outputs}
+        sides = _map_sides(outputs.get(MAPS[0], {}))
+        expected[MAPS[0]] = ("float32", [num_rows, *sides])
+        expected[MAPS[1]] = ("float32", [num_rows, num_classes, *sides])
+        # The last CBAM may stand before the feature map, where the resolution is higher.
+        expected |= {key: ("float32", [num_rows, *_map_sides(outputs[key])]) for key in OPTIONAL_MAPS if key in outputs}
     checks = [
         Check(name, "has exactly the promised outputs", set(outputs) == set(expected), f"found: {sorted(outputs)}")
     ]
@@ -79,6 +80,12 @@ def _check_shapes(name: str, outputs: Mapping[str, Any], *, num_classes: int, nu
         detail = f"found: {found.get('dtype')} {found.get('shape')}"
         checks.append(Check(name, f"{key} is {dtype} {shape}", passed, detail))
     return checks
+
+
+def _map_sides(output: Mapping[str, Any]) -> list[int]:
+    """Height and width to expect of maps [rows, height, width]: their own, but at least 1."""
+    shape = output.get("shape", [])
+    return [max(1, side) for side in [*shape, 1, 1, 1][1:3]]
 
 
 def _check_values(

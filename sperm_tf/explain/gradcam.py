@@ -14,7 +14,8 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-FEATURE_MAP = "feature_map"
+from sperm_tf.models.classifier import FEATURE_MAP
+
 CBAM_PREFIX = "cbam_"
 EPSILON = 1e-7
 """What tf-keras-vis adds to the range of a map before it divides by it (Keras' epsilon)."""
@@ -27,7 +28,8 @@ class Explanation:
     Attributes:
         logits: float32 [B, C], class scores before softmax.
         maps: float32 [B, C, h, w], 0-1, the Grad-CAM++ map of every class at the resolution of the feature map.
-        attention: float32 [B, h, w], 0-1, the spatial attention of the last CBAM; None for a model without.
+        attention: float32 [B, h', w'], 0-1, the spatial attention of the last CBAM at the resolution of that layer,
+            which is that of the feature map for `cbam_top`; None for a model without.
     """
 
     logits: tf.Tensor
@@ -62,7 +64,7 @@ class GradCAMPlusPlus:
                 f"{', '.join(layers)}. Pass a model of sperm_tf.models.classifier.build_classifier"
             )
         features = layers[FEATURE_MAP].output
-        # Model.layers is in topological order: the last CBAM is the one next to the feature map.
+        # Model.layers is in topological order: the last CBAM is the one nearest to the feature map.
         attention_layers = [layer for layer in model.layers if layer.name.startswith(CBAM_PREFIX)]
         self._attention_layer = attention_layers[-1] if attention_layers else None
         outputs = {"features": features}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from sperm_tf.explain.gradcam import FEATURE_MAP
+from sperm_tf.models.classifier import FEATURE_MAP
 
 
 def reference_grad_cam_plus_plus(model: keras.Model, images: np.ndarray, *, class_indices: list[int]) -> np.ndarray:

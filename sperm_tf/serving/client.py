@@ -22,6 +22,9 @@ import numpy as np
 
 SIGNATURES = ("serving_default", "explain")
 TRANSPORTS = ("rest", "grpc")
+MAX_REQUEST_IMAGES = 32
+"""Images in one request: the `max_batch_size` of deploy/tf_serving/batching_parameters.txt. TensorFlow Serving refuses
+requests with more."""
 _MAP_NAMES = ("grad_cam_plus_plus", "grad_cam_plus_plus_per_class", "cbam_attention")
 
 
@@ -38,7 +41,8 @@ class Prediction:
         predicted_class: name of the most probable class; empty where the status is not ok.
         probabilities: class name -> probability, 0-1, in the order of the model; empty where the status is not ok.
         maps: for the signature `explain`, name -> float32 array, 0-1: `grad_cam_plus_plus` [h, w] of the predicted
-            class, `grad_cam_plus_plus_per_class` [C, h, w], `cbam_attention` [h, w] for models with CBAM.
+            class, `grad_cam_plus_plus_per_class` [C, h, w], `cbam_attention` [h', w'] for models with CBAM, at
+            the resolution of the last CBAM.
     """
 
     status: str
@@ -71,17 +75,18 @@ def predict(
     transport: str = "rest",
     timeout_s: float = 30.0,
 ) -> list[Prediction]:
-    """Asks a server about images, all in one request.
+    """Asks a server about images, up to `MAX_REQUEST_IMAGES` in one request, one request after the other.
 
     Args:
         images: the bytes of image files, or their paths.
-        target: the server: `http://host:8501` for REST, `host:8500` for gRPC.
+        target: the server: `http://host:8501` (or `https://...`; without either, `http://`) for REST, `host:8500` for
+            gRPC.
         model_name: name under which the model is served.
         signature: `serving_default`, or `explain` for maps too.
         version: an integer; None leaves the choice to the server, which takes the newest.
         label: a version label such as `stable`; not together with a version.
         transport: `rest` or `grpc`.
-        timeout_s: seconds to wait for the answer.
+        timeout_s: seconds to wait for the answer to each request.
 
     Returns:
         One prediction for each image, in their order.
@@ -100,24 +105,29 @@ def predict(
         )
     model = _ServedModel(target, model_name, version, label)
     files = [image if isinstance(image, bytes) else pathlib.Path(image).read_bytes() for image in images]
-    if not files:
-        return []
     ask = _ask_rest if transport == "rest" else _ask_grpc
-    try:
-        predictions = ask(files, model, signature, timeout_s)
-    except KeyError as error:
-        raise ServingError(f"{model} answered without {error}. Serve a SavedModel that sperm_tf exported") from error
-    if len(predictions) != len(files):
-        raise ServingError(
-            f"{model} answered {len(predictions)} rows to {len(files)} images. "
-            "Serve a SavedModel that sperm_tf exported"
-        )
+    predictions = []
+    for start in range(0, len(files), MAX_REQUEST_IMAGES):
+        batch = files[start : start + MAX_REQUEST_IMAGES]
+        try:
+            answered = ask(batch, model, signature, timeout_s)
+        except KeyError as error:
+            raise ServingError(
+                f"{model} answered without {error}. Serve a SavedModel that sperm_tf exported"
+            ) from error
+        if len(answered) != len(batch):
+            raise ServingError(
+                f"{model} answered {len(answered)} rows to {len(batch)} images. "
+                "Serve a SavedModel that sperm_tf exported"
+            )
+        predictions += answered
     return predictions
 
 
 def _ask_rest(files, model, signature, timeout_s):
     """TensorFlow Serving's row format: an instance of a signature's only input stands for itself, without its name."""
-    url = f"{model.target.rstrip('/')}/v1/models/{urllib.parse.quote(model.name)}"
+    server = model.target if "://" in model.target else f"http://{model.target}"
+    url = f"{server.rstrip('/')}/v1/models/{urllib.parse.quote(model.name)}"
     if model.version is not None:
         url += f"/versions/{model.version}"
     if model.label is not None:
@@ -226,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status, 1 when an image could not be read and 2 when no answer came."""
     parser = argparse.ArgumentParser(prog="python -m sperm_tf.serving.client", description=__doc__.split("\n")[0])
     parser.add_argument("images", nargs="+", help="paths of PNG, JPEG, BMP or GIF files")
-    parser.add_argument("--target", required=True, help="REST: http://host:8501; gRPC: host:8500")
+    parser.add_argument("--target", required=True, help="REST: http://host:8501 or host:8501; gRPC: host:8500")
     parser.add_argument("--model_name", required=True)
     parser.add_argument("--version", type=int)
     parser.add_argument("--label", help="version label, such as stable")

@@ -16,13 +16,15 @@ MAX_REQUESTS = 1000
 """TensorFlow Serving refuses a model with more."""
 
 
-def write_warmup_requests(directory: str | pathlib.Path, images: list[bytes], *, model_name: str) -> pathlib.Path:
+def write_warmup_requests(directory: str | pathlib.Path, images: list[bytes]) -> pathlib.Path:
     """Adds warm-up requests to a SavedModel: to each signature every image alone, then all of them in one batch.
+
+    The requests name no model: a model is exported before anyone knows the name it is served under, and TensorFlow
+    Serving replays the requests against the model that carries them.
 
     Args:
         directory: of a SavedModel written by `sperm_tf.serving.export.export_saved_model`.
         images: the bytes of typical image files.
-        model_name: name under which the model is served.
 
     Returns:
         The file that was written, a TFRecord of `PredictionLog`.
@@ -53,7 +55,6 @@ def write_warmup_requests(directory: str | pathlib.Path, images: list[bytes], *,
                 rows = [_to_example(image) for image in batch] if signature == signatures.SERVING_EXAMPLES else batch
                 log = log_pb2.PredictionLog()
                 request = log.predict_log.request
-                request.model_spec.name = model_name
                 request.model_spec.signature_name = signature
                 request.inputs[input_name].CopyFrom(tf.make_tensor_proto(rows, dtype=tf.string))
                 writer.write(log.SerializeToString())

@@ -23,7 +23,7 @@ def make_answers():
     maps = {
         "grad_cam_plus_plus": np.full((3, 2, 4), 0.5, np.float32),
         "grad_cam_plus_plus_per_class": np.full((3, 3, 2, 4), 0.5, np.float32),
-        "cbam_attention": np.full((3, 2, 4), 0.5, np.float32),
+        "cbam_attention": np.full((3, 8, 16), 0.5, np.float32),  # of a layer before the feature map
     }
     arrays = {"serving_default": outputs, "serving_examples": outputs, "explain": {**outputs, **maps}}
     signatures = {
@@ -114,7 +114,14 @@ def drop(signature, key=None):
             corrupt("serving_default", "predicted_class", values=["normal", "normal", "pyriform"]),
             "serving_default: unreadable images have no predicted class",
         ),
+        (corrupt("explain", "grad_cam_plus_plus", shape=[3, 0, 4]), "explain: grad_cam_plus_plus is float32 [3, 1, 4]"),
+        (corrupt("explain", "grad_cam_plus_plus", shape=[3]), "explain: grad_cam_plus_plus is float32 [3, 1, 1]"),
         (corrupt("explain", "cbam_attention", max=1.5), "explain: cbam_attention is between 0 and 1"),
+        (corrupt("explain", "cbam_attention", dtype="float64"), "explain: cbam_attention is float32 [3, 8, 16]"),
+        (corrupt("explain", "cbam_attention", shape=[2, 8, 16]), "explain: cbam_attention is float32 [3, 8, 16]"),
+        (corrupt("explain", "cbam_attention", shape=[3, 8, 16, 1]), "explain: cbam_attention is float32 [3, 8, 16]"),
+        (corrupt("explain", "cbam_attention", shape=[3, 8]), "explain: cbam_attention is float32 [3, 8, 1]"),
+        (corrupt("explain", "cbam_attention", shape=[3, 8, 0]), "explain: cbam_attention is float32 [3, 8, 1]"),
         (
             corrupt("explain", "probabilities", values=[[0.69, 0.21, 0.1], [0, 0, 0], [0.1, 0.3, 0.6]]),
             "explain: answers what serving_default answers",

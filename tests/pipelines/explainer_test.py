@@ -196,3 +196,21 @@ def test_second_run_reuses_the_explanations(inputs, artifact):
     again = explainer.Explainer(ExplainerConfig(images_per_class=2), **inputs)
     assert again.run(RunContext(artifact.directory.parent.parent)).digest == artifact.digest
     assert again.was_reused
+
+
+def test_without_a_single_answer_there_is_nothing_to_explain(inputs, tmp_path):
+    table = predictions.read_csv(inputs["evaluation"].directory / "predictions.csv")
+    rows = [
+        {"image_id": image_id, "group_id": "g", "label": 0, "status": "undecodable", "probabilities": np.zeros(3)}
+        for image_id in table.image_ids
+    ]
+    (tmp_path / "evaluation").mkdir()
+    unanswered = predictions.from_rows(rows, class_names=CLASS_NAMES, split="test")
+    predictions.write_csv(unanswered, tmp_path / "evaluation" / "predictions.csv")
+    changed = {**inputs, "evaluation": write_artifact(tmp_path / "evaluation", "evaluation")}
+    found = explainer.Explainer(ExplainerConfig(images_per_class=1), **changed).run(RunContext(tmp_path / "root"))
+    assert json.loads((found.directory / "explanations.json").read_text()) == {
+        "images": [],
+        "agreement": {"num_images": 0, "max_relative_difference": None, "median_relative_difference": None},
+    }
+    assert found.properties == {"num_images": 0, "num_wrong": 0, "max_relative_difference": None}

@@ -27,7 +27,7 @@ class Backend:
 
     def __init__(self, path):
         self.signatures = tf.saved_model.load(str(path)).signatures
-        self.asked = []
+        self.asked, self.sizes = [], []
 
     def answer(self, name, choice, signature, files):
         if name == "slow":
@@ -35,6 +35,7 @@ class Backend:
         if name != "sperm" or choice not in CHOICES:
             raise LookupError(f"Servable not found for request: {name} {choice}")
         self.asked.append((CHOICES[choice], signature))
+        self.sizes.append(len(files))
         return self.signatures[signature](image_bytes=tf.constant(files))
 
 
@@ -134,6 +135,26 @@ def test_explanations_carry_their_maps(connection, backend):
 def test_a_version_is_chosen_by_number_or_label(connection, backend, choice, version):
     client.predict(IMAGES[:1], model_name="sperm", **choice, **connection)
     assert backend.asked[-1] == (version, "serving_default")
+
+
+def test_many_images_are_asked_in_requests_of_32_and_answered_in_order(connection, backend):
+    images = [image_files.encode(image_files.random_pixels(16, 16, seed=seed), "PNG") for seed in range(70)]
+    images[40] = b"garbage"
+    backend.sizes.clear()
+    predictions = client.predict(images, model_name="sperm", **connection)
+    assert backend.sizes == [32, 32, 6]
+    expected = backend.signatures["serving_default"](image_bytes=tf.constant(images))["probabilities"].numpy()
+    assert len({tuple(row) for row in expected}) == 70  # so that another order would show
+    assert [index for index, prediction in enumerate(predictions) if prediction.status != "ok"] == [40]
+    answered = [list(prediction.probabilities.values()) or [0, 0, 0] for prediction in predictions]
+    np.testing.assert_allclose(answered, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_http_is_what_a_rest_target_without_scheme_means(rest_target):
+    target = rest_target.removeprefix("http://")
+    assert "://" not in target
+    expected = client.predict(IMAGES, target=rest_target, model_name="sperm")
+    assert client.predict(IMAGES, target=target, model_name="sperm") == expected
 
 
 def test_no_images_ask_no_server():

@@ -4,6 +4,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from sperm_tf.serving import client
 from tests import helpers
 
 FOLDER = helpers.ROOT / "deploy" / "tf_serving"
@@ -31,6 +32,11 @@ def test_the_largest_allowed_batch_is_the_largest_batch():
     text = (FOLDER / "batching_parameters.txt").read_text()
     sizes = [int(size) for size in re.findall(r"allowed_batch_sizes: (\d+)", text)]
     assert sizes == sorted(sizes) and f"max_batch_size {{ value: {sizes[-1]} }}" in text
+
+
+def test_the_client_sends_as_much_as_a_batch_holds():
+    text = (FOLDER / "batching_parameters.txt").read_text()
+    assert int(re.search(r"max_batch_size { value: (\d+) }", text)[1]) == client.MAX_REQUEST_IMAGES
 
 
 def test_the_compose_file_mounts_what_it_names():

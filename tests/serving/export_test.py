@@ -11,9 +11,11 @@ import tensorflow as tf
 
 from sperm_tf.config import ModelConfig
 from sperm_tf.data.preprocess import preprocess
+from sperm_tf.evaluation import infra_checks, infra_probe
 from sperm_tf.explain.gradcam import GradCAMPlusPlus
 from sperm_tf.explain.reference import reference_grad_cam_plus_plus
 from sperm_tf.models.classifier import build_classifier
+from sperm_tf.serving import warmup
 from sperm_tf.serving.export import export_saved_model
 from tests import image_files, tiny_models
 from tests.serving.conftest import CLASS_NAMES, IMAGE_SIZE
@@ -133,6 +135,29 @@ def test_the_real_model_explains_itself_like_tf_keras_vis(tmp_path):
         expected = reference_grad_cam_plus_plus(model, images, class_indices=[index] * 2)
         maps = answer["grad_cam_plus_plus_per_class"].numpy()[::2, index]
         np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_attention_has_the_resolution_of_its_own_layer(tmp_path):
+    model = tiny_models.build(gate_at_double_resolution=True)
+    export_saved_model(model, tmp_path / "1", class_names=CLASS_NAMES, image_size=IMAGE_SIZE)
+    files = [GOOD["png_rgb"], b"no image", GOOD["jpeg"]]
+    signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
+    answer = {name: value.numpy() for name, value in signatures["explain"](image_bytes=tf.constant(files)).items()}
+    assert answer["grad_cam_plus_plus"].shape == (3, 3, 3) and answer["cbam_attention"].shape == (3, 6, 6)
+    images = np.stack([preprocess(file, IMAGE_SIZE) for file in files[::2]]).astype(np.float32)
+    gate = model.get_layer("cbam_top")
+    before, after = keras.Model(model.input, [gate.input, gate.output]).predict(images, verbose=0)
+    np.testing.assert_allclose(before * answer["cbam_attention"][::2, ..., None], after, rtol=1e-4, atol=1e-6)
+    examples = [warmup._to_example(file) for file in files]
+    answers = {
+        "importable": [],
+        "signatures": {
+            name: infra_probe._query(signatures[name], examples if name == "serving_examples" else files)
+            for name in infra_probe.SIGNATURES
+        },
+    }
+    checks = infra_checks.check_answers(answers, class_names=CLASS_NAMES, bad_rows=[1], num_rows=3)
+    assert [check for check in checks if not check.passed] == []
 
 
 def test_models_without_cbam_have_no_attention_output(tmp_path):
