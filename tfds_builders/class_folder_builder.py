@@ -116,7 +116,7 @@ class ClassFolderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True
         try:
             manual_dir = pathlib.Path(dl_manager.manual_dir)
         except AssertionError as error:  # TFDS's way to say that there is none, or that it is empty.
-            searched = str(error)
+            searched = str(error).partition(" Create it")[0]  # its instructions end the message below
         else:
             source = find_source(manual_dir, self.CLASS_FOLDERS, name=self.name)
             if source:
@@ -126,9 +126,11 @@ class ClassFolderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True
             archive = dl_manager.download(self.URL)
         except (tfds.download.DownloadError, OSError) as error:  # a status that is no success, or no connection
             raise FileNotFoundError(
-                f"{self.name} must lie in manual_dir or be downloadable. Received: {searched}; and {self.URL} failed "
-                f"({error}). Put the release there, as an archive whose name contains {self.name!r} or as a folder "
-                f"that holds the class folders {', '.join(self.CLASS_FOLDERS)}"
+                f"{self.name} must lie in manual_dir, as an archive whose name contains {self.name!r} or as a folder "
+                f"that holds the class folders {', '.join(self.CLASS_FOLDERS)}, or be downloadable. Received: "
+                f"{searched.rstrip('.')}; and the download of {self.URL} failed ({error}). Download it elsewhere, from "
+                f"there or from {self.HOMEPAGE}, and name the folder that it lies in: --manual_dir=<folder> of "
+                f"pipelines.run, or tfds.download.DownloadConfig(manual_dir=...). {self.MANUAL_DOWNLOAD_INSTRUCTIONS}"
             ) from error
         return ImageSource(pathlib.Path(archive), self.CLASS_FOLDERS)
 

@@ -7,11 +7,14 @@ to disk.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import pathlib
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
+
+from absl import logging
 
 from sperm_tf.data.rar import ArchiveError, RarArchive, open_rar
 
@@ -57,10 +60,11 @@ class ImageSource:
         Raises:
             ArchiveError: the archive is of neither kind, or damaged.
             LayoutError: a class folder is missing, or there are several.
+            PermissionError: the archive or a class folder may not be read.
             ImportError: the archive is a RAR and `rarfile` is not installed.
         """
         self.path = pathlib.Path(path)
-        self.files = _select(self.path, _list_members(self.path), class_folders)
+        self.files = _select(self.path, _list_members(self.path, class_folders), class_folders)
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[Callable[[str], bytes]]:
@@ -76,7 +80,8 @@ def find_source(directory: pathlib.Path, class_folders: ClassFolders, *, name: s
     """Looks for a release in a folder that a person has filled.
 
     Archives that carry the dataset's name come first, then extracted folders, then archives of other names: an
-    extraction may have been interrupted, an archive cannot be half there without being noticed.
+    extraction may have been interrupted, an archive cannot be half there without being noticed. Files and folders that
+    may not be read are passed over with a warning, unless their name says that they are the release.
 
     Args:
         directory: the folder to search: its archives, and extracted folders up to three levels down.
@@ -88,12 +93,20 @@ def find_source(directory: pathlib.Path, class_folders: ClassFolders, *, name: s
 
     Raises:
         ArchiveError, LayoutError, ImportError: an archive that carries the dataset's name cannot be read.
+        PermissionError: `directory`, a class folder, or a file or folder that carries the dataset's name may not be
+            read.
     """
-    archives = [path for path in sorted(directory.iterdir()) if path.is_file() and archive_kind(path)]
-    named = [path for path in archives if name.casefold() in path.name.casefold()]
+    with _permission(directory, required=True):
+        entries = sorted(directory.iterdir())
+    archives = []
+    for path in entries:
+        with _permission(path, required=_is_named(path, name)):
+            if path.is_file() and archive_kind(path):
+                archives.append(path)
+    named = [path for path in archives if _is_named(path, name)]
     if named:
         return ImageSource(named[0], class_folders)
-    for path in [*_folders(directory), *archives]:
+    for path in itertools.chain(_folders(directory, name), archives):
         with contextlib.suppress(ArchiveError, LayoutError, ImportError):
             return ImageSource(path, class_folders)
     return None
@@ -108,23 +121,52 @@ def archive_kind(path: pathlib.Path) -> str:
     return "rar" if head.startswith(b"Rar!\x1a\x07") else ""
 
 
-def _folders(directory: pathlib.Path) -> Iterator[pathlib.Path]:
+def _folders(directory: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
+    """The folder and those below it that may be read, from the top down."""
     level = [directory]
     for _ in range(MAX_DEPTH + 1):
-        yield from level
-        level = [child for folder in level for child in sorted(folder.iterdir()) if child.is_dir()]
+        readable: list[pathlib.Path] = []
+        below: list[pathlib.Path] = []
+        for folder in level:
+            with _permission(folder, required=_is_named(folder, name)):
+                below += [child for child in sorted(folder.iterdir()) if child.is_dir()]
+                readable.append(folder)
+        yield from readable
+        level = below
 
 
-def _list_members(path: pathlib.Path) -> list[str]:
+def _is_named(path: pathlib.Path, name: str) -> bool:
+    return name.casefold() in path.name.casefold()
+
+
+@contextlib.contextmanager
+def _permission(path: pathlib.Path, *, required: bool) -> Iterator[None]:
+    """Turns a missing permission into an error with a remedy, or into a warning where `path` is not required."""
+    try:
+        yield
+    except PermissionError as error:
+        if required:
+            raise PermissionError(
+                f"path must be readable. Received: {path} ({error.strerror}). Change its permissions or its owner"
+            ) from error
+        logging.warning("%s may not be read and is passed over", path)
+
+
+def _list_members(path: pathlib.Path, class_folders: ClassFolders) -> list[str]:
     if path.is_dir():
-        files = (file for folder in path.iterdir() if folder.is_dir() for file in folder.iterdir())
-        return [file.relative_to(path).as_posix() for file in files if file.is_file()]
+        official = _official_names(class_folders)
+        files: list[pathlib.Path] = []
+        for folder in path.iterdir():
+            if _letters(folder.name) in official and folder.is_dir():
+                with _permission(folder, required=True):
+                    files += [file for file in folder.iterdir() if file.is_file()]
+        return [file.relative_to(path).as_posix() for file in files]
     with _open_archive(path) as archive:
         return archive.names()
 
 
 def _select(path: pathlib.Path, members: Sequence[str], class_folders: ClassFolders) -> tuple[SourceFile, ...]:
-    official = {_letters(alias): folder for folder, aliases in class_folders.items() for alias in (folder, *aliases)}
+    official = _official_names(class_folders)
     roots: dict[str, list[SourceFile]] = {}
     for member in members:
         *parents, folder, file_name = ["", *pathlib.PurePosixPath(member.replace("\\", "/")).parts]
@@ -149,6 +191,11 @@ def _select(path: pathlib.Path, members: Sequence[str], class_folders: ClassFold
             "file names. Remove one of them"
         )
     return tuple(files)
+
+
+def _official_names(class_folders: ClassFolders) -> dict[str, str]:
+    """Letters of every name of a class folder -> official name."""
+    return {_letters(alias): folder for folder, aliases in class_folders.items() for alias in (folder, *aliases)}
 
 
 def _letters(name: str) -> str:
@@ -195,4 +242,10 @@ def _zip_errors(path: pathlib.Path) -> Iterator[None]:
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ArchiveError(
             f"path must be a complete zip archive. Received: {path} ({error}). Download the release again"
+        ) from error
+    except RuntimeError as error:  # encrypted; NotImplementedError, a RuntimeError: a compression unknown to zipfile
+        raise ArchiveError(
+            f"path must be a zip archive without a password, compressed by a method that Python's zipfile reads. "
+            f"Received: {path} ({error}). Unpack it with another program and put the folder in its place, or download "
+            "the release again"
         ) from error

@@ -20,6 +20,10 @@ EXCLUDED_FIELDS = ("image_id", "reason", "label_name", "related_image_id", "dist
 NEAR_DUPLICATE_FIELDS = ("image_id", "related_image_id", "distance", "labels", "correlation")
 
 
+class NoImagesError(ValueError):
+    """A release of which no file can be decoded."""
+
+
 @dataclasses.dataclass(frozen=True)
 class CatalogImage:
     """An image of the release, without its pixels.
@@ -79,10 +83,17 @@ def build_catalog(
         The catalog.
 
     Raises:
+        NoImagesError: none of the files can be decoded.
         FoldError: a class has too few images for five folds.
     """
     images, hashes, greys, excluded = _decode_all(files, read, label_names)
     num_undecodable = len(excluded)
+    if not images:
+        first = f", the first of them {excluded[0]['image_id']}: {excluded[0]['detail']}" if excluded else ""
+        raise NoImagesError(
+            f"files must hold images that can be decoded (BMP, GIF, JPEG or PNG). Received: {len(files)} files, "
+            f"{num_undecodable} of them undecodable{first}. Download the release again, or unpack it anew"
+        )
     pairs = identity.find_near_duplicates(np.asarray(hashes, dtype=bool).reshape(len(images), -1), greys)
     groups = identity.connected_groups(len(images), [(pair.first, pair.second) for pair in pairs])
     group_ids = [images[first].file.image_id for first in groups]

@@ -1,7 +1,8 @@
 """Reads the artifact directories that a report is made of, forgiving whatever is not there.
 
-A report is wanted most when a run ended early, so a missing directory, file or field is an empty value here and a
-sentence in the report, never an error.
+The pipeline builds a report only at the end of a whole run. But the artifacts may be those of an earlier version or may
+have lost files, and `build_report` can be given a part of them; so a missing directory, file or field is an empty
+value here and a sentence in the report, never an error.
 """
 
 from __future__ import annotations

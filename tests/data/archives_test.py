@@ -1,5 +1,6 @@
 """The same release as folder, zip and RAR, under every name that it goes by."""
 
+import pathlib
 import shutil
 import sys
 import zipfile
@@ -131,6 +132,65 @@ def test_damaged_archives(tmp_path):
     (tmp_path / "smids.rar").write_bytes(rar)
     with pytest.raises(ArchiveError, match="complete RAR"):
         content(find(tmp_path))
+
+
+def set_in_zip(path, *, offset_in_entry, value):
+    """Changes one 16-bit field of every entry, in its own header and, two bytes further, in the central directory."""
+    data = bytearray(path.read_bytes())
+    for signature, extra in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):
+        start = data.find(signature)
+        while start >= 0:
+            data[start + offset_in_entry + extra : start + offset_in_entry + extra + 2] = value.to_bytes(2, "little")
+            start = data.find(signature, start + 4)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "reason"),
+    [(6, 1, "encrypted"), (6, 64, "strong encryption"), (8, 9, "compression")],
+    ids=["password", "strong encryption", "Deflate64"],
+)
+def test_zips_that_python_cannot_unpack(tmp_path, offset, value, reason):
+    write_zip(tmp_path / "smids.zip", FILES)
+    set_in_zip(tmp_path / "smids.zip", offset_in_entry=offset, value=value)
+    with pytest.raises(ArchiveError, match=rf"without a password.*smids\.zip.*{reason}.*Unpack it") as caught:
+        content(find(tmp_path))
+    assert str(tmp_path / "smids.zip") in str(caught.value)
+
+
+def forbid(monkeypatch, forbidden):
+    """Refuses to list or open one path, also where the tests run as root, who may read everything."""
+    for method in ("iterdir", "open"):
+        original = getattr(pathlib.Path, method)
+
+        def checked(self, *args, original=original, **options):
+            if self == forbidden:
+                raise PermissionError(13, "Permission denied", str(self))
+            return original(self, *args, **options)
+
+        monkeypatch.setattr(pathlib.Path, method, checked)
+
+
+@pytest.mark.parametrize("path", [".", "smids.zip", "SMIDS", "SMIDS/Non-Sperm"])
+def test_a_release_that_may_not_be_read_is_named(tmp_path, monkeypatch, path):
+    write_folder(tmp_path, FILES)
+    if path.endswith(".zip"):
+        write_zip(tmp_path / path, FILES)
+    forbid(monkeypatch, tmp_path / path)
+    with pytest.raises(PermissionError, match=r"path must be readable.*Change its permissions") as caught:
+        find(tmp_path)
+    assert f"Received: {tmp_path / path} (Permission denied)" in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["lost+found", "a.zip", "SMIDS/notes"])
+def test_what_may_not_be_read_and_is_no_release_is_passed_over(tmp_path, monkeypatch, path):
+    write_folder(tmp_path, FILES)
+    if path.endswith(".zip"):
+        write_zip(tmp_path / path, FILES)
+    else:
+        (tmp_path / path).mkdir()
+    forbid(monkeypatch, tmp_path / path)
+    assert content(find(tmp_path)) == CONTENT
 
 
 def test_rar_through_an_extractor(tmp_path, monkeypatch):

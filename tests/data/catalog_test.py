@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from sperm_tf.data.archives import SourceFile
-from sperm_tf.data.catalog import EXCLUDED_FIELDS, build_catalog, to_csv
+from sperm_tf.data.catalog import EXCLUDED_FIELDS, NoImagesError, build_catalog, to_csv
 
 LABEL_NAMES = {"Normal": "normal", "Abnormal": "abnormal"}
 
@@ -90,3 +90,10 @@ def test_what_an_image_knows(release):
 def test_csv_reads_back(release):
     rows = build(release, clean=True).excluded
     assert list(csv.DictReader(io.StringIO(to_csv(EXCLUDED_FIELDS, rows)))) == [dict(row) for row in rows]
+
+
+def test_a_release_without_a_single_image_names_the_first_file_and_the_remedy():
+    files = [SourceFile(name, name.split("/")[0], name) for name in ("Abnormal/0.bmp", "Normal/0.bmp")]
+    data = {"Abnormal/0.bmp": b"broken", "Normal/0.bmp": b""}
+    with pytest.raises(NoImagesError, match=r"2 files, 2 of them .*Abnormal/0\.bmp: .+Download the release again"):
+        build((files, data), clean=True)

@@ -254,6 +254,21 @@ def test_a_model_that_is_no_better_than_chance_is_called_so(run, page, tmp_path)
     assert warning in text and "not above 25.6 %" in text
 
 
+@pytest.mark.parametrize(("weights", "is_file"), [("none", False), ("imagenet", False), ("runs/1/model.keras", True)])
+def test_initial_weights_of_a_file_may_have_seen_the_test_images(run, tmp_path, weights, is_file):
+    changed = copy(run, tmp_path)
+    path = changed["trainer"] / "artifact.json"
+    path.write_text(path.read_text().replace('"weights": "none"', f'"weights": "{weights}"'))
+    report = write(changed, tmp_path)
+    summary = Page(report[: report.index('<section id="data"')]).text
+    card = (tmp_path / "model_card.md").read_text()
+    assert ("took no part in its training" in report + card) == (not is_file)
+    remark = "Training started from weights of a file, and it is unknown whether those have seen the test images."
+    assert (remark in summary) == (remark in card) == is_file
+    assert ("the weights of the file runs/1/model.keras" in card) == is_file
+    assert ("the initial weights may have seen them" in card) == is_file
+
+
 def test_thresholds_that_bless_anything_are_called_so(run, page, tmp_path):
     remark = "these checks would bless any model"
     assert remark not in page.text
@@ -272,6 +287,31 @@ def test_failed_checks_of_the_serving_trial_are_listed(run, page, tmp_path):
     assert "0 of 1 check passed" in text and "explain has maps found: none" in text
 
 
+@pytest.mark.parametrize(
+    ("failure", "sentence", "output"),
+    [
+        (
+            {"kind": "timeout", "timeout_s": 300.0, "stderr": ["a", "b <c>"]},
+            "it was stopped after 5 min 0 s.",
+            "a\nb <c>",
+        ),
+        ({"kind": "exit", "exit_code": -9, "stderr": []}, "its process ended with exit code -9.", ""),
+        (None, "", ""),
+        ({"other": 1}, "the reason was not recorded.", ""),
+    ],
+)
+def test_a_serving_trial_without_an_answer_is_told_in_words(run, tmp_path, failure, sentence, output):
+    changed = copy(run, tmp_path)
+    (changed["infra_validator"] / "report.json").write_text(json.dumps({"checks": [], "failure": failure}))
+    page = Page(write(changed, tmp_path))
+    assert page.errors == []
+    assert ("The serving trial gave no answer" in page.text) == bool(sentence)
+    assert sentence in page.text
+    assert (output in page.texts) == bool(output)
+    assert "The last lines of its standard error" in page.text or not output
+    assert "{'" not in page.text
+
+
 def test_serving_commands_quote_the_path(run, tmp_path):
     changed = copy(run, tmp_path)
     pushed = {"pushed": True, "model_name": "sperm", "version": 1, "path": "/models/my base/sperm/1", "reasons": []}
@@ -279,6 +319,15 @@ def test_serving_commands_quote_the_path(run, tmp_path):
     text = Page(write(changed, tmp_path)).text
     assert "--dir '/models/my base/sperm/1'" in text
     assert "-v '/models/my base/sperm:/models/sperm:ro'" in text
+
+
+def test_a_run_without_explanations_says_so(run, tmp_path):
+    changed = copy(run, tmp_path)
+    agreement = {"num_images": 0, "max_relative_difference": None, "median_relative_difference": None}
+    (changed["explainer"] / "explanations.json").write_text(json.dumps({"images": [], "agreement": agreement}))
+    page = Page(write(changed, tmp_path))
+    assert page.errors == [] and page.named("img") == []
+    assert "No image was explained." in page.text
 
 
 def test_undefined_figures_are_dashes(run, tmp_path):

@@ -136,12 +136,25 @@ def test_neither_manual_dir_nor_a_connection(tmp_path, monkeypatch):
     check_not_found(tmp_path, smids_dataset_builder.Builder.URL)
 
 
+def test_hushem_without_manual_dir_nor_a_connection_names_what_reads_its_rar(tmp_path, monkeypatch):
+    def refuse(self, url):
+        raise requests.exceptions.ConnectionError("no route")
+
+    monkeypatch.setattr(tfds.download.DownloadManager, "download", refuse)
+    builder_class = hushem_dataset_builder.Builder
+    with pytest.raises(FileNotFoundError) as caught:
+        prepare(builder_class, tmp_path)
+    parts = ["'hushem'", ", ".join(builder_class.CLASS_FOLDERS), builder_class.URL, builder_class.HOMEPAGE, "no route"]
+    for part in [*parts, "--manual_dir=", "DownloadConfig(manual_dir=", "pip install rarfile", "unrar", "bsdtar"]:
+        assert str(caught.value).count(part) == 1, part
+
+
 def check_not_found(tmp_path, url):
     (tmp_path / "manual").mkdir()
     (tmp_path / "manual" / "unrelated.txt").write_text("x")
     with pytest.raises(FileNotFoundError) as caught:
         prepare(smids_dataset_builder.Builder, tmp_path / "data", manual_dir=tmp_path / "manual")
-    for part in (url, str(tmp_path / "manual"), "Normal_Sperm, Abnormal_Sperm, Non-Sperm", "manual_dir"):
+    for part in (url, str(tmp_path / "manual"), "Normal_Sperm, Abnormal_Sperm, Non-Sperm", "--manual_dir="):
         assert part in str(caught.value)
 
 

@@ -18,7 +18,9 @@ class Builder(ClassFolderBuilder):
     }
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Optional. Put the archive (HuSHeM.rar or HuSHeM.zip), or the unpacked folder with 01_Normal, 02_Tapered, "
-        "03_Pyriform and 04_Amorphous, into manual_dir; it is then used instead of the download."
+        "03_Pyriform and 04_Amorphous, into manual_dir; it is then used instead of the download. The RAR, "
+        "downloaded or not, is read with the Python package rarfile (pip install rarfile) and one of the programs "
+        "unrar, unar, 7zip (7z) or libarchive-tools (bsdtar); the zip and the folder need neither."
     )
     URL = (
         "https://data.mendeley.com/public-files/datasets/tt3yj2pf38/files/"

@@ -25,6 +25,11 @@ _SYNTHETIC = (
     "The images are drawn by a program. Figures on them show that the pipeline works, and nothing about real sperm."
 )
 
+_WEIGHTS_OF_A_FILE = (
+    "Training started from weights of a file, and it is unknown whether those have seen the test images. If they have, "
+    "as those of a classifier trained for another test fold of the same dataset have, the figures are too good."
+)
+
 
 def describe_model_card(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Sections of the card.
@@ -81,7 +86,11 @@ _WHO = (
 
 def _model(facts: Mapping[str, Any]) -> list[str]:
     training, dataset = facts["training"], facts["dataset"]
-    weights = "random weights, without pretraining" if training["weights"] == "none" else training["weights"]
+    weights = training["weights"]
+    if weights == "none":
+        weights = "random weights, without pretraining"
+    elif training["starts_from_file"]:
+        weights = f"the weights of the file {weights}"
     size = training["image_size"]
     return [
         f"{training['model_name']}, trained by sperm_tf {facts['version']}"
@@ -127,6 +136,7 @@ def _performance(facts: Mapping[str, Any]) -> list[str]:
             f"F1 {row['f1']['number']}, {text.plural(row['support'] or 0, 'image')}."
             for row in evaluation["classes"]
         ),
+        *([_WEIGHTS_OF_A_FILE] if facts["training"]["starts_from_file"] else []),
         "One split, one training. The intervals hold the chance of which test images were drawn, not that of training "
         "again from another seed or on another split.",
     ]
@@ -150,6 +160,9 @@ def _limits(facts: Mapping[str, Any]) -> list[str]:
 
 def _items(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     is_synthetic = facts["dataset"]["is_synthetic"]
+    choice = "Lowest validation loss; test images were not used"
+    if facts["training"]["starts_from_file"]:
+        choice += " for it, but the initial weights may have seen them"
     return [
         (
             "Source of data, dates, setting",
@@ -161,7 +174,7 @@ def _items(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Missing data", "Undecodable files: defects of the data; no answer: evaluation"),
         ("Data partitions, level of disjointness", "By image and near-duplicate group; not by patient"),
         ("Model, initialisation, training", "Training; the whole configuration: lineage"),
-        ("Choice of the final model", "Lowest validation loss; test images were not used"),
+        ("Choice of the final model", choice),
         ("Performance with uncertainty", "Evaluation: Wilson and group-bootstrap intervals"),
         ("Calibration", "Not assessed yet"),
         (

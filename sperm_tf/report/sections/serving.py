@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from sperm_tf.report import text
 from sperm_tf.report.stages import Stage
 
 SERVER_IMAGE = "tensorflow/serving:2.19.1"
@@ -53,9 +54,27 @@ def _describe_trial(report: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "num_checks": len(checks),
         "num_failed": len(failed),
-        "failure": str(report.get("failure") or ""),
+        "failure": _describe_failure(report.get("failure")),
+        "failure_output": _failure_output(report.get("failure")),
         "failed": [" ".join(str(check.get(key, "")) for key in ("signature", "demand", "detail")) for check in failed],
     }
+
+
+def _describe_failure(failure: Any) -> str:
+    """How the process of the trial ended without an answer; empty when it gave one."""
+    if not failure or not isinstance(failure, dict):
+        return str(failure or "")
+    if failure.get("kind") == "timeout":
+        return f"it was stopped after {text.duration(failure.get('timeout_s'))}."
+    if failure.get("kind") == "exit":
+        return f"its process ended with exit code {failure.get('exit_code')}."
+    return f"{failure.get('kind') or 'the reason was not recorded'}."
+
+
+def _failure_output(failure: Any) -> str:
+    """The last lines that the process wrote to its standard error."""
+    lines = failure.get("stderr") if isinstance(failure, dict) else None
+    return "\n".join(map(str, lines)) if isinstance(lines, list) else str(lines or "")
 
 
 def _commands(saved_model: str, name: str, is_pushed: bool) -> list[dict[str, str]]:

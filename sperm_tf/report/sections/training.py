@@ -8,6 +8,7 @@ from typing import Any
 from sperm_tf.report import plots, text
 from sperm_tf.report.stages import Stage
 
+_NAMED_WEIGHTS = ("none", "imagenet")  # any other initial weights are a file
 _PHASES = {"frozen": "frozen backbone", "full": "whole network"}
 
 
@@ -22,10 +23,12 @@ def describe_training(stages: Mapping[str, Stage]) -> dict[str, Any]:
     phases = [_PHASES.get(str(phase), str(phase)) for phase in history.get("phase") or []]
     best = _best_epoch(history, losses["validation"])
     architecture = config.get("model") or {}
+    weights = str(architecture.get("weights") or "")
     return {
         "is_known": stage.directory is not None,
         "model_name": architecture.get("name") or "model",
-        "weights": architecture.get("weights", ""),
+        "weights": weights,
+        "starts_from_file": bool(weights) and weights not in _NAMED_WEIGHTS,
         "has_cbam": "cbam" in str(architecture.get("name", "")),
         "image_size": model.get("image_size"),
         "num_parameters": model.get("num_parameters") or stage.record.get("properties", {}).get("num_parameters"),
