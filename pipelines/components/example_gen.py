@@ -6,6 +6,8 @@ import json
 import pathlib
 import shutil
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -75,6 +77,8 @@ class ExampleGen(Component):
         data_dir = context.pipeline_root / "datasets" / fingerprint(self.external_inputs({}, context))[:16]
         data_dir.mkdir(parents=True, exist_ok=True)
         builder = make_builder(self.config, data_dir)
+        if not (builder.data_path.exists() or self.config.dataset == "synthetic_sperm" or describe_source(self.config)):
+            check_reachable(builder.URL)
         with filelock.FileLock(data_dir / f".{builder.name}.lock"):
             builder.download_and_prepare(
                 download_config=tfds.download.DownloadConfig(manual_dir=self.config.manual_dir or None)
@@ -152,6 +156,23 @@ def describe_source(config: ExampleGenConfig) -> dict[str, Any]:
     paths = [source.path] if source.path.is_file() else [source.path / file.member for file in source.files]
     states = {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
     return {"source": str(source.path), "num_files": len(source.files), "state": fingerprint(states)}
+
+
+def check_reachable(url: str) -> None:
+    """Checks that a download can start: without a network TFDS tries for minutes before it gives up.
+
+    Raises:
+        StageError: when the server does not answer.
+    """
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=20).close()
+    except urllib.error.HTTPError:
+        return  # it answered; what the answer means is for the download to say
+    except OSError as error:
+        raise StageError(
+            f"the dataset must be downloadable, or lie in manual_dir. Received no answer from {url} ({error}). "
+            f"Download the archive on another machine, and name its folder: --manual_dir=<folder>."
+        ) from error
 
 
 def split_folds(config: ExampleGenConfig) -> dict[str, tuple[int, ...]]:

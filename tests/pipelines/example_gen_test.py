@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import re
+import socket
 
 import pytest
 
@@ -71,3 +73,14 @@ def test_a_changed_archive_changes_the_fingerprint(tmp_path):
     assert before["num_files"] == 216
     archive.touch()
     assert describe_source(config) != before
+
+
+def test_without_a_network_and_a_manual_dir_the_run_stops_at_once(tmp_path, monkeypatch):
+    import tfds_builders
+
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/archive"
+    monkeypatch.setattr(tfds_builders.hushem.Builder, "URL", url)
+    with pytest.raises(StageError, match=f"no answer from {re.escape(url)}.*--manual_dir"):
+        ExampleGen(ExampleGenConfig("hushem", "clean")).run(RunContext(tmp_path))

@@ -78,5 +78,5 @@ def test_initial_weights_are_known_by_their_content(tmp_path):
 
 
 def test_a_missing_weights_file_is_named_before_anything_runs(tmp_path):
-    with pytest.raises(ValueError, match="nowhere.h5"):
+    with pytest.raises(ValueError, match=r"nowhere\.h5"):
         Trainer(TrainerConfig(model=ModelConfig(weights="nowhere.h5")), examples=tmp_path)
