@@ -85,6 +85,11 @@ def build_attention_model(config=CONFIG):
 
 def run(work_dir, *, config=CONFIG, build=build_model, kill=(None, None), **arguments):
     """Trains; `kill` is the epoch and the step, from 0, in which the process shoots itself."""
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # In every process alike: its kernels differ from the usual ones in the last bit, and other tests ask for them.
+        tf.config.experimental.enable_op_determinism()
     images = draw_images(0)
 
     def train_data(epoch):
