@@ -11,6 +11,7 @@ exec((HERE / "sperm_tf" / "version.py").read_text(encoding="utf-8"), VERSION)
 REQUIRES = [
     "absl-py>=1.4",
     "apache-beam>=2.70",
+    "cleanlab>=2.9",  # under Apache-2.0 since 2.8; before that AGPL
     "filelock>=3.13",
     "importlib-resources>=5.10",  # tensorflow-datasets needs it and does not say so
     "jinja2>=3.1",

@@ -13,7 +13,7 @@ import datetime
 import pathlib
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import filelock
@@ -34,11 +34,13 @@ class RunContext:
         pipeline_root: directory that holds every artifact.
         beam_args: Apache Beam's own flags, such as `--runner=FlinkRunner`.
         work_dir: of the stage now running; survives a kill and is empty again once the stage is done.
+        external: of the stage now running; what its `external_inputs` found.
     """
 
     pipeline_root: pathlib.Path
     beam_args: tuple[str, ...] = ()
     work_dir: pathlib.Path = pathlib.Path()
+    external: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def beam_pipeline(self) -> Any:
         """A `beam.Pipeline` for this run's flags.
@@ -104,8 +106,12 @@ class Component(abc.ABC):
         """Raises `StageError` when the finished artifact, new or reused, forbids going on."""
         del artifact
 
-    def run(self, context: RunContext) -> artifacts.Artifact:
+    def run(self, context: RunContext, on_start: Callable[[], None] | None = None) -> artifacts.Artifact:
         """Returns the finished artifact, produced now or found from an earlier run.
+
+        Args:
+            context: where and how to run.
+            on_start: called when the stage starts to work, which it does not when its artifact is found.
 
         Raises:
             StageError: when the stage or one before it found something that must stop the run.
@@ -113,7 +119,7 @@ class Component(abc.ABC):
         if self.artifact is not None:
             return self.artifact
         inputs = {name: _resolve(value, context) for name, value in self.inputs.items()}
-        fields = self._fingerprint_fields(inputs, context)
+        fields = self.fingerprint_fields(inputs, context)
         key = artifacts.fingerprint(fields)
         directory = self._directory(context, key)
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -124,6 +130,8 @@ class Component(abc.ABC):
                 artifact = self._find(directory)  # another run may have finished it while this one waited
                 self.was_reused = artifact is not None
                 if artifact is None:
+                    if on_start is not None:
+                        on_start()
                     artifact = self._produce(inputs, fields, key, directory, context)
         self.check(artifact)
         self.artifact = artifact
@@ -142,7 +150,7 @@ class Component(abc.ABC):
                 inputs[name] = earlier
             else:
                 return Plan("run", f"{value.name} runs before it")
-        fields = self._fingerprint_fields(inputs, context)
+        fields = self.fingerprint_fields(inputs, context)
         self._planned = self._find(self._directory(context, artifacts.fingerprint(fields)))
         if self._planned is not None:
             return self._plan_reuse(self._planned)
@@ -172,7 +180,8 @@ class Component(abc.ABC):
         work_dir.mkdir(exist_ok=True)
         started_at = datetime.datetime.now(datetime.timezone.utc)
         start = time.monotonic()
-        properties = self.execute(inputs, output, dataclasses.replace(context, work_dir=work_dir))
+        own_context = dataclasses.replace(context, work_dir=work_dir, external=fields["external"])
+        properties = self.execute(inputs, output, own_context)
         artifact = artifacts.Artifact(
             directory=output,
             producer=self.name,
@@ -202,7 +211,8 @@ class Component(abc.ABC):
     def _directory(self, context: RunContext, key: str) -> pathlib.Path:
         return context.pipeline_root / self.name / key[:16]
 
-    def _fingerprint_fields(self, inputs: Mapping[str, artifacts.Artifact], context: RunContext) -> dict[str, Any]:
+    def fingerprint_fields(self, inputs: Mapping[str, artifacts.Artifact], context: RunContext) -> dict[str, Any]:
+        """What an artifact is known by, JSON-serializable: equal fields, equal payload."""
         return {
             "component": self.name,
             "component_version": self.version,

@@ -27,6 +27,7 @@ USAGE = """Trains, evaluates, explains and pushes a sperm morphology classifier;
 
   python -m pipelines.run                                              synthetic images, a few minutes
   python -m pipelines.run --preset=hushem --manual_dir=<folder>        HuSHeM; <folder> holds the archive
+  python -m pipelines.run --preset=own --data_dir=<folder or CSV>      your images: one folder per class, or a table
   python -m pipelines.run --preset=smids --config.trainer.batch_size=16
   python -m pipelines.run --preset=smids --dry_run                     what would run, what is reused, and why
 """
@@ -37,6 +38,7 @@ HELP_FLAGS = ("-h", "--help", "-help", "--helpfull")
 _PATHS = (
     ("", "pipeline_root"),
     ("example_gen", "manual_dir"),
+    ("example_gen", "data_dir"),
     ("evaluator", "baseline"),
     ("pusher", "serving_base"),
 )
@@ -80,8 +82,9 @@ def parse(argv: Sequence[str]) -> Invocation:
     beam_args = _check_beam_args(rest, defaults)
     values = parsed.config.to_dict()
     values |= {"preset": preset, "pipeline_root": parsed.pipeline_root or defaults.pipeline_root}
-    if parsed.manual_dir:
-        values["example_gen"]["manual_dir"] = parsed.manual_dir
+    for name in ("manual_dir", "data_dir"):
+        if parsed[name].value:
+            values["example_gen"][name] = parsed[name].value
     _expand_home(values)
     try:
         config = from_dict(PipelineConfig, values)
@@ -123,6 +126,7 @@ def help_text(argv: Sequence[str]) -> str:
         f"  --preset={preset:<15} one of {', '.join(PRESETS)}",
         "  --pipeline_root=DIR      where every artifact goes; default runs/<preset>",
         "  --manual_dir=DIR         folder with a real dataset's archive or extracted folder",
+        "  --data_dir=DIR|TABLE     your images: folder with one folder per class, or CSV (docs/adding_a_dataset.md)",
         "  --dry_run                print the plan and stop",
         "  --runner=..., --direct_num_workers=... and Apache Beam's other flags are passed on to Beam;",
         "                           the default is --runner=FnApiRunner (local, one process)",
@@ -153,6 +157,7 @@ def _define_flags(preset: str, defaults: PipelineConfig, argv: Sequence[str]) ->
     flags.DEFINE_string("preset", preset, "preset to start from", flag_values=values)
     flags.DEFINE_string("pipeline_root", "", "directory of all artifacts", flag_values=values)
     flags.DEFINE_string("manual_dir", "", "folder with the dataset's archive", flag_values=values)
+    flags.DEFINE_string("data_dir", "", "folder or table of own images", flag_values=values)
     flags.DEFINE_bool("dry_run", False, "print the plan", flag_values=values)
     fields = dataclasses.asdict(defaults)
     del fields["preset"], fields["pipeline_root"]  # they have flags of their own
@@ -185,10 +190,10 @@ def _find_preset(argv: Sequence[str]) -> str:
 
 
 def _check_beam_args(rest: Sequence[str], defaults: PipelineConfig) -> tuple[str, ...]:
+    if rest and not rest[0].startswith("--"):  # further on it may be the value of a flag: --environment_type LOOPBACK
+        raise FlagError(f"arguments must be flags. Received: {rest[0]!r}. See --help")
     for argument in rest:
         name = argument.lstrip("-").split("=")[0]
-        if not argument.startswith("--") and rest.index(argument) == 0:
-            raise FlagError(f"arguments must be flags. Received: {argument!r}. See --help")
         if argument.startswith("--") and name not in _beam_flags() and name.removeprefix("no_") not in _beam_flags():
             raise FlagError(_unknown(name, defaults))
     return tuple(rest)
@@ -206,7 +211,7 @@ def _explain(argv: Sequence[str], error: Exception, defaults: PipelineConfig) ->
 
 def _unknown(name: str, defaults: PipelineConfig) -> str:
     fields = [f"config.{field}" for field, _, _ in describe_fields(defaults)]
-    own = ["preset", "pipeline_root", "manual_dir", "dry_run", "help", *fields]
+    own = ["preset", "pipeline_root", "manual_dir", "data_dir", "dry_run", "help", *fields]
     close = difflib.get_close_matches(name, [*own, *_beam_flags()], n=3, cutoff=0.6)
     same_leaf = [field for field in fields if field.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
     meant = list(dict.fromkeys([*same_leaf, *close]))

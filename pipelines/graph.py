@@ -12,7 +12,11 @@ from sperm_tf.config import PipelineConfig
 
 
 def build(config: PipelineConfig) -> list[Component]:
-    """All stages of a run, in the order in which they work."""
+    """All stages of a run, in the order in which they work.
+
+    Raises:
+        WeightsError: the initial weights cannot be had, or have seen the images that are to be tested on.
+    """
     from pipelines.components.evaluator import Evaluator
     from pipelines.components.example_gen import ExampleGen
     from pipelines.components.example_validator import ExampleValidator
@@ -22,7 +26,9 @@ def build(config: PipelineConfig) -> list[Component]:
     from pipelines.components.report import Report
     from pipelines.components.trainer import Trainer
     from pipelines.components.transform import Transform
+    from sperm_tf.models.released import check_unseen
 
+    check_unseen(config.trainer.model.weights, config.example_gen.dataset)
     serving_model_dir = serving_dir(config)
     examples = ExampleGen(config.example_gen)
     validation = ExampleValidator(config.example_validator, examples=examples)
@@ -66,14 +72,19 @@ def plan(components: list[Component], context: RunContext) -> list[tuple[str, Pl
 
 
 def run(
-    components: list[Component], context: RunContext, *, report: Callable[[str], None] = print
+    components: list[Component],
+    context: RunContext,
+    *,
+    report: Callable[[str], None] = print,
+    on_start: Callable[[], None] = lambda: None,
 ) -> dict[str, Artifact]:
     """Runs the stages one after the other, reusing what is finished.
 
     Args:
         components: as `build` returns them.
         context: where and how to run.
-        report: receives one line a stage, and one before it starts.
+        report: receives one line a stage, and one before it starts to work.
+        on_start: called before a stage starts to work; never when every stage is reused.
 
     Returns:
         Name of the stage -> its finished artifact.
@@ -84,10 +95,13 @@ def run(
     finished = {}
     for number, component in enumerate(components, start=1):
         title = f"[{number}/{len(components)}] {component.name:<17}"
-        if component.plan(context).action == "run":
+
+        def begin(title: str = title) -> None:
             report(f"{title} ...")
+            on_start()
+
         start = time.monotonic()
-        artifact = component.run(context)
+        artifact = component.run(context, on_start=begin)
         seconds = time.monotonic() - start
         how = "reused" if component.was_reused else f"done in {seconds:.1f} s"
         report(f"{title} {how}: {artifact.directory}")

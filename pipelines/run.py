@@ -1,4 +1,4 @@
-"""Runs the pipeline: `python -m pipelines.run --preset=demo|smids|hushem`."""
+"""Runs the pipeline: `python -m pipelines.run --preset=demo|smids|hushem|own`."""
 
 from __future__ import annotations
 
@@ -45,14 +45,12 @@ def _run(invocation: flags.Invocation) -> int:
     context = RunContext(pathlib.Path(config.pipeline_root).resolve(), invocation.beam_args)
     try:
         components = graph.build(config)
-        plans = graph.plan(components, context)
         if invocation.dry_run:
-            for name, plan in plans:
+            for name, plan in graph.plan(components, context):
                 print(f"{plan.action:<6} {name:<17} {plan.reason}")
             return 0
-        if any(plan.action == "run" for _, plan in plans):
-            _import_tensorflow_quietly()
-        finished = graph.run(components, context, report=functools.partial(print, flush=True))
+        say = functools.partial(print, flush=True)
+        finished = graph.run(components, context, report=say, on_start=_import_tensorflow_quietly)
     except (StageError, ValueError, OSError, ImportError, ArithmeticError) as error:
         print(f"pipelines.run: {error}", file=sys.stderr)
         return 1
@@ -70,7 +68,9 @@ def _run(invocation: flags.Invocation) -> int:
 
 
 def _import_tensorflow_quietly() -> None:
-    """Imports TensorFlow without the lines that its C++ code prints whatever the log level."""
+    """Imports TensorFlow, once, without the lines that its C++ code prints whatever the log level."""
+    if "tensorflow" in sys.modules:
+        return
     sys.stderr.flush()
     stderr, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 2)

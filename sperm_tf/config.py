@@ -12,11 +12,13 @@ from collections.abc import Collection
 from typing import Any
 
 BUILDER_CONFIGS = {
-    "synthetic_sperm": ("head_shape", "quality"),
+    "synthetic_sperm": ("head_shape", "quality", "all"),
     "smids": ("clean", "original"),
     "hushem": ("clean", "original"),
+    "own_images": ("clean", "original"),
 }
-MODELS = ("simple_cnn", "efficientnet_b0", "efficientnet_b0_cbam")
+MODELS = ("simple_cnn", "efficientnet_b0", "efficientnet_b0_cbam", "vit_tiny")
+VIEWS = (1, 8)
 SCHEDULES = ("constant", "cosine")
 AUGMENTATIONS = (
     "flip",
@@ -32,6 +34,7 @@ AUGMENTATIONS = (
     "stain_jitter",
 )
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+CHECKPOINTS = ("best", "last")
 NUM_FOLDS = 5
 
 
@@ -51,13 +54,18 @@ class ExampleGenConfig:
     """Which dataset enters, and which of its folds play which part.
 
     Attributes:
-        dataset: TFDS name: `synthetic_sperm`, `smids` or `hushem`.
-        builder_config: TFDS config of that dataset. `clean` or `original` for the real ones, `head_shape`
-            (normal, tapered, pyriform, amorphous) or `quality` (normal, abnormal, non-sperm) for the synthetic one.
+        dataset: TFDS name: `synthetic_sperm`, `smids`, `hushem` or `own_images`.
+        builder_config: TFDS config of that dataset. `clean` or `original` for photographs, `head_shape`
+            (normal, tapered, pyriform, amorphous), `quality` (normal, abnormal, non-sperm) or `all` of these classes
+            for the synthetic one.
         num_images: number of images to draw; synthetic dataset only.
         seed: seed of the renderer; synthetic dataset only.
-        manual_dir: folder with the archive or the extracted folder of a real dataset; empty downloads it.
+        manual_dir: folder with the archive or the extracted folder of `smids` or `hushem`; empty downloads it.
+        data_dir: folder with one folder per class, or CSV table with the columns `file`, `label` and optionally
+            `group`; `own_images` only.
         test_fold: fold 0-4 that is only reported on.
+        max_test_images: most images of the test fold that are reported on, for a comparison with works that have few;
+            the others of that fold are not used at all. 0 reports on all.
         validation_fold: fold 0-4 that chooses the checkpoint; the remaining three train.
         examples_per_shard: number of examples in one TFRecord file, the unit of parallel work.
     """
@@ -67,7 +75,9 @@ class ExampleGenConfig:
     num_images: int = 600
     seed: int = 0
     manual_dir: str = ""
+    data_dir: str = ""
     test_fold: int = 0
+    max_test_images: int = 0
     validation_fold: int = 1
     examples_per_shard: int = 256
 
@@ -79,9 +89,21 @@ class ExampleGenConfig:
                 f"manual_dir must be empty for synthetic_sperm, which draws its images. Received: {self.manual_dir!r}. "
                 f"Choose a real dataset, such as --preset=smids."
             )
+        if self.dataset == "own_images" and (self.manual_dir or not self.data_dir):
+            raise ValueError(
+                "data_dir must be a folder or a table for own_images, and manual_dir empty. Received: "
+                f"data_dir={self.data_dir!r}, manual_dir={self.manual_dir!r}. Name the images: "
+                "--data_dir=<folder with one folder per class> or --data_dir=<table.csv>."
+            )
+        if self.dataset != "own_images" and self.data_dir:
+            raise ValueError(
+                f"data_dir must be empty for {self.dataset}. Received: data_dir={self.data_dir!r}. "
+                "Images of your own are --preset=own; a release of smids or hushem is named by --manual_dir."
+            )
         _check_range("example_gen.num_images", self.num_images, low=1)
         _check_range("example_gen.seed", self.seed, low=0)
         _check_choice("example_gen.test_fold", self.test_fold, range(NUM_FOLDS))
+        _check_range("example_gen.max_test_images", self.max_test_images, low=0)
         remaining = [fold for fold in range(NUM_FOLDS) if fold != self.test_fold]
         _check_choice("example_gen.validation_fold", self.validation_fold, remaining)
         _check_range("example_gen.examples_per_shard", self.examples_per_shard, low=1)
@@ -120,8 +142,9 @@ class ModelConfig:
     """The architecture.
 
     Attributes:
-        name: `simple_cnn`, `efficientnet_b0` or `efficientnet_b0_cbam`.
-        weights: `imagenet`, `none`, or the path of a weights file.
+        name: `simple_cnn`, `efficientnet_b0`, `efficientnet_b0_cbam` or `vit_tiny`.
+        weights: `imagenet`; `synthetic`, `smids` or `hushem`, released with this package; `none`; or the path of a
+            weights file.
         cbam_after: names of EfficientNetB0 blocks that are followed by CBAM; `top` is the last feature map.
         reduction: channel reduction ratio of the shared MLP in CBAM.
         dropout: rate, 0-1, before the classification layer.
@@ -168,7 +191,11 @@ class TrainerConfig:
         augmentation: names from `sperm_tf.training.augmentation.AUGMENTATIONS`.
         class_weights: weigh classes by their inverse frequency in the training split.
         early_stopping_patience: epochs without a better validation loss before a phase ends; 0 never stops.
+        checkpoint: the epoch whose weights are kept: `best` has the lowest validation loss; `last` suits a `cosine`
+            schedule, at whose end the rate is zero, where the validation part is too small to choose by.
         precision: Keras dtype policy, `float32`, `mixed_bfloat16` or `mixed_float16`.
+        views: what the exported model averages an answer over: 1 is the image as it is, 8 all its rotations by right
+            angles and their mirror images, which costs eight times the computation.
         seed: of initialisation, shuffling, augmentation and dropout.
         deterministic: use only deterministic TensorFlow ops, so that a seed repeats a run exactly.
     """
@@ -187,7 +214,9 @@ class TrainerConfig:
     augmentation: tuple[str, ...] = ("flip", "rotation", "zoom")
     class_weights: bool = False
     early_stopping_patience: int = 8
+    checkpoint: str = "best"
     precision: str = "float32"
+    views: int = 1
     seed: int = 0
     deterministic: bool = True
 
@@ -209,9 +238,34 @@ class TrainerConfig:
         _check_range("trainer.label_smoothing", self.label_smoothing, low=0, high=0.99)
         _check_range("trainer.warmup_share", self.warmup_share, low=0, high=1)
         _check_choice("trainer.schedule", self.schedule, SCHEDULES)
+        _check_choice("trainer.checkpoint", self.checkpoint, CHECKPOINTS)
         _check_choice("trainer.precision", self.precision, PRECISIONS)
+        _check_choice("trainer.views", self.views, VIEWS)
         for name in self.augmentation:
             _check_choice("trainer.augmentation", name, AUGMENTATIONS)
+
+
+@dataclasses.dataclass(frozen=True)
+class FitConfig:
+    """One fit of a cross-validation.
+
+    Attributes:
+        trainer: the recipe; `seed`, `repeat` and `fold` together settle everything random.
+        repeat: number of the repeat, from 0; repeat 0 tests on the dataset's own folds.
+        fold: fold 0-4 that is only reported on.
+        inner_folds: number of parts that the other folds' images are divided into: one chooses the epoch, one is kept
+            for calibration, the rest train.
+    """
+
+    trainer: TrainerConfig = TrainerConfig()
+    repeat: int = 0
+    fold: int = 0
+    inner_folds: int = 10
+
+    def __post_init__(self) -> None:
+        _check_range("fit.repeat", self.repeat, low=0)
+        _check_choice("fit.fold", self.fold, range(NUM_FOLDS))
+        _check_range("fit.inner_folds", self.inner_folds, low=3)
 
 
 @dataclasses.dataclass(frozen=True)

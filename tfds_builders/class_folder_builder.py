@@ -12,9 +12,8 @@ from absl import logging
 
 from sperm_tf.data.archives import ClassFolders, ImageSource, find_source
 from sperm_tf.data.catalog import CatalogImage, build_catalog
-from sperm_tf.data.decode import decode_rgb
 from sperm_tf.data.folds import NUM_FOLDS
-from tfds_builders.features import encode_png, sperm_features, write_side_files
+from tfds_builders.features import generate_examples, sperm_features, write_side_files
 
 CONFIGS = [
     tfds.core.BuilderConfig(
@@ -95,21 +94,7 @@ class ClassFolderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True
     def _generate_examples(
         self, source: ImageSource, images: Sequence[CatalogImage]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        with source.reader() as read:
-            for image in images:
-                yield (
-                    image.file.image_id,
-                    {
-                        "image": encode_png(decode_rgb(read(image.file.member)).pixels),
-                        "label": image.label_name,
-                        "image_id": image.file.image_id,
-                        "pixel_sha256": image.pixel_sha256,
-                        "group_id": image.group_id,
-                        "width": image.width,
-                        "height": image.height,
-                        "source_format": image.source_format,
-                    },
-                )
+        yield from generate_examples(source, images)
 
     def _find_source(self, dl_manager: tfds.download.DownloadManager) -> ImageSource:
         """The release in `manual_dir` where it lies there, else the official archive."""

@@ -1,17 +1,19 @@
-"""What the examples of all three datasets look like, and the files beside them."""
+"""What the examples of every dataset look like, and the files beside them."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from sperm_tf.data.catalog import EXCLUDED_FIELDS, NEAR_DUPLICATE_FIELDS, to_csv
+from sperm_tf.data.catalog import EXCLUDED_FIELDS, NEAR_DUPLICATE_FIELDS, CatalogImage, to_csv
+from sperm_tf.data.decode import decode_rgb
 
 EXCLUDED_FILE = "excluded.csv"
 NEAR_DUPLICATES_FILE = "near_duplicates.csv"
@@ -44,6 +46,32 @@ def encode_png(pixels: np.ndarray) -> io.BytesIO:
     return buffer
 
 
+class Source(Protocol):
+    """Where a dataset's files lie: `sperm_tf.data.archives.ImageSource` and its like."""
+
+    def reader(self) -> AbstractContextManager[Callable[[str], bytes]]:
+        """Opens the source; yields a function from a member's path to its bytes."""
+
+
+def generate_examples(source: Source, images: Sequence[CatalogImage]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Keys and examples of a catalogue's images, for `_generate_examples` of a builder."""
+    with source.reader() as read:
+        for image in images:
+            yield (
+                image.file.image_id,
+                {
+                    "image": encode_png(decode_rgb(read(image.file.member)).pixels),
+                    "label": image.label_name,
+                    "image_id": image.file.image_id,
+                    "pixel_sha256": image.pixel_sha256,
+                    "group_id": image.group_id,
+                    "width": image.width,
+                    "height": image.height,
+                    "source_format": image.source_format,
+                },
+            )
+
+
 def write_side_files(
     folder: Any,
     *,
@@ -51,6 +79,7 @@ def write_side_files(
     num_undecodable: int = 0,
     excluded: Sequence[Mapping[str, str]] = (),
     near_duplicates: Sequence[Mapping[str, str]] = (),
+    further: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes `excluded.csv`, `near_duplicates.csv` and `source.json` beside a dataset.
 
@@ -60,8 +89,9 @@ def write_side_files(
         num_undecodable: number of them that hold no usable image.
         excluded: rows of `excluded.csv`.
         near_duplicates: rows of `near_duplicates.csv`.
+        further: further entries of `source.json`.
     """
-    source = {"num_source_images": num_source_images, "num_undecodable": num_undecodable}
+    source = {"num_source_images": num_source_images, "num_undecodable": num_undecodable, **(further or {})}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / EXCLUDED_FILE).write_text(to_csv(EXCLUDED_FIELDS, excluded))
     (folder / NEAR_DUPLICATES_FILE).write_text(to_csv(NEAR_DUPLICATE_FIELDS, near_duplicates))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -26,6 +27,7 @@ SIDE_FILES = ("excluded.csv", "near_duplicates.csv", "source.json")
 class Shard(NamedTuple):
     """Examples `start` to `stop` of one fold, which become one file of a split."""
 
+    split: str
     fold: int
     start: int
     stop: int
@@ -65,7 +67,7 @@ class ExampleGen(Component):
         (output / examples.DATASET_FILE).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
         sizes = dict.fromkeys(examples.SPLITS, 0)
         for shard in shards:
-            sizes[pathlib.Path(shard.path).parent.name.removeprefix("Split-")] += shard.stop - shard.start
+            sizes[shard.split] += shard.stop - shard.start
         return {"dataset": info["name"], "num_examples": sizes, "class_names": info["class_names"]}
 
     def _prepared_builder(self, context: RunContext) -> Any:
@@ -74,10 +76,10 @@ class ExampleGen(Component):
 
         if not sys.stderr.isatty():
             tfds.disable_progress_bar()
-        data_dir = context.pipeline_root / "datasets" / fingerprint(self.external_inputs({}, context))[:16]
+        data_dir = context.pipeline_root / "datasets" / fingerprint(dict(context.external))[:16]
         data_dir.mkdir(parents=True, exist_ok=True)
         builder = make_builder(self.config, data_dir)
-        if not (builder.data_path.exists() or self.config.dataset == "synthetic_sperm" or describe_source(self.config)):
+        if not (builder.data_path.exists() or self.config.dataset == "synthetic_sperm" or context.external):
             check_reachable(builder.URL)
         with filelock.FileLock(data_dir / f".{builder.name}.lock"):
             builder.download_and_prepare(
@@ -91,12 +93,17 @@ class ExampleGen(Component):
             ranges = [
                 (fold, start, min(start + step, size))
                 for fold in folds
-                for size in [builder.info.splits[f"fold_{fold}"].num_examples]
+                for size in [self._size(split, builder.info.splits[f"fold_{fold}"].num_examples)]
                 for start in range(0, size, step)
             ]
             for index, (fold, start, stop) in enumerate(ranges):
                 path = examples.shard_path(output, split, index, len(ranges))
-                yield Shard(fold, start, stop, str(path))
+                yield Shard(split, fold, start, stop, str(path))
+
+    def _size(self, split: str, num_examples: int) -> int:
+        """How many images of a fold enter a split; TFDS has put them into a random order."""
+        limit = self.config.max_test_images
+        return min(num_examples, limit) if split == "test" and limit else num_examples
 
     def _dataset_info(self, builder: Any) -> dict[str, Any]:
         source = json.loads((builder.data_path / "source.json").read_text(encoding="utf-8"))
@@ -120,29 +127,42 @@ def make_builder(config: ExampleGenConfig, data_dir: pathlib.Path) -> Any:
 
     import tfds_builders
 
-    if config.dataset != "synthetic_sperm":
-        return tfds.builder(config.dataset, config=config.builder_config, data_dir=data_dir)
-    drawn = tfds_builders.synthetic_sperm.config(config.builder_config, num_images=config.num_images, seed=config.seed)
+    chosen: Any
+    if config.dataset == "synthetic_sperm":
+        chosen = tfds_builders.synthetic_sperm.config(
+            config.builder_config, num_images=config.num_images, seed=config.seed
+        )
+    elif config.dataset == "own_images":
+        described = tfds_builders.own_images.config(config.data_dir, clean=config.builder_config == "clean")
+        # `data_dir` is the source's own already. A digest of times in the name would change the artifact with them.
+        chosen = dataclasses.replace(described, name=config.builder_config)  # type: ignore[call-arg]
+    else:
+        chosen = config.builder_config
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)  # TFDS warns of every configuration that is not one of its list
     try:
-        return tfds.builder(config.dataset, config=drawn, data_dir=data_dir)
+        return tfds.builder(config.dataset, config=chosen, data_dir=data_dir)
     finally:
         logging.set_verbosity(verbosity)
 
 
 def describe_source(config: ExampleGenConfig) -> dict[str, Any]:
-    """Identifies a real dataset's files in `manual_dir`, without reading them; empty when there are none.
+    """Identifies the files in `manual_dir` or `data_dir`, without reading their pixels; empty where there are none.
 
     Raises:
         StageError: when `manual_dir` is no folder.
+        DataDirError: when `data_dir` holds no images of two classes, or its table is malformed.
     """
-    if not config.manual_dir or config.dataset == "synthetic_sperm":
+    if not (config.manual_dir or config.data_dir):
         return {}
     import tensorflow_datasets as tfds
 
-    import tfds_builders  # noqa: F401  registers the datasets
+    import tfds_builders
     from sperm_tf.data.archives import find_source
+
+    if config.dataset == "own_images":
+        images = tfds_builders.own_images.list_images(config.data_dir)
+        return {"source": str(images.path), "num_files": len(images.files), "state": images.digest()}
 
     folder = pathlib.Path(config.manual_dir)
     if not folder.is_dir():

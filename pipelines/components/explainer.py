@@ -17,7 +17,7 @@ from sperm_tf.data import examples
 
 EXPLANATIONS_FILE = "explanations.json"
 SPLIT = "test"
-_BATCH = 16  # images explained at once; bounds memory
+_BATCH = 16  # images, or views of images, explained at once; bounds memory
 _MAX_SIDE = 448  # pixels; larger images are drawn smaller
 _NO_AGREEMENT = {"num_images": 0, "max_relative_difference": None, "median_relative_difference": None}
 
@@ -33,7 +33,9 @@ class Explainer(Component):
       `probability`, `correct`, `maps` (view -> what `explanation_choice.summarize_map` says);
     * `agreement`: how far the `explain` signature of the SavedModel is from the maps shown, which tf-keras-vis made.
 
-    Where the model answered no test image, there is none to explain: `images` is empty and `agreement` undefined.
+    Where the served answer is averaged over rotations and mirror images (`views` in `model.json`), so is what is
+    explained. Where the model answered no test image, there is none to explain: `images` is empty and `agreement`
+    undefined.
     """
 
     config: ExplainerConfig
@@ -50,7 +52,8 @@ class Explainer(Component):
             return _write_content(output, [], _NO_AGREEMENT)
         predicted = [int(label) for label in table.predicted[chosen]]
         encoded = _read_images(inputs["examples"].directory, [table.image_ids[row] for row in chosen])
-        maps = _explain(inputs["model"].directory, encoded, predicted)
+        num_views = _read_num_views(inputs["model"].directory)
+        maps = _explain(inputs["model"].directory, encoded, predicted, num_views=num_views)
         items = []
         for number, (row, label) in enumerate(zip(chosen, predicted, strict=True)):
             views = {view: values[number] for view, values in maps.items()}
@@ -93,8 +96,15 @@ def _read_images(folder: pathlib.Path, image_ids: Sequence[str]) -> list[bytes]:
     return [found[image_id] for image_id in image_ids]
 
 
-def _explain(model_dir: pathlib.Path, encoded: Sequence[bytes], predicted: Sequence[int]) -> dict[str, np.ndarray]:
-    """View -> maps, float [N, h, w], 0-1, of the predicted classes."""
+def _read_num_views(model_dir: pathlib.Path) -> int:
+    """What the served answers are averaged over; models of before there was a choice answer to the image as it is."""
+    return json.loads((model_dir / "model.json").read_text(encoding="utf-8")).get("views", 1)
+
+
+def _explain(
+    model_dir: pathlib.Path, encoded: Sequence[bytes], predicted: Sequence[int], *, num_views: int = 1
+) -> dict[str, np.ndarray]:
+    """View -> maps, float [N, h, w], 0-1, of the predicted classes, for the answer averaged over `num_views`."""
     import keras
     import tensorflow as tf
 
@@ -102,17 +112,20 @@ def _explain(model_dir: pathlib.Path, encoded: Sequence[bytes], predicted: Seque
     from sperm_tf.data.preprocess import preprocess
     from sperm_tf.explain.gradcam import GradCAMPlusPlus
     from sperm_tf.explain.reference import reference_grad_cam_plus_plus
+    from sperm_tf.models.views import build_averaged_classifier
 
     model = _in_float32(keras.models.load_model(model_dir / "model.keras", compile=False))
     image_size = model.input_shape[1]
-    in_graph = GradCAMPlusPlus(model)
+    in_graph = GradCAMPlusPlus(model, views=num_views)
+    averaged = build_averaged_classifier(model, views=num_views)
+    batch_size = _BATCH // num_views
     grad_cams, attentions = [], []
-    for start in range(0, len(encoded), _BATCH):
-        batch = encoded[start : start + _BATCH]
+    for start in range(0, len(encoded), batch_size):
+        batch = encoded[start : start + batch_size]
         images = np.stack([preprocess(tf.constant(image), image_size).numpy() for image in batch]).astype(np.float32)
-        classes = list(predicted[start : start + _BATCH])
+        classes = list(predicted[start : start + batch_size])
         explanation = in_graph(tf.constant(images))
-        reference = reference_grad_cam_plus_plus(model, images, class_indices=classes)
+        reference = reference_grad_cam_plus_plus(averaged, images, class_indices=classes)
         own = tf.gather(explanation.maps, classes, axis=1, batch_dims=1).numpy()
         # tf-keras-vis computes exp(score), which leaves float32 above 88; the graph's map is then the one there is.
         is_finite = np.isfinite(reference).all(axis=(1, 2), keepdims=True)

@@ -13,8 +13,8 @@ from pipelines.artifacts import Artifact, digest_file, to_jsonable
 from pipelines.component import Component, RunContext
 from sperm_tf.config import TrainerConfig
 from sperm_tf.data import examples
+from sperm_tf.models.released import find_weights_file
 
-NAMED_WEIGHTS = ("none", "imagenet")
 NUM_WARMUP_IMAGES = 4
 
 
@@ -22,25 +22,21 @@ class Trainer(Component):
     """Trains a classifier; a killed training goes on after its last finished epoch.
 
     Layout: `model.keras` (the epoch with the lowest validation loss), `history.json`, `logs/` (TensorBoard),
-    `model.json` (class names, image size, configuration), `saved_model/` (what is evaluated and served).
+    `model.json` (class names, image size, views, configuration), `saved_model/` (what is evaluated and served: unlike
+    `model.keras`, it averages its answers over the views).
     """
 
     config: TrainerConfig
 
     def __init__(self, config: TrainerConfig, **inputs: Any):
         super().__init__(config, **inputs)
-        weights = config.model.weights
-        if weights not in NAMED_WEIGHTS and not pathlib.Path(weights).is_file():
-            raise ValueError(
-                f"trainer.model.weights must be one of {', '.join(NAMED_WEIGHTS)}, or a file. "
-                f"Received: {weights!r}, which is no file."
-            )
+        find_weights_file(config.model.weights)  # a wrong one is found before anything runs
 
     def external_inputs(self, inputs: Mapping[str, Artifact], context: RunContext) -> dict[str, Any]:
         """Identifies a file of initial weights by its content."""
         del inputs, context
-        weights = self.config.model.weights
-        return {} if weights in NAMED_WEIGHTS else {"weights_sha256": digest_file(pathlib.Path(weights))}
+        file = find_weights_file(self.config.model.weights)
+        return {} if file is None else {"weights_sha256": digest_file(file)}
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Trains, saves and exports."""
@@ -61,10 +57,11 @@ class Trainer(Component):
         result.model.save(output / "model.keras")
         shutil.copyfile(context.work_dir / "history.json", output / "history.json")
         shutil.copytree(context.work_dir / "logs", output / "logs")
-        info = {"class_names": class_names, "image_size": image_size, "config": to_jsonable(self.config)}
+        served = {"class_names": class_names, "image_size": image_size, "views": self.config.views}
+        info = {**served, "config": to_jsonable(self.config)}
         (output / "model.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
         saved_model = output / "saved_model"
-        export_saved_model(result.model, saved_model, class_names=class_names, image_size=image_size)
+        export_saved_model(result.model, saved_model, **served)
         images = [row["image"] for row in _first_rows(folder, NUM_WARMUP_IMAGES)]
         write_warmup_requests(saved_model, images)
         best = result.best_epoch - 1

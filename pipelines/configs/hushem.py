@@ -27,14 +27,17 @@ def get_config() -> PipelineConfig:
         example_gen=ExampleGenConfig(dataset="hushem", builder_config="clean"),
         transform=TransformConfig(image_size=128),
         trainer=TrainerConfig(
-            model=ModelConfig(name="efficientnet_b0_cbam", weights="none", norm_momentum=0.9),
+            model=ModelConfig(name="efficientnet_b0_cbam", weights="smids", dropout=0.3, norm_momentum=0.95),
             frozen_epochs=0,
-            full_epochs=60,
+            full_epochs=25,
             full_learning_rate=1e-3,
+            weight_decay=1e-2,
             batch_size=16,
             label_smoothing=0.1,
-            mixup_alpha=0.2,
-            early_stopping_patience=20,
+            augmentation=("flip", "rotation", "zoom", "translation", "brightness", "contrast", "saturation"),
+            early_stopping_patience=0,
+            checkpoint="last",
+            views=8,
         ),
         evaluator=EvaluatorConfig(min_accuracy=0.4),  # well above guessing; raise it to what your use needs
     )

@@ -27,10 +27,16 @@ def get_config() -> PipelineConfig:
         example_gen=ExampleGenConfig(dataset="smids", builder_config="clean"),
         transform=TransformConfig(image_size=128),
         trainer=TrainerConfig(
-            model=ModelConfig(name="efficientnet_b0_cbam", weights="none", norm_momentum=0.9),
+            model=ModelConfig(name="efficientnet_b0_cbam", weights="synthetic", dropout=0.3, norm_momentum=0.95),
             frozen_epochs=0,
-            full_epochs=25,
+            full_epochs=18,
             full_learning_rate=1e-3,
+            weight_decay=1e-2,
+            label_smoothing=0.05,
+            augmentation=("flip", "rotation", "zoom", "translation", "brightness", "contrast", "saturation"),
+            early_stopping_patience=0,
+            checkpoint="last",
+            views=8,
         ),
         evaluator=EvaluatorConfig(min_accuracy=0.6),  # well above guessing; raise it to what your use needs
     )

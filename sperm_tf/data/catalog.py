@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -35,7 +35,8 @@ class CatalogImage:
         source_format: `BMP`, `GIF`, `JPEG` or `PNG`.
         width: in pixels.
         height: in pixels.
-        group_id: `image_id` of the first image of its group of identical and near-duplicate images.
+        group_id: `image_id` of the first image of its group: identical images, near duplicates, and images of one
+            origin.
         fold: 0-4.
     """
 
@@ -69,7 +70,12 @@ class Catalog:
 
 
 def build_catalog(
-    files: Sequence[SourceFile], read: Callable[[str], bytes], *, label_names: Mapping[str, str], clean: bool
+    files: Sequence[SourceFile],
+    read: Callable[[str], bytes],
+    *,
+    label_names: Mapping[str, str],
+    clean: bool,
+    origins: Mapping[str, str] | None = None,
 ) -> Catalog:
     """Decodes every file of a release once and decides groups, folds and exclusions.
 
@@ -78,13 +84,15 @@ def build_catalog(
         read: gives a member's bytes.
         label_names: class name of every class folder.
         clean: leave out identical copies and images with identical pixels and conflicting labels.
+        origins: `image_id` -> patient or slide, where it is known. Images of one origin are in one group, together
+            with their near duplicates, which may be of another origin and then join both.
 
     Returns:
         The catalog.
 
     Raises:
         NoImagesError: none of the files can be decoded.
-        FoldError: a class has too few images for five folds.
+        FoldError: a class has too few groups for five folds.
     """
     images, hashes, greys, excluded = _decode_all(files, read, label_names)
     num_undecodable = len(excluded)
@@ -92,10 +100,12 @@ def build_catalog(
         first = f", the first of them {excluded[0]['image_id']}: {excluded[0]['detail']}" if excluded else ""
         raise NoImagesError(
             f"files must hold images that can be decoded (BMP, GIF, JPEG or PNG). Received: {len(files)} files, "
-            f"{num_undecodable} of them undecodable{first}. Download the release again, or unpack it anew"
+            f"{num_undecodable} of them undecodable{first}. Download the release again, unpack it anew, or convert its "
+            "files"
         )
     pairs = identity.find_near_duplicates(np.asarray(hashes, dtype=bool).reshape(len(images), -1), greys)
-    groups = identity.connected_groups(len(images), [(pair.first, pair.second) for pair in pairs])
+    links = [*((pair.first, pair.second) for pair in pairs), *_same_origin(images, origins or {})]
+    groups = identity.connected_groups(len(images), links)
     group_ids = [images[first].file.image_id for first in groups]
     labels = [image.label_name for image in images]
     pixel_hashes = [image.pixel_sha256 for image in images]
@@ -151,6 +161,15 @@ def _decode_all(
         hashes.append(identity.difference_hash(decoded.pixels))
         greys.append(identity.to_grey(decoded.pixels))
     return images, hashes, greys, undecodable
+
+
+def _same_origin(images: Sequence[CatalogImage], origins: Mapping[str, str]) -> Iterator[tuple[int, int]]:
+    """The first image of every origin with each of the others."""
+    first: dict[str, int] = {}
+    for index, image in enumerate(images):
+        origin = origins.get(image.file.image_id)
+        if origin is not None and first.setdefault(origin, index) != index:
+            yield first[origin], index
 
 
 def _exclusion_row(exclusion: identity.Exclusion, images: Sequence[CatalogImage]) -> dict[str, str]:

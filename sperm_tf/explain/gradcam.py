@@ -3,6 +3,9 @@
 The map needs gradients from the class score back to the last feature map only: the backbone runs once, forward, and
 the map costs next to nothing.
 
+An answer that is averaged over views (`sperm_tf.models.views`) is explained as what it is: that of one larger
+classifier, whose feature map holds the feature maps of all views, turned back, as its channels.
+
 Source: Chattopadhay, Sarkar, Howlader, Balasubramanian, "Grad-CAM++: Generalized Gradient-based Visual Explanations
 for Deep Convolutional Networks", WACV 2018, arXiv:1710.11063.
 """
@@ -14,6 +17,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from sperm_tf.models import views as views_lib
 from sperm_tf.models.classifier import FEATURE_MAP
 
 CBAM_PREFIX = "cbam_"
@@ -26,10 +30,10 @@ class Explanation:
     """What a model says about a batch, and why.
 
     Attributes:
-        logits: float32 [B, C], class scores before softmax.
+        logits: float32 [B, C], class scores before softmax, the mean over the views.
         maps: float32 [B, C, h, w], 0-1, the Grad-CAM++ map of every class at the resolution of the feature map.
         attention: float32 [B, h', w'], 0-1, the spatial attention of the last CBAM at the resolution of that layer,
-            which is that of the feature map for `cbam_top`; None for a model without.
+            which is that of the feature map for `cbam_top`; the mean over the views; None for a model without.
     """
 
     logits: tf.Tensor
@@ -43,15 +47,23 @@ class GradCAMPlusPlus:
     Call it with images, float32 [B, S, S, 3] in the range that the model takes, eagerly or in a graph; it returns an
     `Explanation`.
 
+    With eight views the maps are Grad-CAM++ of the averaged classifier. For a head that pools and is linear, as those
+    of `build_classifier` are, this is the mean of the views' maps before scaling, turned back, which is then scaled to
+    0-1 once. So a view weighs as much as it speaks for the class: noise of one that says next to nothing is not blown
+    up to a full map, and where no view speaks for a class its map stays zero. The maps of a turned image are the
+    turned maps.
+
     Args:
         model: flat functional model with one input and one output, the logits [B, C], and a layer `feature_map`
             [B, h, w, K] through which every path to the logits leads. The head behind it may be any.
+        views: what the answer is averaged over, 1 or 8. All views of a batch are in memory at once.
 
     Raises:
-        ValueError: the model does not have that form, or Keras does not run on TensorFlow.
+        ValueError: the model does not have that form, `views` is another number, or Keras does not run on TensorFlow.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, *, views: int = 1):
+        views_lib.check_views(views)
         if keras.backend.backend() != "tensorflow":
             raise ValueError(
                 f"Keras must run on TensorFlow to explain. Received: backend={keras.backend.backend()!r}. "
@@ -63,6 +75,7 @@ class GradCAMPlusPlus:
                 f"model must have a layer named {FEATURE_MAP!r}. Received: model={model.name!r} with the layers "
                 f"{', '.join(layers)}. Pass a model of sperm_tf.models.classifier.build_classifier"
             )
+        self._views = views
         features = layers[FEATURE_MAP].output
         # Model.layers is in topological order: the last CBAM is the one nearest to the feature map.
         attention_layers = [layer for layer in model.layers if layer.name.startswith(CBAM_PREFIX)]
@@ -81,21 +94,28 @@ class GradCAMPlusPlus:
 
     def __call__(self, images: tf.Tensor) -> Explanation:
         """Classifies and explains a batch; see the class."""
-        trunk = self._trunk(images, training=False)
-        features = trunk["features"]
+        trunk = self._trunk(views_lib.make_views(images, self._views), training=False)
+        features = views_lib.align_features(trunk["features"], self._views)
         logits, gradients = self._differentiate(features)
         attention = None
         if self._attention_layer is not None:
             _, spatial = self._attention_layer.attention_maps(trunk["attention_input"])
-            attention = tf.cast(spatial[..., 0], tf.float32)
+            attention = self._average_maps(tf.cast(spatial[..., 0], tf.float32))
         maps = [grad_cam_plus_plus(features, gradient, logits[:, index]) for index, gradient in enumerate(gradients)]
         return Explanation(logits=tf.cast(logits, tf.float32), maps=tf.stack(maps, axis=1), attention=attention)
 
+    def _average_maps(self, maps):
+        if self._views == 1:
+            return maps
+        return tf.reduce_mean(views_lib.undo_views(views_lib.split_views(maps, self._views)), axis=0)
+
     def _differentiate(self, features):
-        """The logits, and for each class the gradient of its score with respect to the features."""
+        """The logits, and for each class the gradient of its score with respect to the aligned features."""
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(features)
-            logits = self._head(features, training=False)
+            logits = self._head(views_lib.separate_features(features, self._views), training=False)
+            if self._views > 1:
+                logits = tf.reduce_mean(views_lib.split_views(logits, self._views), axis=0)
             scores = tf.unstack(logits, axis=1)
         zero = tf.UnconnectedGradients.ZERO
         return logits, [tape.gradient(score, features, unconnected_gradients=zero) for score in scores]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 
 from sperm_tf.layers.attention import CBAM
+from sperm_tf.models import half_precision, released
 from sperm_tf.models import weights as weights_lib
 
 MIN_IMAGE_SIZE = 32
@@ -28,11 +29,12 @@ def build_efficientnet_b0(
     """EfficientNetB0 of `keras.applications` without its top, with CBAM layers `cbam_<where>` inserted.
 
     The plain network is built and given its weights first, then cloned with the insertions, and the weights are
-    copied by layer name: so they load wherever CBAM stands. BatchNormalization gets another momentum on the way.
+    copied by layer name: so they load wherever CBAM stands. BatchNormalization gets another momentum on the way. A CBAM
+    takes the weights of the one that stands in the same place of a pretrained classifier, where their shapes agree.
 
     Args:
         image: input [B, S, S, 3], S >= 32, 0-255; the network rescales inside.
-        weights: `imagenet`, `none` or a file, see `sperm_tf.models.weights`.
+        weights: `imagenet`, `none`, a release or a file, see `sperm_tf.models.weights`.
         cbam_after: places, see `resolve_places`.
         reduction: of `CBAM`.
         norm_momentum: momentum of BatchNormalization.
@@ -44,7 +46,7 @@ def build_efficientnet_b0(
         WeightsError: the weights cannot be had or do not fit.
         ValueError: a place is unknown, named twice, or has fewer channels than `reduction`.
     """
-    plain = _build_plain(image, weights)
+    plain, pretrained = _build_plain(image, weights)
     places = resolve_places(plain, cbam_after)
     names = _stable_names(plain)
     add_rescaling = _lacks_imagenet_rescaling(plain)
@@ -71,6 +73,7 @@ def build_efficientnet_b0(
     for layer in plain.layers:
         if layer.weights:
             weights_lib.copy_layer_weights(layer, backbone.get_layer(names.get(layer.name, layer.name)))
+    _fill_cbam(backbone, places, plain, pretrained)
     return backbone
 
 
@@ -88,13 +91,7 @@ def resolve_places(plain: keras.Model, cbam_after: Sequence[str]) -> dict[str, s
     Raises:
         ValueError: a place is unknown, or two places are the same layer.
     """
-    ends: dict[str, str] = {}  # a dict keeps the later of two assignments: the last layer of a block or stage
-    stages: dict[str, str] = {}
-    for layer in plain.layers:
-        if match := re.match(r"((block\d)[a-z])_", layer.name):
-            ends[match[1]] = layer.name
-            stages[match[2]] = layer.name
-    valid = {TOP: plain.layers[-1].name, **stages, **{name: name for name in ends.values()}}
+    valid = _valid_places(plain)
     places: dict[str, str] = {}
     for place in cbam_after:
         if place not in valid:
@@ -108,18 +105,41 @@ def resolve_places(plain: keras.Model, cbam_after: Sequence[str]) -> dict[str, s
     return places
 
 
-def _build_plain(image: keras.KerasTensor, weights: str) -> keras.Model:
+def _valid_places(plain: keras.Model) -> dict[str, str]:
+    """Place -> name of the layer that it stands for."""
+    ends: dict[str, str] = {}  # a dict keeps the later of two assignments: the last layer of a block or stage
+    stages: dict[str, str] = {}
+    for layer in plain.layers:
+        if match := re.match(r"((block\d)[a-z])_", layer.name):
+            ends[match[1]] = layer.name
+            stages[match[2]] = layer.name
+    return {TOP: plain.layers[-1].name, **stages, **{name: name for name in ends.values()}}
+
+
+def _build_plain(image: keras.KerasTensor, weights: str) -> tuple[keras.Model, dict[str, np.ndarray]]:
+    """The network without CBAM, and all arrays of the classifier that its weights came from, if it was one."""
+
     def build(source: str | None) -> keras.Model:
         return keras.applications.EfficientNetB0(include_top=False, weights=source, input_shape=image.shape[1:])
 
     if weights == "imagenet":
-        return weights_lib.build_with_imagenet_weights(lambda: build("imagenet"))
-    if weights == "none":
-        return build(None)
-    file = weights_lib.check_weights_file(weights)
+        return weights_lib.build_with_imagenet_weights(lambda: build("imagenet")), {}
+    file = released.find_weights_file(weights)
     plain = build(None)
-    weights_lib.load_weights_file(plain, file, names=_stable_names(plain))
-    return plain
+    return plain, {} if file is None else weights_lib.load_weights_file(plain, file, names=_stable_names(plain))
+
+
+def _fill_cbam(
+    backbone: keras.Model, places: Mapping[str, str], plain: keras.Model, pretrained: Mapping[str, np.ndarray]
+) -> None:
+    """Gives every CBAM its pretrained weights, under whichever of its names the place was known there."""
+    names = {key.partition("/")[0] for key in pretrained}
+    valid = _valid_places(plain)
+    sources = {valid[place]: name for name in names if (place := name.removeprefix("cbam_")) != name and place in valid}
+    for layer, place in places.items():
+        cbam = backbone.get_layer(f"cbam_{place}")
+        if layer in sources and half_precision.fits(cbam, pretrained, name=sources[layer]):
+            half_precision.assign_layers([cbam], pretrained, names={cbam.name: sources[layer]})
 
 
 def _stable_names(plain: keras.Model) -> dict[str, str]:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 
 from sperm_tf.config import ModelConfig
-from sperm_tf.models import backbones, simple_cnn
+from sperm_tf.models import backbones, released, simple_cnn, vit
 from sperm_tf.models import weights as weights_lib
 
 FEATURE_MAP = "feature_map"
 LOGITS = "logits"
+
+_FROM_SCRATCH: dict[str, Callable[[ModelConfig, keras.KerasTensor], keras.Model]] = {
+    "simple_cnn": lambda config, image: simple_cnn.build_simple_cnn(image, norm_momentum=config.norm_momentum),
+    "vit_tiny": lambda _, image: vit.build_vit_tiny(image),
+}
+_MIN_IMAGE_SIZES = {"simple_cnn": simple_cnn.MIN_IMAGE_SIZE, "vit_tiny": vit.PATCH_SIZE}
 
 
 def build_classifier(config: ModelConfig, *, num_classes: int, image_size: int) -> keras.Model:
@@ -17,13 +25,13 @@ def build_classifier(config: ModelConfig, *, num_classes: int, image_size: int) 
 
     Layers that others rely on: `image` (input, float32 [B, S, S, 3], 0-255: the model rescales inside itself, nothing
     before it may), `cbam_<where>` (only in `efficientnet_b0_cbam`, whose settings `cbam_after` and `reduction` the
-    other models ignore), `feature_map` (the last one, [B, h, w, C], which Grad-CAM++ explains), `logits` (output,
-    float32 [B, num_classes] under every policy, no softmax).
+    other models ignore, as `vit_tiny` ignores `norm_momentum`), `feature_map` (the last one, [B, h, w, C], which
+    Grad-CAM++ explains), `logits` (output, float32 [B, num_classes] under every policy, no softmax).
 
     Args:
         config: the architecture.
         num_classes: at least 2.
-        image_size: S, at least 16 for `simple_cnn` and 32 for EfficientNetB0.
+        image_size: S, at least 16 for `simple_cnn`, 32 for EfficientNetB0, and a multiple of 16 for `vit_tiny`.
 
     Raises:
         ValueError: a setting is invalid.
@@ -31,8 +39,8 @@ def build_classifier(config: ModelConfig, *, num_classes: int, image_size: int) 
     """
     _validate(config, num_classes=num_classes, image_size=image_size)
     image = keras.Input((image_size, image_size, 3), name="image", dtype="float32")
-    if config.name == "simple_cnn":
-        backbone = _build_simple_cnn(config, image)
+    if config.name in _FROM_SCRATCH:
+        backbone = _build_from_scratch(config, image)
     else:
         backbone = backbones.build_efficientnet_b0(
             image,
@@ -66,25 +74,32 @@ def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return [layer for layer in model.layers[: names.index(FEATURE_MAP)] if not layer.name.startswith("cbam_")]
 
 
-def _build_simple_cnn(config: ModelConfig, image: keras.KerasTensor) -> keras.Model:
+def _build_from_scratch(config: ModelConfig, image: keras.KerasTensor) -> keras.Model:
     if config.weights == "imagenet":
         raise weights_lib.WeightsError(
-            "weights must be 'none' or the path of a file for simple_cnn, which nobody trained on ImageNet. "
+            f"weights must be 'none' or the path of a file for {config.name}, which nobody trained on ImageNet. "
             "Received: weights='imagenet'."
         )
-    backbone = simple_cnn.build_simple_cnn(image, norm_momentum=config.norm_momentum)
-    if config.weights != "none":
-        weights_lib.load_weights_file(backbone, weights_lib.check_weights_file(config.weights))
+    file = released.find_weights_file(config.weights)
+    backbone = _FROM_SCRATCH[config.name](config, image)
+    if file is not None:
+        weights_lib.load_weights_file(backbone, file)
     return backbone
 
 
 def _validate(config: ModelConfig, *, num_classes: int, image_size: int) -> None:
     if num_classes < 2:
         raise ValueError(f"num_classes must be at least 2. Received: num_classes={num_classes}.")
-    smallest = simple_cnn.MIN_IMAGE_SIZE if config.name == "simple_cnn" else backbones.MIN_IMAGE_SIZE
+    smallest = _MIN_IMAGE_SIZES.get(config.name, backbones.MIN_IMAGE_SIZE)
     if image_size < smallest:
         raise ValueError(
             f"image_size must be at least {smallest} pixels for {config.name}. Received: image_size={image_size}."
+        )
+    if config.name == "vit_tiny" and image_size % vit.PATCH_SIZE:
+        raise ValueError(
+            f"image_size must be a multiple of {vit.PATCH_SIZE} for vit_tiny, which cuts images into patches of that "
+            f"side. Received: image_size={image_size}. Use {image_size // vit.PATCH_SIZE * vit.PATCH_SIZE} or "
+            f"{(image_size // vit.PATCH_SIZE + 1) * vit.PATCH_SIZE}."
         )
     if config.name == "efficientnet_b0_cbam" and not config.cbam_after:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Pretrained weights of a backbone: from ImageNet, or from a file."""
+"""Pretrained weights of a backbone: from ImageNet, from a release, or from a file."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import pathlib
 from collections.abc import Callable, Mapping
 
 import keras
+import numpy as np
 
-# CBAM registers itself when this module is imported; without it Keras cannot open our `.keras` files.
-import sperm_tf.layers.attention  # noqa: F401
-
-SUFFIXES = (".weights.h5", ".h5", ".keras")
-
-
-class WeightsError(ValueError):
-    """Weights that cannot be had or do not fit the model."""
+# The layers register themselves when these modules are imported; without them Keras cannot open our `.keras` files.
+import sperm_tf.layers.attention
+import sperm_tf.layers.position_embedding  # noqa: F401
+from sperm_tf.models import half_precision
+from sperm_tf.models.errors import WeightsError as WeightsError
+from sperm_tf.models.released import RELEASE_SUFFIX
 
 
 def build_with_imagenet_weights(build: Callable[[], keras.Model]) -> keras.Model:
@@ -32,49 +31,46 @@ def build_with_imagenet_weights(build: Callable[[], keras.Model]) -> keras.Model
         raise WeightsError(
             "weights must be obtainable: 'imagenet' downloads efficientnetb0_notop.h5 of Keras Applications into "
             f"~/.keras/models, or $KERAS_HOME/models, and this failed: {error}. Received: weights='imagenet'. Check "
-            "the network; or fetch that file elsewhere and set weights to its path; or set weights='none' to start "
-            "from random weights."
+            "the network; or fetch that file elsewhere and set weights to its path; or set weights='synthetic', which "
+            "comes with this package; or set weights='none' to start from random weights."
         ) from error
 
 
-def check_weights_file(path: str) -> pathlib.Path:
-    """The file of a `weights` setting.
-
-    Raises:
-        WeightsError: there is no such file, or its name has none of `SUFFIXES`.
-    """
-    file = pathlib.Path(path).expanduser()
-    choices = f"'imagenet', 'none' or the path of a file that ends in {', '.join(SUFFIXES)}"
-    if not file.is_file():
-        raise WeightsError(f"weights must be {choices}. Received: weights={path!r}, and no such file exists.")
-    if not file.name.endswith(SUFFIXES):
-        raise WeightsError(f"weights must be {choices}. Received: weights={path!r}.")
-    return file
-
-
-def load_weights_file(backbone: keras.Model, file: pathlib.Path, *, names: Mapping[str, str] | None = None) -> None:
+def load_weights_file(
+    backbone: keras.Model, file: pathlib.Path, *, names: Mapping[str, str] | None = None
+) -> dict[str, np.ndarray]:
     """Loads a file into a backbone; every variable of the backbone is set, or an error is raised.
 
     Args:
         backbone: without CBAM and without head.
         file: weights of the same backbone (`.weights.h5`, or Keras Applications' `.h5` without top), or a classifier
-            of this project (`.keras`), whose layers are matched by name and whose other layers are left aside.
+            of this project (`.keras`, or `.npz` as released), whose layers are matched by name.
         names: name of a layer of `backbone` -> its name in the classifier, where the two differ.
+
+    Returns:
+        All that a classifier holds, the layers that the backbone lacks included, named as in
+        `sperm_tf.models.half_precision`; empty for the weights of a backbone.
 
     Raises:
         WeightsError: the file is unreadable, or holds other layers or shapes than the backbone.
     """
+    arrays: dict[str, np.ndarray] = {}
     try:
         if file.suffix == ".keras":
-            _copy_by_name(keras.models.load_model(file, compile=False), backbone, names or {})
+            arrays = half_precision.layer_arrays(keras.models.load_model(file, compile=False).layers)
+        elif file.suffix == RELEASE_SUFFIX:
+            arrays = half_precision.read_weights(file)
+        if arrays:
+            half_precision.assign_layers(backbone.layers, arrays, names=names)
         else:
             backbone.load_weights(file)
     except Exception as error:  # h5py, zipfile and Keras raise a dozen kinds.
         raise WeightsError(
             f"weights must fit the backbone {backbone.name}. Received: weights={str(file)!r}, which does not: {error} "
-            "Use a file of the same architecture without its classification layer, a .keras classifier of this "
-            "project with the same backbone, or weights='none'."
+            "Use a file of the same architecture without its classification layer, a .keras or released .npz "
+            "classifier of this project with the same backbone, or weights='none'."
         ) from error
+    return arrays
 
 
 def copy_layer_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
@@ -83,13 +79,3 @@ def copy_layer_weights(source: keras.layers.Layer, target: keras.layers.Layer) -
     if isinstance(target, keras.layers.Normalization):
         # It computes with constants of its own, which do not follow its variables.
         target.finalize_state()
-
-
-def _copy_by_name(source: keras.Model, target: keras.Model, names: Mapping[str, str]) -> None:
-    sources = {layer.name: layer for layer in source.layers}
-    targets = [layer for layer in target.layers if layer.weights]
-    missing = [name for layer in targets if (name := names.get(layer.name, layer.name)) not in sources]
-    if missing:
-        raise ValueError(f"it lacks {len(missing)} of {len(targets)} layers, the first is {missing[0]!r}.")
-    for layer in targets:
-        copy_layer_weights(sources[names.get(layer.name, layer.name)], layer)

@@ -31,7 +31,7 @@ def build_report(directories: Mapping[str, pathlib.Path | str | None], output: p
     """
     facts = gather_facts(read_stages(directories))
     output = pathlib.Path(output)
-    environment = _environment()
+    environment = make_environment()
     for template, name in (("report.html.j2", REPORT_FILE), ("model_card.md.j2", MODEL_CARD_FILE)):
         rendered = environment.get_template(template).render(**facts)
         (output / name).write_text(rendered.rstrip() + "\n", encoding="utf-8")
@@ -60,7 +60,7 @@ def gather_facts(stages: Mapping[str, Stage]) -> dict[str, Any]:
     return facts
 
 
-def _environment() -> Any:
+def make_environment() -> Any:
     """Jinja with escaping always on: file names and labels come from outside. Markdown may hold HTML, so it too."""
     import jinja2
 

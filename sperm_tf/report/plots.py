@@ -43,7 +43,7 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def _styled(plot: Callable[..., str]) -> Callable[..., str]:
+def styled(plot: Callable[..., str]) -> Callable[..., str]:
     """Draws with `_STYLE`, and leaves Matplotlib's settings as they were."""
 
     @functools.wraps(plot)
@@ -56,7 +56,7 @@ def _styled(plot: Callable[..., str]) -> Callable[..., str]:
     return draw
 
 
-@_styled
+@styled
 def training_curve(
     values: Mapping[str, Sequence[float | None]],
     *,
@@ -77,7 +77,7 @@ def training_curve(
     Returns:
         An `<svg>` element.
     """
-    figure, axes = _new_figure(4.7, 3.0)
+    figure, axes = new_figure(4.7, 3.0)
     for (name, series), colour, dash in zip(
         ((key, values[key]) for key in ("training", "validation") if values.get(key)),
         (FIRST, SECOND) if values.get("training") else (SECOND,),
@@ -103,10 +103,10 @@ def training_curve(
     axes.set_xlabel("epoch")
     axes.set_title(title, loc="left", color=INK, fontsize=10.5, fontweight="bold", pad=15)
     axes.legend(loc="best")
-    return _to_svg(figure, title, description)
+    return to_svg(figure, title, description)
 
 
-@_styled
+@styled
 def intervals(rows: Sequence[Mapping[str, Any]], *, title: str, description: str, lowest: float | None = None) -> str:
     """Values with their intervals, one a line.
 
@@ -120,7 +120,7 @@ def intervals(rows: Sequence[Mapping[str, Any]], *, title: str, description: str
     Returns:
         An `<svg>` element.
     """
-    figure, axes = _new_figure(5.0, 0.7 + 0.27 * len(rows))
+    figure, axes = new_figure(5.0, 0.7 + 0.27 * len(rows))
     ends = [row["value"] if row["low"] is None else row["low"] for row in rows]
     if lowest is None:
         lowest = max(0.0, int((min(ends, default=0.0) - 0.03) * 10) / 10)
@@ -137,10 +137,10 @@ def intervals(rows: Sequence[Mapping[str, Any]], *, title: str, description: str
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     axes.set_title(title, loc="left", color=INK, fontsize=10.5, fontweight="bold")
-    return _to_svg(figure, title, description)
+    return to_svg(figure, title, description)
 
 
-@_styled
+@styled
 def probability_histogram(right: Sequence[float], wrong: Sequence[float], *, title: str, description: str) -> str:
     """How sure the model was when it was right and when it was wrong.
 
@@ -153,7 +153,7 @@ def probability_histogram(right: Sequence[float], wrong: Sequence[float], *, tit
     Returns:
         An `<svg>` element.
     """
-    figure, axes = _new_figure(5.0, 2.6)
+    figure, axes = new_figure(5.0, 2.6)
     edges = [index / 20 for index in range(21)]
     axes.hist([wrong, right], bins=edges, stacked=True, color=[SECOND, FIRST], edgecolor=SURFACE, linewidth=0.8,
               label=[f"wrong ({len(wrong)})", f"right ({len(right)})"])  # fmt: skip
@@ -164,10 +164,10 @@ def probability_histogram(right: Sequence[float], wrong: Sequence[float], *, tit
     axes.set_xlabel("probability of the predicted class")
     axes.set_ylabel("images")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, reverse=True, borderpad=0)
-    return _to_svg(figure, title, description)
+    return to_svg(figure, title, description)
 
 
-def _new_figure(width: float, height: float) -> tuple[Any, Any]:
+def new_figure(width: float, height: float) -> tuple[Any, Any]:
     """A figure, width and height in inches, that no display or global state knows about."""
     from matplotlib.figure import Figure
 
@@ -175,7 +175,7 @@ def _new_figure(width: float, height: float) -> tuple[Any, Any]:
     return figure, figure.add_subplot()
 
 
-def _to_svg(figure: Any, title: str, description: str) -> str:
+def to_svg(figure: Any, title: str, description: str) -> str:
     """Inline SVG: with a description, without what only a file of its own needs, identifiers unlike any other's."""
     from markupsafe import escape
 

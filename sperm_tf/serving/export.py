@@ -11,7 +11,7 @@ from sperm_tf.serving import signatures
 
 
 def export_saved_model(
-    model: keras.Model, directory: str | pathlib.Path, *, class_names: list[str], image_size: int
+    model: keras.Model, directory: str | pathlib.Path, *, class_names: list[str], image_size: int, views: int = 1
 ) -> None:
     """Exports a classifier with its preprocessing and its explanation in the graph.
 
@@ -24,6 +24,8 @@ def export_saved_model(
         directory: where the SavedModel goes; it must not exist, or be empty. It is not written atomically.
         class_names: name of each class, in the order of the logits.
         image_size: side of the model's input in pixels.
+        views: 1, or 8 to average every answer over the image's rotations by right angles and their mirror images,
+            which costs eight times the computation and memory.
 
     Raises:
         ValueError: the arguments do not fit each other, Keras does not run on TensorFlow, or the directory is in use.
@@ -34,7 +36,7 @@ def export_saved_model(
             f"directory must be new or empty. Received: directory={str(directory)!r}, which holds files. "
             "Choose another one or remove its content"
         )
-    classifier = signatures.ServedClassifier(model, class_names=class_names, image_size=image_size)
+    classifier = signatures.ServedClassifier(model, class_names=class_names, image_size=image_size, views=views)
     functions = {
         signatures.SERVING_DEFAULT: classifier.classify,
         signatures.SERVING_EXAMPLES: classifier.classify_examples,

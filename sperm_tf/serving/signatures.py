@@ -8,6 +8,7 @@ import tensorflow as tf
 from sperm_tf.data import image_formats
 from sperm_tf.data.preprocess import OK, preprocess_batch
 from sperm_tf.explain.gradcam import GradCAMPlusPlus
+from sperm_tf.models.views import average_logits
 
 SERVING_DEFAULT = "serving_default"
 SERVING_EXAMPLES = "serving_examples"
@@ -30,17 +31,20 @@ class ServedClassifier:
         model: of the form that `sperm_tf.explain.gradcam.GradCAMPlusPlus` takes; its outputs are logits.
         class_names: name of each of the C classes, in the order of the logits.
         image_size: side S of the model's input in pixels.
+        views: 1, or 8 to average the logits of every image over its eight views, see `sperm_tf.models.views`; then B
+            images go through the model as one batch of 8 B.
 
     Raises:
         ValueError: the arguments do not fit each other, or the model has another form.
     """
 
-    def __init__(self, model: keras.Model, *, class_names: list[str], image_size: int):
+    def __init__(self, model: keras.Model, *, class_names: list[str], image_size: int, views: int = 1):
         _check(model, class_names=class_names, image_size=image_size)
         self._model = model
-        self._explainer = GradCAMPlusPlus(model)
+        self._explainer = GradCAMPlusPlus(model, views=views)
         self._class_names = list(class_names)
         self._image_size = image_size
+        self._views = views
 
     def classify(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies files.
@@ -52,7 +56,8 @@ class ServedClassifier:
             The answer described at the class.
         """
         images, statuses = self._read(image_bytes)
-        return self._answer(self._model(images, training=False), statuses)
+        logits = average_logits(lambda batch: self._model(batch, training=False), images, self._views)
+        return self._answer(logits, statuses)
 
     def classify_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies the feature `image` of examples.

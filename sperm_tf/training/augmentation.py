@@ -1,18 +1,21 @@
 """Random changes of the training images that leave their class as it is.
 
-Every entry but one is a layer of `keras.layers`, which runs on each backend, eagerly and inside `tf.data`. Shifts of
-single colour channels, which imitate the spread of stains, only keras-cv has; that entry needs TensorFlow.
+The geometric ones are a single layer of ours, `RandomAffine`. Of the others all but one are layers of `keras.layers`,
+which run on each backend, eagerly and inside `tf.data`. Shifts of single colour channels, which imitate the spread of
+stains, only keras-cv has; that entry needs TensorFlow.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 
 from sperm_tf.config import TrainerConfig
+from sperm_tf.layers.random_affine import RandomAffine
 
 _PIXELS = (0, 255)
 
@@ -30,20 +33,10 @@ def _build_stain_jitter(**arguments) -> list[keras.layers.Layer]:
     return [keras_cv.layers.RandomChannelShift(value_range=_PIXELS, factor=0.2, **arguments)]
 
 
-def _build_flip(*, seed: int, dtype: str) -> list[keras.layers.Layer]:
-    # Keras' "horizontal_and_vertical" tosses one coin for both and so makes two of the four variants only.
-    return [
-        keras.layers.RandomFlip("horizontal", seed=seed, dtype=dtype),
-        keras.layers.RandomFlip("vertical", seed=seed + 1, dtype=dtype),
-    ]
+# Strengths of the changes that `RandomAffine` makes in one resampling.
+GEOMETRIC: dict[str, Any] = {"flip": True, "rotation": 0.5, "zoom": 0.15, "translation": 0.08}
 
-
-# Background reaches every border of a crop: repeating the edge is the least visible filling.
 AUGMENTATIONS: dict[str, Callable[..., list[keras.layers.Layer]]] = {
-    "flip": _build_flip,
-    "rotation": lambda **kw: [keras.layers.RandomRotation(0.5, fill_mode="nearest", **kw)],
-    "zoom": lambda **kw: [keras.layers.RandomZoom((-0.15, 0.15), fill_mode="nearest", **kw)],
-    "translation": lambda **kw: [keras.layers.RandomTranslation(0.08, 0.08, fill_mode="nearest", **kw)],
     "brightness": lambda **kw: [keras.layers.RandomBrightness(0.1, value_range=_PIXELS, **kw)],
     "contrast": lambda **kw: [keras.layers.RandomContrast(0.2, value_range=_PIXELS, **kw)],
     "hue": lambda **kw: [keras.layers.RandomHue(0.05, value_range=_PIXELS, **kw)],
@@ -53,7 +46,7 @@ AUGMENTATIONS: dict[str, Callable[..., list[keras.layers.Layer]]] = {
     "erasing": lambda **kw: [keras.layers.RandomErasing(0.5, scale=(0.02, 0.1), value_range=_PIXELS, **kw)],
     "stain_jitter": _build_stain_jitter,
 }
-"""Name -> function of `seed` and `dtype` that makes its layers, to be called in order.
+"""Name -> function of `seed` and `dtype` that makes its layers, to be called in order after the geometric ones.
 
 `flip` in both directions; `rotation` by any angle; `zoom` by up to 15 %; `translation` by up to 8 % of the side;
 `brightness` by up to 10 % of the range; `contrast` by up to 20 %; `hue` by up to 5 % of the colour circle; `saturation`
@@ -107,11 +100,12 @@ def build_augmentation(config: TrainerConfig, *, epoch: int = 0) -> Augmentation
         ValueError: a layer does not run on the current backend.
         ImportError: keras-cv is needed and not installed.
     """
-    seeds = np.random.SeedSequence([config.seed, epoch]).generate_state(len(config.augmentation) + 1) >> 1
-    layers = [
-        layer
-        for name, seed in zip(config.augmentation, seeds, strict=False)
-        for layer in AUGMENTATIONS[name](seed=int(seed), dtype="float32")
-    ]
+    seeds = np.random.SeedSequence([config.seed, epoch]).generate_state(len(config.augmentation) + 2) >> 1
+    layers: list[keras.layers.Layer] = []
+    if geometric := {name: GEOMETRIC[name] for name in config.augmentation if name in GEOMETRIC}:
+        layers.append(RandomAffine(**geometric, seed=int(seeds[-2]), dtype="float32"))
+    for name, seed in zip(config.augmentation, seeds, strict=False):
+        if name not in GEOMETRIC:
+            layers += AUGMENTATIONS[name](seed=int(seed), dtype="float32")
     mixup = keras.layers.MixUp(config.mixup_alpha, seed=int(seeds[-1]), dtype="float32") if config.mixup_alpha else None
     return Augmentation(layers, mixup)

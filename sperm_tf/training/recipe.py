@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from sperm_tf import kernels
 from sperm_tf.config import TrainerConfig
 from sperm_tf.models.classifier import FEATURE_MAP, backbone_layers
 from sperm_tf.training.callbacks import FiniteLossGuard, StopAfterEpoch, current_learning_rate
@@ -24,10 +25,10 @@ class TrainingResult:
     """What a training leaves.
 
     Attributes:
-        model: with the weights of the best epoch.
+        model: with the weights of the epoch that `config.checkpoint` names.
         history: one list a name, one entry an epoch: `epoch` (from 1), `phase` (`frozen` or `full`), `loss`,
             `accuracy`, `val_loss`, `val_accuracy`, `learning_rate` (after the last step) and `seconds`.
-        best_epoch: the one with the lowest validation loss of both phases, from 1.
+        best_epoch: that epoch, from 1; `best` is the one with the lowest validation loss of both phases.
     """
 
     model: keras.Model
@@ -56,7 +57,7 @@ def train(
     """Trains a classifier, or continues a training that was killed.
 
     Phase `frozen` trains the head and CBAM; the backbone keeps its weights, and its BatchNormalization computes with
-    its stored statistics. Phase `full` starts from the best weights so far and trains everything. AdamW (Loshchilov
+    its stored statistics. Phase `full` starts from the weights kept so far and trains everything. AdamW (Loshchilov
     and Hutter 2019), without decay of biases and normalization, and a fresh optimizer for each phase. A phase ends
     early after `early_stopping_patience` epochs without a lower validation loss than the phase's lowest; the loss
     is the label-smoothed one in validation, too.
@@ -96,26 +97,29 @@ def train(
         "shuffle": False,  # the order is the data's own; Keras would shuffle a PyDataset by a global generator
     }
 
-    for phase in _phases(config):
-        if _is_over(phase, history, config.early_stopping_patience):
-            continue
-        _compile(model, phase, config, num_steps=num_steps)
-        if phase.name in history.get("phase", ()):
-            store.restore_last(model)
-        elif history:
-            store.restore_best(model)
-        while not _is_over(phase, history, config.early_stopping_patience):
-            epoch = len(history.get("epoch", ()))
-            data = train_data(epoch) if callable(train_data) else train_data
-            entry = {"epoch": epoch + 1, "phase": phase.name, **_run_epoch(model, data, epoch, **fit_arguments)}
-            for name, value in entry.items():
-                history.setdefault(name, []).append(value)
-            store.commit(model, history, is_best=_best_index(history) == len(history["val_loss"]) - 1)
-            _write_history(work_dir, history)
+    with kernels.fused(model):
+        for phase in _phases(config):
+            if _is_over(phase, history, config.early_stopping_patience):
+                continue
+            _compile(model, phase, config, num_steps=num_steps)
+            if phase.name in history.get("phase", ()):
+                store.restore_last(model)
+            elif history:
+                store.restore_best(model)
+            while not _is_over(phase, history, config.early_stopping_patience):
+                epoch = len(history.get("epoch", ()))
+                data = train_data(epoch) if callable(train_data) else train_data
+                entry = {"epoch": epoch + 1, "phase": phase.name, **_run_epoch(model, data, epoch, **fit_arguments)}
+                for name, value in entry.items():
+                    history.setdefault(name, []).append(value)
+                store.commit(
+                    model, history, is_best=_kept_index(history, config.checkpoint) == len(history["val_loss"]) - 1
+                )
+                _write_history(work_dir, history)
 
     store.restore_best(model)
     _write_history(work_dir, history)
-    return TrainingResult(model, history, _best_index(history) + 1)
+    return TrainingResult(model, history, _kept_index(history, config.checkpoint) + 1)
 
 
 def _phases(config: TrainerConfig) -> tuple[_Phase, _Phase]:
@@ -134,8 +138,8 @@ def _is_over(phase: _Phase, history: History, patience: int) -> bool:
     return bool(losses and patience and len(losses) - 1 - int(np.argmin(losses)) >= patience)
 
 
-def _best_index(history: History) -> int:
-    return int(np.argmin(history["val_loss"]))
+def _kept_index(history: History, checkpoint: str) -> int:
+    return len(history["val_loss"]) - 1 if checkpoint == "last" else int(np.argmin(history["val_loss"]))
 
 
 def _compile(model: keras.Model, phase: _Phase, config: TrainerConfig, *, num_steps: int) -> None:

@@ -82,6 +82,17 @@ def test_groups_stay_together(release):
     assert len({image.group_id for image in images.values()}) == 20
 
 
+def test_images_of_one_origin_join_the_groups_of_their_near_duplicates(release):
+    files, data = release
+    origins = {"Normal/05.bmp": "P1", "Abnormal/07.bmp": "P1", "Normal/crop.bmp": "P2", "Abnormal/08.bmp": "P2"}
+    catalog = build_catalog(files, data.__getitem__, label_names=LABEL_NAMES, clean=False, origins=origins)
+    images = {image.file.image_id: image for image in catalog.images}
+    joined = {images[name].group_id for name in origins}
+    assert joined == {"Abnormal/07.bmp"}, "05 and its crop are of two origins"
+    assert len({images[name].fold for name in origins}) == 1
+    assert len({image.group_id for image in images.values()}) == 18
+
+
 def test_what_an_image_knows(release):
     image = next(image for image in build(release, clean=True).images if image.file.image_id == "Normal/crop.bmp")
     assert (image.label_name, image.source_format, image.width, image.height) == ("normal", "BMP", 96, 94)

@@ -4,6 +4,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from scipy import optimize
+from sklearn.model_selection import StratifiedGroupKFold
 
 from sperm_tf.data.folds import NUM_FOLDS, FoldError, assign_folds, check_folds
 
@@ -38,6 +40,45 @@ def test_too_few_groups_of_a_class():
     labels, groups = ["a"] * 10 + ["b"] * 5, [f"g{i}" for i in range(10)] + ["x", "x", "y", "z", "w"]
     with pytest.raises(FoldError, match="Received: 4 groups of class b"):
         assign_folds(labels, groups)
+
+
+@pytest.mark.parametrize("num_patients", [6, 8, 12])
+def test_few_patients_with_several_classes_each(num_patients):
+    """An exact solver says which cases have folds with every class; all of those are found."""
+    rng = np.random.default_rng(num_patients)
+    num_solvable = num_hard = 0
+    for _ in range(30):
+        images = [
+            (label, f"P{patient}")
+            for label in "abc"
+            for patient in rng.choice(num_patients, rng.integers(5, num_patients + 1), replace=False)
+            for _ in range(int(np.exp(rng.normal(2, 1))) + 1)
+        ]
+        labels, patients = map(list, zip(*images, strict=True))
+        if not has_complete_folds(labels, patients):
+            with pytest.raises(FoldError, match="none of class"):
+                assign_folds(labels, patients)
+            continue
+        folds = assign_folds(labels, patients)
+        check_folds(folds, groups=patients, pixel_hashes=patients)
+        assert set(zip(labels, folds.tolist(), strict=True)) == {(c, f) for c in "abc" for f in range(NUM_FOLDS)}
+        num_solvable += 1
+        dealt = StratifiedGroupKFold(NUM_FOLDS, shuffle=True, random_state=0).split(labels, labels, patients)
+        num_hard += any(len({labels[index] for index in members}) < 3 for _, members in dealt)
+    assert num_solvable > 20
+    assert num_hard > 3, "the cases do not need more than scikit-learn's folds"
+
+
+def has_complete_folds(labels, groups):
+    """Whether any assignment of groups to folds gives every fold every class: an integer program."""
+    names = sorted(set(groups))
+    pairs = set(zip(labels, groups, strict=True))
+    once = np.kron(np.eye(len(names)), np.ones(NUM_FOLDS))
+    holds = np.array([[(label, name) in pairs for name in names] for label in sorted(set(labels))], float)
+    every = np.kron(holds, np.eye(NUM_FOLDS))
+    limits = [optimize.LinearConstraint(once, 1, 1), optimize.LinearConstraint(every, 1, np.inf)]
+    size = len(names) * NUM_FOLDS
+    return optimize.milp(np.zeros(size), constraints=limits, integrality=np.ones(size), bounds=(0, 1)).status == 0
 
 
 def test_check_accepts_sound_folds():

@@ -7,6 +7,7 @@ from sperm_tf.config import ModelConfig
 from sperm_tf.explain.gradcam import GradCAMPlusPlus, grad_cam_plus_plus
 from sperm_tf.explain.reference import reference_grad_cam_plus_plus
 from sperm_tf.models.classifier import build_classifier
+from sperm_tf.models.views import build_averaged_classifier
 from tests import tiny_models
 
 HEADS = [tiny_models.linear_head, tiny_models.deep_head]
@@ -16,8 +17,9 @@ def random_images(count=3, size=24, seed=0):
     return np.random.default_rng(seed).uniform(0, 255, (count, size, size, 3)).astype(np.float32)
 
 
-def assert_equal_maps(model, images):
-    explanation = GradCAMPlusPlus(model)(images)
+def assert_equal_maps(model, images, *, views=1):
+    explanation = GradCAMPlusPlus(model, views=views)(images)
+    model = build_averaged_classifier(model, views=views)
     np.testing.assert_allclose(explanation.logits, model.predict(images, verbose=0), rtol=1e-4, atol=1e-5)
     num_classes = model.output_shape[-1]
     assert explanation.maps.shape[:2] == (len(images), num_classes)
@@ -27,9 +29,10 @@ def assert_equal_maps(model, images):
     return explanation
 
 
+@pytest.mark.parametrize("views", [1, 8])
 @pytest.mark.parametrize("head", HEADS)
-def test_maps_of_every_class_equal_tf_keras_vis(head):
-    explanation = assert_equal_maps(tiny_models.build(head=head), random_images())
+def test_maps_of_every_class_equal_tf_keras_vis(head, views):
+    explanation = assert_equal_maps(tiny_models.build(head=head), random_images(), views=views)
     assert explanation.maps.numpy().max() > 0.99
 
 
@@ -91,18 +94,78 @@ def test_large_scores_do_not_overflow():
     assert not np.isfinite(reference_grad_cam_plus_plus(model, images, class_indices=[1] * 3)).all()
 
 
+def symmetries(array, axes):
+    """The eight views of an array, as (mirrored, number of turns, view)."""
+    for mirrored in (False, True):
+        for turns in range(4):
+            yield mirrored, turns, np.rot90(np.flip(array, axes[1]) if mirrored else array, turns, axes)
+
+
+def turned_back(array, mirrored, turns, axes):
+    array = np.rot90(array, -turns, axes)
+    return np.flip(array, axes[1]) if mirrored else array
+
+
+def test_averaged_maps_and_attention_equal_numpy():
+    """With a linear head: the mean of what every view has before scaling, turned back, then scaled once."""
+    model, images = tiny_models.build(), random_images()
+    gate, features = model.get_layer("cbam_top"), model.get_layer("feature_map").output
+    inside = keras.Model(model.input, [features, gate.convolution(gate.input), model.output])
+    kernel = model.get_layer("logits").get_weights()[0]
+    cams, attentions, logits = [], [], []
+    for mirrored, turns, view in symmetries(images, (1, 2)):
+        values, attention, scores = inside.predict(np.ascontiguousarray(view), verbose=0)
+        cam = values.astype(np.float64) @ np.maximum(kernel, 0) / (6 * 6)
+        cams.append(turned_back(cam, mirrored, turns, (1, 2)))
+        attentions.append(turned_back(attention[..., 0], mirrored, turns, (1, 2)))
+        logits.append(scores)
+    cam, score = np.maximum(np.mean(cams, axis=0), 0), np.mean(logits, axis=0)[:, None, None]
+    low, high = cam.min(axis=(1, 2), keepdims=True), cam.max(axis=(1, 2), keepdims=True)
+    expected = np.moveaxis((cam - low) / (high - low + 1e-7 * np.exp(-score)), -1, 1)
+    explanation = GradCAMPlusPlus(model, views=8)(images)
+    np.testing.assert_allclose(explanation.logits, np.mean(logits, axis=0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(explanation.maps, expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(explanation.attention, np.mean(attentions, axis=0), rtol=1e-4, atol=1e-6)
+    single = GradCAMPlusPlus(model)(images)
+    assert np.abs(single.maps - explanation.maps).max() > 0.05
+    assert np.abs(single.attention - explanation.attention).max() > 0.01
+
+
 @pytest.mark.parametrize("head", HEADS)
-def test_a_class_with_no_evidence_has_a_map_of_zeros(head):
+def test_what_explains_a_turned_image_is_turned_with_it(head):
+    model, images = tiny_models.build(head=head), random_images()
+    explain = GradCAMPlusPlus(model, views=8)
+    upright = explain(images)
+    for mirrored, turns, view in symmetries(images, (1, 2)):
+        turned = explain(np.ascontiguousarray(view))
+        np.testing.assert_allclose(turned.logits, upright.logits, rtol=1e-4, atol=1e-6)
+        back = [turned_back(values.numpy(), mirrored, turns, (-2, -1)) for values in (turned.maps, turned.attention)]
+        np.testing.assert_allclose(back[0], upright.maps, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(back[1], upright.attention, rtol=1e-4, atol=1e-6)
+
+
+def test_one_view_is_what_it_was_before_there_were_more():
+    model, images = tiny_models.build(), random_images()
+    default, one = GradCAMPlusPlus(model)(images), GradCAMPlusPlus(model, views=1)(images)
+    np.testing.assert_array_equal(one.logits, model(images, training=False))
+    for name in ("logits", "maps", "attention"):
+        np.testing.assert_array_equal(getattr(default, name), getattr(one, name))
+
+
+@pytest.mark.parametrize("views", [1, 8])
+@pytest.mark.parametrize("head", HEADS)
+def test_a_class_with_no_evidence_has_a_map_of_zeros(head, views):
     model = tiny_models.build(head=head)
     logits = model.get_layer("logits")
     kernel = logits.get_weights()[0]
     kernel[:, 1] = 0
     logits.set_weights([kernel, np.array([0.0, 200.0, 0.0])])
-    maps = GradCAMPlusPlus(model)(random_images()).maps.numpy()
+    maps = GradCAMPlusPlus(model, views=views)(random_images()).maps.numpy()
     assert not maps[:, 1].any() and np.isfinite(maps).all() and maps[:, 0].any()
 
 
-def test_a_model_in_mixed_precision_is_explained():
+@pytest.mark.parametrize("views", [1, 8])
+def test_a_model_in_mixed_precision_is_explained(views):
     full = tiny_models.build()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
@@ -110,15 +173,16 @@ def test_a_model_in_mixed_precision_is_explained():
     finally:
         keras.config.set_dtype_policy("float32")
     mixed.set_weights(full.get_weights())
-    expected, explanation = (GradCAMPlusPlus(model)(random_images()) for model in (full, mixed))
+    expected, explanation = (GradCAMPlusPlus(model, views=views)(random_images()) for model in (full, mixed))
     assert {explanation.logits.dtype, explanation.maps.dtype, explanation.attention.dtype} == {tf.float32}
     np.testing.assert_allclose(explanation.maps, expected.maps, atol=0.1)
     np.testing.assert_allclose(explanation.attention, expected.attention, atol=0.02)
 
 
-def test_the_backbone_is_not_differentiated():
+@pytest.mark.parametrize("views", [1, 8])
+def test_the_backbone_runs_once_and_is_not_differentiated(views):
     model = tiny_models.build()
-    explainer = GradCAMPlusPlus(model)
+    explainer = GradCAMPlusPlus(model, views=views)
     graph = tf.function(lambda images: explainer(images).maps).get_concrete_function(
         tf.TensorSpec([None, 24, 24, 3], tf.float32)
     )
@@ -137,6 +201,8 @@ def test_models_of_another_form_are_refused():
     around = keras.layers.Concatenate()([features, image])
     with pytest.raises(ValueError, match="every path to the logits must lead through"):
         GradCAMPlusPlus(keras.Model(image, tiny_models.linear_head(around, 3)))
+    with pytest.raises(ValueError, match="views must be one of 1, 8"):
+        GradCAMPlusPlus(tiny_models.build(), views=4)
 
 
 def test_reference_wants_a_class_for_each_image():

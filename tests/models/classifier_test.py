@@ -28,7 +28,7 @@ def test_contract_of_every_model(name, precision, tmp_path):
     assert model.layers[-1].activation is keras.activations.linear
     assert not any(isinstance(layer, keras.Model) for layer in model.layers), "the model must be flat"
     height, width, channels = model.get_layer("feature_map").output.shape[1:]
-    assert (height, width, channels) == ((5, 5, 256) if name == "simple_cnn" else (1, 1, 1280))
+    assert (height, width, channels) == {"simple_cnn": (5, 5, 256), "vit_tiny": (2, 2, 192)}.get(name, (1, 1, 1280))
     assert [layer.name for layer in model.layers][-4:] == ["feature_map", "pool", "dropout", "logits"]
 
     logits = np.asarray(model(_images(size)))
@@ -88,8 +88,11 @@ def test_a_seed_repeats_the_initial_weights():
         ({}, {"num_classes": 1}, "num_classes must be at least 2"),
         ({}, {"image_size": 15}, "image_size must be at least 16"),
         ({"name": "efficientnet_b0"}, {"image_size": 31}, "image_size must be at least 32"),
+        ({"name": "vit_tiny"}, {"image_size": 15}, "image_size must be at least 16"),
+        ({"name": "vit_tiny"}, {"image_size": 100}, "multiple of 16 for vit_tiny.*image_size=100. Use 96 or 112"),
         ({"name": "efficientnet_b0_cbam", "cbam_after": ()}, {}, "set model.name='efficientnet_b0'"),
-        ({"weights": "imagenet"}, {}, "which nobody trained on ImageNet"),
+        ({"weights": "imagenet"}, {}, "for simple_cnn, which nobody trained on ImageNet"),
+        ({"name": "vit_tiny", "weights": "imagenet"}, {}, "for vit_tiny, which nobody trained on ImageNet"),
     ),
 )
 def test_refuses_invalid_settings(change, arguments, message):

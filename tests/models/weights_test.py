@@ -12,8 +12,12 @@ from keras.src.backend import config as keras_config
 from keras.src.legacy.saving import legacy_h5_format
 
 from sperm_tf.config import ModelConfig
+from sperm_tf.models import released
 from sperm_tf.models.classifier import backbone_layers, build_classifier
+from sperm_tf.models.half_precision import save_weights
+from sperm_tf.models.pretrained import build_released
 from sperm_tf.models.weights import WeightsError
+from tests.models import weight_files
 
 MEAN, STDDEV = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PLACES = ("block2", "block5b_add", "top")
@@ -130,6 +134,86 @@ def test_a_classifier_of_ours_gives_its_backbone_to_another(files, tmp_path):
     np.testing.assert_array_equal(_features(first, "stem_conv"), _features(second, "stem_conv"))
 
 
+def _cbam_weights(model):
+    return {layer.name: layer.get_weights() for layer in model.layers if layer.name.startswith("cbam_")}
+
+
+def _save(model, path):
+    if path.suffix == ".npz":
+        save_weights(model, path)
+    else:
+        model.save(path)
+
+
+@pytest.mark.parametrize("suffix", (".keras", ".npz"))
+def test_cbam_takes_its_weights_where_it_stands_in_the_same_place(suffix, tmp_path):
+    first = weight_files.build(ModelConfig(cbam_after=("block2", "block5b_add", "top")))
+    _save(first, tmp_path / f"first{suffix}")
+    # block2 ends with block2b_add: another name of the same place.
+    second = _build(str(tmp_path / f"first{suffix}"), cbam_after=("block2b_add", "block3", "top"))
+    given, taken = _cbam_weights(first), _cbam_weights(second)
+    tolerance = {"rtol": 1e-3, "atol": 1e-3} if suffix == ".npz" else {"rtol": 0}
+    for source, target in (("cbam_block2", "cbam_block2b_add"), ("cbam_top", "cbam_top")):
+        for one, other in zip(given[source], taken[target], strict=True):
+            np.testing.assert_allclose(other, one, **tolerance)
+    fresh = _cbam_weights(_build("none", cbam_after=("block2b_add", "block3", "top")))
+    biases = [weight for weight in taken["cbam_block3"] if weight.ndim == 1]
+    assert all(not bias.any() for bias in biases), "a place that the other lacks starts fresh"
+    assert [weight.shape for weight in fresh["cbam_block3"]] == [weight.shape for weight in taken["cbam_block3"]]
+
+
+@pytest.mark.parametrize("suffix", (".keras", ".npz"))
+def test_cbam_of_another_shape_starts_fresh_and_the_backbone_loads(suffix, tmp_path):
+    first = weight_files.build(ModelConfig(reduction=16))
+    _save(first, tmp_path / f"first{suffix}")
+    config = ModelConfig(weights=str(tmp_path / f"first{suffix}"), reduction=8)
+    second = build_classifier(config, num_classes=3, image_size=32)
+    squeeze = second.get_layer("cbam_top").channel_attention.squeeze
+    assert squeeze.units == 160 and not np.asarray(squeeze.bias).any()
+    for name, arrays in _backbone_weights(first).items():
+        for one, other in zip(arrays, _backbone_weights(second)[name], strict=True):
+            np.testing.assert_allclose(other, one, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("weights", ("synthetic", "path"))
+@pytest.mark.parametrize("name", ("efficientnet_b0", "efficientnet_b0_cbam"))
+def test_the_synthetic_release_starts_both_networks(name, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(released, "RELEASED_DIR", tmp_path)
+    source = weight_files.release(tmp_path, "synthetic", ModelConfig(), class_names=tuple("abcdefg"))
+    assert (tmp_path / "synthetic.npz").stat().st_size < 10_000_000
+    model = _build(weights if weights == "synthetic" else str(tmp_path / "synthetic.npz"), name=name)
+    np.testing.assert_allclose(
+        _features(model, "top_activation"), _features(source, "top_activation"), rtol=0.05, atol=0.02
+    )
+    if name == "efficientnet_b0_cbam":
+        for one, other in zip(*(_cbam_weights(each)["cbam_top"] for each in (source, model)), strict=True):
+            np.testing.assert_allclose(other, one, rtol=1e-3, atol=1e-3)
+    assert model.output_shape == (None, 3)
+
+
+def test_a_release_that_came_from_imagenet_keeps_its_correction(files, tmp_path):
+    first = _build(str(files / "backbone.weights.h5"))
+    assert "rescale_imagenet" in {layer.name for layer in first.layers}
+    _save(first, tmp_path / "first.npz")
+    second = _build(str(tmp_path / "first.npz"))
+    np.testing.assert_allclose(_features(second, "stem_conv"), _features(first, "stem_conv"), rtol=1e-2, atol=1e-2)
+    release = released.Release(
+        name="first",
+        file="first.npz",
+        sha256=hashlib.sha256((tmp_path / "first.npz").read_bytes()).hexdigest(),
+        num_bytes=0,
+        model=ModelConfig(weights="imagenet"),
+        class_names=("a", "b", "c"),
+        image_size=32,
+        views=1,
+        training={},
+        folder=tmp_path,
+    )
+    built = build_released(release)  # without a download
+    np.testing.assert_array_equal(_features(built, "stem_conv"), _features(second, "stem_conv"))
+    np.testing.assert_allclose(built(_images()), first(_images()), rtol=0.02, atol=0.02)
+
+
 def test_simple_cnn_takes_its_own_classifier(tmp_path):
     first = _build("none", name="simple_cnn")
     first.save(tmp_path / "first.keras")
@@ -157,20 +241,20 @@ def test_a_corrupt_download_is_an_error(server, monkeypatch):
         _build("imagenet")
 
 
-@pytest.mark.parametrize("suffix", (".keras", ".weights.h5", ".h5"))
+@pytest.mark.parametrize("suffix", (".keras", ".npz", ".weights.h5", ".h5"))
 def test_files_that_do_not_fit_are_named(suffix, tmp_path):
     path = tmp_path / f"other{suffix}"
     other = _build("none", name="simple_cnn")
     if suffix == ".weights.h5":
         other.save_weights(path)
     else:
-        other.save(path)
-    reason = "lacks .* layers, the first is 'normalize_pixels'" if suffix == ".keras" else ""
+        _save(other, path)
+    reason = "lacks .* layers, the first is 'normalize_pixels'" if suffix in (".keras", ".npz") else ""
     with pytest.raises(WeightsError, match=f"other{suffix}.*{reason}"):
         _build(str(path))
 
 
-@pytest.mark.parametrize("suffix", (".keras", ".weights.h5", ".h5"))
+@pytest.mark.parametrize("suffix", (".keras", ".npz", ".weights.h5", ".h5"))
 def test_unreadable_files_are_named(suffix, tmp_path):
     path = tmp_path / f"broken{suffix}"
     path.write_bytes(b"no weights")
@@ -184,5 +268,5 @@ def test_missing_files_and_other_suffixes_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="no such file exists"):
         _build("imagnet", name="simple_cnn")
     (tmp_path / "weights.ckpt").write_bytes(b"")
-    with pytest.raises(WeightsError, match=r"ends in \.weights\.h5, \.h5, \.keras"):
+    with pytest.raises(WeightsError, match=r"ends in \.weights\.h5, \.h5, \.keras, \.npz"):
         _build(str(tmp_path / "weights.ckpt"))

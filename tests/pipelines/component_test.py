@@ -106,6 +106,42 @@ def test_check_stops_new_and_reused_artifacts(context):
     assert Double.runs == 1
 
 
+def test_on_start_is_called_when_work_starts_and_only_then(context):
+    seen = []
+    Number(NumberConfig(1)).run(context, on_start=lambda: seen.append(Number.runs))
+    assert seen == [0], "before the work"
+    Number(NumberConfig(1)).run(context, on_start=lambda: seen.append("reused"))
+    assert seen == [0]
+
+
+def test_a_run_reports_and_prepares_before_work_only(context):
+    lines, started = [], []
+    for _ in range(2):
+        graph.run(make(1), context, report=lines.append, on_start=lambda: started.append(len(lines)))
+    shown = [line.replace(str(context.pipeline_root), "").split(" s: ")[0].split("done")[0].strip() for line in lines]
+    assert shown[:4] == ["[1/2] Number            ...", "[1/2] Number", "[2/2] Double            ...", "[2/2] Double"]
+    assert len(lines) == 6
+    assert all("reused" in line for line in lines[4:])
+    assert started == [1, 3]
+
+
+def test_a_run_looks_once_at_what_lies_outside_and_tells_the_stage(context):
+    class Outside(Component):
+        looks = 0
+        told = None
+
+        def external_inputs(self, inputs, context):
+            type(self).looks += 1
+            return {"look": 1}
+
+        def execute(self, inputs, output, context):
+            type(self).told = dict(context.external)
+            return {}
+
+    graph.run([Outside()], context, report=lambda line: None)
+    assert (Outside.looks, Outside.told) == (1, {"look": 1})
+
+
 def test_an_artifact_that_lost_its_outside_part_is_made_again(context):
     class Outside(Component):
         def execute(self, inputs, output, context):

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import pathlib
 import re
 import socket
 
@@ -73,6 +74,18 @@ def test_a_changed_archive_changes_the_fingerprint(tmp_path):
     assert before["num_files"] == 216
     archive.touch()
     assert describe_source(config) != before
+
+
+def test_manual_dir_is_searched_once_for_the_fingerprint(tmp_path, monkeypatch):
+    import tfds_builders
+    from sperm_tf.data import archives
+
+    searches = []
+    original = archives.find_source
+    monkeypatch.setattr(archives, "find_source", lambda *a, **k: searches.append(a) or original(*a, **k))
+    dummy = pathlib.Path(tfds_builders.hushem.__file__).parent / "dummy_data"
+    ExampleGen(ExampleGenConfig("hushem", "clean", manual_dir=str(dummy))).run(RunContext(tmp_path))
+    assert len(searches) == 1, "the builder, which binds its own name for it, searches again to read the files"
 
 
 def test_without_a_network_and_a_manual_dir_the_run_stops_at_once(tmp_path, monkeypatch):

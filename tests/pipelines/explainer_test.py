@@ -55,6 +55,15 @@ def model():
     return build_model()
 
 
+def write_model(folder, model, *, views=1):
+    folder.mkdir()
+    model.save(folder / "model.keras")
+    saved_model = folder / "saved_model"
+    export_saved_model(model, saved_model, class_names=CLASS_NAMES, image_size=IMAGE_SIZE, views=views)
+    (folder / "model.json").write_text(json.dumps({"class_names": CLASS_NAMES, "views": views}))
+    return write_artifact(folder, "model")
+
+
 @pytest.fixture(scope="module")
 def inputs(model, tmp_path_factory):
     root = tmp_path_factory.mktemp("inputs")
@@ -84,10 +93,8 @@ def inputs(model, tmp_path_factory):
     (root / "evaluation").mkdir()
     table = predictions.from_rows(rows, class_names=CLASS_NAMES, split="test")
     predictions.write_csv(table, root / "evaluation" / "predictions.csv")
-    (root / "model").mkdir()
-    model.save(root / "model" / "model.keras")
-    export_saved_model(model, root / "model" / "saved_model", class_names=CLASS_NAMES, image_size=IMAGE_SIZE)
-    return {name: write_artifact(root / name, name) for name in ("examples", "evaluation", "model")}
+    found = {name: write_artifact(root / name, name) for name in ("examples", "evaluation")}
+    return {**found, "model": write_model(root / "model", model)}
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +148,29 @@ def test_served_maps_of_another_model_are_found_to_differ(inputs, tmp_path):
     other = keras.models.clone_model(build_model())
     (tmp_path / "model").mkdir()
     other.save(tmp_path / "model" / "model.keras")
-    (tmp_path / "model" / "saved_model").symlink_to(inputs["model"].directory / "saved_model")
+    for name in ("saved_model", "model.json"):
+        (tmp_path / "model" / name).symlink_to(inputs["model"].directory / name)
     changed = {**inputs, "model": write_artifact(tmp_path / "model", "model")}
+    found = explainer.Explainer(ExplainerConfig(images_per_class=1), **changed).run(RunContext(tmp_path / "root"))
+    assert found.properties["max_relative_difference"] > 1e-2
+
+
+def test_an_averaged_answer_is_explained_as_such(inputs, model, content, tmp_path):
+    changed = {**inputs, "model": write_model(tmp_path / "model", model, views=8)}
+    component = explainer.Explainer(ExplainerConfig(images_per_class=2), **changed)
+    found = component.run(RunContext(tmp_path / "root"))
+    averaged = json.loads((found.directory / "explanations.json").read_text())
+    assert averaged["agreement"]["num_images"] == 6
+    assert averaged["agreement"]["max_relative_difference"] < 1e-4
+    assert [item["image_id"] for item in averaged["images"]] == [item["image_id"] for item in content["images"]]
+    for item, single in zip(averaged["images"], content["images"], strict=True):
+        for name in ("grad_cam_plus_plus", "cbam_attention"):
+            assert item["maps"][name] != single["maps"][name]
+
+
+def test_maps_of_one_view_beside_an_averaged_answer_are_found_to_differ(inputs, model, tmp_path):
+    changed = {**inputs, "model": write_model(tmp_path / "model", model, views=8)}
+    (tmp_path / "model" / "model.json").write_text(json.dumps({"class_names": CLASS_NAMES}))  # as of older versions
     found = explainer.Explainer(ExplainerConfig(images_per_class=1), **changed).run(RunContext(tmp_path / "root"))
     assert found.properties["max_relative_difference"] > 1e-2
 

@@ -50,6 +50,19 @@ def test_a_tilde_is_the_home_folder(monkeypatch):
     monkeypatch.setenv("HOME", "/home/somebody")
     config = parse("--preset=smids", "--pipeline_root=~/runs", "--manual_dir=~/data").config
     assert (config.pipeline_root, config.example_gen.manual_dir) == ("/home/somebody/runs", "/home/somebody/data")
+    assert parse("--preset=own", "--data_dir=~/lab data").config.example_gen.data_dir == "/home/somebody/lab data"
+
+
+def test_own_images_are_named_by_data_dir():
+    example_gen = parse("--preset=own", "--data_dir=lab/labels.csv").config.example_gen
+    assert (example_gen.dataset, example_gen.builder_config, example_gen.data_dir) == (
+        "own_images",
+        "clean",
+        "lab/labels.csv",
+    )
+    assert "--data_dir=" in flags.help_text(["run", "--help", "--preset=own"])
+    with pytest.raises(flags.FlagError, match="manual_dir empty"):
+        parse("--preset=own", "--data_dir=lab", "--manual_dir=lab")
 
 
 def test_help_shows_the_defaults_of_the_preset():
@@ -80,6 +93,9 @@ def test_beam_flags_are_passed_through():
         ("--config.trainer.model.cbam_after=nonsense", "block3b_add"),
         ("--config.preset=smids", "--preset"),
         ("--manual_dir=somewhere", "which draws its images"),
+        ("--data_dir=somewhere", "--preset=own"),
+        ("--config.example_gen.data_dir=somewhere", "--preset=own"),
+        ("--data_dri=somewhere", "--data_dir"),
         ("--config.example_gen.validation_fold=0", "1, 2, 3, 4"),
         ("--runer=FlinkRunner", "--runner"),
         ("--no_such_flag", "--preset"),
@@ -92,6 +108,12 @@ def test_a_wrong_flag_names_what_is_valid(argument, message):
     with pytest.raises(flags.FlagError) as error:
         parse(argument)
     assert message in str(error.value)
+
+
+def test_only_flags_may_come_first():
+    for arguments in (["data", "--runner=FlinkRunner"], ["data", "data"]):
+        with pytest.raises(flags.FlagError, match="must be flags"):
+            parse(*arguments)
 
 
 def test_every_field_is_explained():

@@ -21,6 +21,7 @@ CONFIG = TrainerConfig(
     batch_size=8,
     mixup_alpha=0.2,
     class_weights=True,
+    views=8,
 )
 
 
@@ -50,17 +51,21 @@ def test_the_artifact_holds_what_it_promises(trained):
     assert trained.properties["best_epoch"] == 1 + int(np.argmin(history["val_loss"]))
     info = json.loads((trained.directory / "model.json").read_text())
     assert (info["class_names"], info["image_size"]) == (list(examples_fixture.CLASS_NAMES), 32)
+    assert info["views"] == info["config"]["views"] == 8
     assert list((trained.directory / "logs").rglob("events.out.tfevents.*"))
     assert (trained.directory / "saved_model" / "assets.extra" / "tf_serving_warmup_requests").is_file()
 
 
-def test_the_exported_model_is_the_saved_one(trained):
+def test_the_exported_model_is_the_saved_one_averaged_over_its_views(trained):
     image = examples_fixture.encode(examples_fixture.draw(2, 0))
     signature = tf.saved_model.load(trained.directory / "saved_model").signatures["serving_default"]
     model = keras.models.load_model(trained.directory / "model.keras", compile=False)
-    logits = model(preprocess(tf.constant(image), 32).numpy()[None].astype("float32"))
+    pixels = preprocess(tf.constant(image), 32).numpy().astype("float32")
+    views = [np.rot90(mirrored, turns) for mirrored in (pixels, pixels[:, ::-1]) for turns in range(4)]
+    logits = model(np.stack(views)).numpy()
     answer = signature(image_bytes=tf.constant([image]))["probabilities"]
-    np.testing.assert_allclose(answer, keras.ops.softmax(logits), rtol=1e-5)
+    np.testing.assert_allclose(answer, keras.ops.softmax(logits.mean(axis=0, keepdims=True)), rtol=1e-5)
+    assert np.ptp(logits, axis=0).max() > 1e-3  # or the average would say nothing
 
 
 def test_a_seed_repeats_a_training(trained, transformed, tmp_path):

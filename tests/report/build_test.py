@@ -269,6 +269,17 @@ def test_initial_weights_of_a_file_may_have_seen_the_test_images(run, tmp_path, 
     assert ("the initial weights may have seen them" in card) == is_file
 
 
+@pytest.mark.parametrize("views", [1, 8])
+def test_averaging_over_views_is_told(run, tmp_path, views):
+    changed = copy(run, tmp_path)
+    path = changed["trainer"] / "artifact.json"
+    path.write_text(path.read_text().replace('"seed": 0', f'"views": {views}, "seed": 0'))
+    report = Page(write(changed, tmp_path)).text
+    card = (tmp_path / "model_card.md").read_text()
+    assert ("Answers averaged over 8 views" in report) == ("averaged over 8 views of the image" in card) == (views == 8)
+    assert ("Answers averaged over nothing" in report) == (views == 1)
+
+
 def test_thresholds_that_bless_anything_are_called_so(run, page, tmp_path):
     remark = "these checks would bless any model"
     assert remark not in page.text

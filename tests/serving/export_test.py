@@ -40,12 +40,24 @@ def signature(exported, name):
     return tf.saved_model.load(str(exported.path)).signatures[name]
 
 
-def test_a_process_with_tensorflow_alone_answers_every_signature(exported, tmp_path):
+@pytest.fixture(params=["exported", "exported_averaged"])
+def each_exported(request):
+    return request.getfixturevalue(request.param)
+
+
+def mean_logits(exported, pixels):
+    mirrors = [pixels, np.flip(pixels, 2)] if exported.views == 8 else [pixels]
+    turns = range(4) if exported.views == 8 else range(1)
+    return np.mean([exported.model.predict(np.rot90(x, n, (1, 2)), verbose=0) for x in mirrors for n in turns], axis=0)
+
+
+def test_a_process_with_tensorflow_alone_answers_every_signature(each_exported, tmp_path):
+    exported = each_exported
     files = [file for pair in zip(GOOD.values(), [data for data, _ in BAD.values()], strict=False) for file in pair]
     answers = answers_elsewhere(exported.path, files, tmp_path)
     pixels = np.stack([preprocess(file, IMAGE_SIZE) for file in files[::2]]).astype(np.float32)
-    expected = keras.ops.softmax(exported.model.predict(pixels, verbose=0))
-    explanation = GradCAMPlusPlus(exported.model)(pixels)
+    expected = keras.ops.softmax(mean_logits(exported, pixels))
+    explanation = GradCAMPlusPlus(exported.model, views=exported.views)(pixels)
     for answer in answers.values():
         assert answer["status"][::2] == ["ok"] * len(pixels)
         assert answer["status"][1::2] == [status for _, status in BAD.values()][: len(files) // 2]
@@ -81,9 +93,25 @@ def test_the_saved_model_preprocesses_to_the_same_bits(tmp_path):
         np.testing.assert_array_equal(green, preprocess(file, IMAGE_SIZE).numpy()[..., 1])
 
 
+def test_a_turned_image_gets_the_same_answer_and_the_turned_maps(exported_averaged, exported):
+    pixels = image_files.random_pixels(IMAGE_SIZE, IMAGE_SIZE)
+    turned = [np.rot90(x, n) for x in (pixels, pixels[:, ::-1]) for n in range(4)]
+    files = tf.constant([image_files.encode(np.ascontiguousarray(x), "PNG") for x in turned])
+    for name in ("serving_default", "explain"):
+        answer = signature(exported_averaged, name)(image_bytes=files)
+        np.testing.assert_allclose(answer["probabilities"] - answer["probabilities"][:1], 0, atol=1e-5)
+    assert np.ptp(signature(exported, "serving_default")(image_bytes=files)["probabilities"], axis=0).max() > 1e-3
+    for name in ("grad_cam_plus_plus", "cbam_attention"):
+        maps = answer[name].numpy()
+        assert np.ptp(maps[0]) > 0.01
+        for row in range(8):
+            back = np.rot90(maps[row], -(row % 4))
+            np.testing.assert_allclose(back[:, ::-1] if row >= 4 else back, maps[0], atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["serving_default", "explain", "serving_examples"])
-def test_batches_of_bad_rows_alone_and_of_no_rows(exported, name):
-    function = signature(exported, name)
+def test_batches_of_bad_rows_alone_and_of_no_rows(each_exported, name):
+    function = signature(each_exported, name)
     key = "examples" if name == "serving_examples" else "image_bytes"
     nothing = function(**{key: tf.zeros([0], tf.string)})
     bad = function(**{key: tf.constant([b"", b"garbage" * 20])})
@@ -173,6 +201,7 @@ def test_models_without_cbam_have_no_attention_output(tmp_path):
         ({"class_names": ["a", "b"]}, "class_names must hold 3 names"),
         ({"class_names": ["a", "b", "b"]}, "class_names must differ"),
         ({"image_size": 32}, "image_size must be the side of the model's input, 24"),
+        ({"views": 4}, "views must be one of 1, 8"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(tmp_path, changed, message):

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from sperm_tf import config as config_lib
 from sperm_tf.config import TrainerConfig
-from sperm_tf.training.augmentation import AUGMENTATIONS, build_augmentation
+from sperm_tf.training.augmentation import AUGMENTATIONS, GEOMETRIC, build_augmentation
 
 
 def _config(*names, mixup_alpha=0.0, seed=3):
@@ -28,7 +28,7 @@ def _collect(dataset):
 
 
 @pytest.mark.parametrize("mixup_alpha", (0.0, 0.3))
-@pytest.mark.parametrize("name", AUGMENTATIONS)
+@pytest.mark.parametrize("name", config_lib.AUGMENTATIONS)
 def test_entry_in_tf_data(name, mixup_alpha):
     config = _config(name, mixup_alpha=mixup_alpha)
     source, one_hot = _batch()
@@ -46,7 +46,7 @@ def test_entry_in_tf_data(name, mixup_alpha):
     assert not np.array_equal(_collect(_dataset(_config(name, mixup_alpha=mixup_alpha, seed=4)))[0], images)
 
 
-@pytest.mark.parametrize("name", AUGMENTATIONS)
+@pytest.mark.parametrize("name", config_lib.AUGMENTATIONS)
 def test_entry_eagerly(name):
     images, labels = build_augmentation(_config(name))(*_batch())
     again, _ = build_augmentation(_config(name))(*_batch())
@@ -55,7 +55,7 @@ def test_entry_eagerly(name):
     np.testing.assert_array_equal(labels, _batch()[1])
 
 
-@pytest.mark.parametrize("name", AUGMENTATIONS)
+@pytest.mark.parametrize("name", config_lib.AUGMENTATIONS)
 def test_images_of_a_batch_are_changed_each_in_its_own_way(name):
     image, label = _batch(1)
     images = np.asarray(build_augmentation(_config(name))(np.repeat(image, 32, 0), np.repeat(label, 32, 0))[0])
@@ -83,6 +83,13 @@ def test_flip_goes_both_ways_and_nowhere_else():
     counts = [sum(np.array_equal(each, variant) for each in images) for variant in variants]
     assert min(counts) > 0
     assert sum(counts) == 64
+
+
+def test_geometric_changes_are_one_resampling():
+    layers = build_augmentation(_config("zoom", "hue", "flip", "translation")).layers
+    assert [type(layer).__name__ for layer in layers] == ["RandomAffine", "RandomHue"]
+    changes = layers[0].get_config()
+    assert (changes["flip"], changes["rotation"], changes["zoom"], changes["translation"]) == (True, 0, 0.15, 0.08)
 
 
 def test_rotation_turns_by_any_angle_and_fills_with_the_edge():
@@ -140,4 +147,4 @@ def test_stain_jitter_says_how_to_install_keras_cv(monkeypatch):
 
 
 def test_the_configuration_knows_the_same_names():
-    assert tuple(AUGMENTATIONS) == config_lib.AUGMENTATIONS
+    assert (*GEOMETRIC, *AUGMENTATIONS) == config_lib.AUGMENTATIONS

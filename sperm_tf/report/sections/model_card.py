@@ -25,6 +25,10 @@ _SYNTHETIC = (
     "The images are drawn by a program. Figures on them show that the pipeline works, and nothing about real sperm."
 )
 
+_VIEWS = (
+    "Inside the model, answers are averaged over {views} views of the image: its rotations by right angles and "
+    "their mirror images. An image that is turned in such a way gets practically the same answer."
+)
 _WEIGHTS_OF_A_FILE = (
     "Training started from weights of a file, and it is unknown whether those have seen the test images. If they have, "
     "as those of a classifier trained for another test fold of the same dataset have, the figures are too good."
@@ -100,6 +104,7 @@ def _model(facts: Mapping[str, Any]) -> list[str]:
         if size
         else "Input: one encoded image.",
         f"Output: a probability for each of {text.listing(dataset['class_names'])}; maps of where the network looked.",
+        *([_VIEWS.format(views=training["views"])] if training["views"] > 1 else []),
         "Licence of the software: Apache-2.0.",
     ]
 

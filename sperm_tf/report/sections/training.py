@@ -31,6 +31,7 @@ def describe_training(stages: Mapping[str, Stage]) -> dict[str, Any]:
         "starts_from_file": bool(weights) and weights not in _NAMED_WEIGHTS,
         "has_cbam": "cbam" in str(architecture.get("name", "")),
         "image_size": model.get("image_size"),
+        "views": config.get("views") or 1,
         "num_parameters": model.get("num_parameters") or stage.record.get("properties", {}).get("num_parameters"),
         "num_epochs": max(map(len, losses.values())),
         "best_epoch": best,
@@ -88,6 +89,7 @@ def _describe_recipe(config: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Class weights", "inverse frequency" if config.get("class_weights") else "off"),
         ("Early stopping", _describe_patience(config.get("early_stopping_patience"))),
         ("Precision", config.get("precision")),
+        ("Answers averaged over", _describe_views(config.get("views"))),
         ("Seed", config.get("seed")),
     ]
     return [(name, str(value)) for name, value in rows if value is not None] if config else []
@@ -100,6 +102,12 @@ def _describe_phase(config: Mapping[str, Any], phase: str) -> str | None:
     if not epochs:
         return "left out"
     return f"up to {text.plural(epochs, 'epoch')}, learning rate {config.get(f'{phase}_learning_rate')}"
+
+
+def _describe_views(views: int | None) -> str | None:
+    if views is None:
+        return None
+    return f"{views} views (rotations by right angles and mirror images)" if views > 1 else "nothing"
 
 
 def _describe_patience(patience: int | None) -> str | None:

@@ -1,0 +1,106 @@
+"""Cross-validates models on a dataset: `python -m pipelines.cross_validate --preset=smids|hushem|own`."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from absl import flags as absl_flags
+
+from pipelines import flags
+from sperm_tf.config import MODELS
+
+USAGE = """Trains every model on every fold, and publishes the answers to the images that it did not see.
+
+  python -m pipelines.cross_validate --preset=hushem --manual_dir=<folder> --repeats=2
+  python -m pipelines.cross_validate --preset=smids --manual_dir=<folder> --models=simple_cnn,efficientnet_b0_cbam
+  python -m pipelines.cross_validate --preset=own --data_dir=<folder or CSV>
+  python -m pipelines.cross_validate --preset=hushem --dry_run        which fits are finished
+
+Every fit is kept: a sweep that was stopped goes on where it was. Fits whose answers lie in results_dir, made by the
+same recipe on the same images, are not repeated.
+
+Flags, besides those of pipelines.run (see python -m pipelines.run --help):
+  --models=NAMES            of {models}; default all
+  --repeats=2               repeats of five folds each
+  --results_dir=DIR         where answers are published; default docs/results for smids and hushem, else
+                            <pipeline_root>/results
+  --final                   train the models on all images, too, for pipelines.release
+  --no_training             publish the fits that are finished, and stop
+  --plan_dir=DIR            write the fits that are not finished for another machine, and stop (see docs/gpu.md)
+  --import_from=DIR         take in the fits that another machine finished
+--config.trainer.… changes the recipe of all models; Beam's flags spread the fits over processes, such as
+--direct_running_mode=multi_processing --direct_num_workers=2.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Flags to fits to results.
+
+    Args:
+        argv: the arguments, the program's name first; None takes those of the process.
+
+    Returns:
+        The exit status: 0 when every fit is finished and published or a plan was printed, 1 when something stopped the
+        sweep, 2 for a wrong flag, 3 when fits are missing.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    if any(argument in flags.HELP_FLAGS for argument in argv[1:]):
+        print(USAGE.format(models=", ".join(MODELS)), end="")
+        return 0
+    own = _define_flags()
+    try:
+        rest = own(argv, known_only=True)
+        models = _parse_models(own.models)
+        invocation = flags.parse(rest)
+    except (absl_flags.Error, flags.FlagError) as error:
+        print(f"pipelines.cross_validate: {error}", file=sys.stderr)
+        return 2
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
+    from pipelines import sweep
+    from pipelines.component import StageError
+
+    request = sweep.Request(
+        config=invocation.config,
+        beam_args=invocation.beam_args,
+        models=models,
+        repeats=own.repeats,
+        results_dir=pathlib.Path(own.results_dir) if own.results_dir else None,
+        training=not own.no_training,
+        final=own.final,
+        plan_dir=pathlib.Path(own.plan_dir) if own.plan_dir else None,
+        import_from=pathlib.Path(own.import_from) if own.import_from else None,
+        dry_run=invocation.dry_run,
+    )
+    try:
+        return sweep.run(request, report=functools.partial(print, flush=True))
+    except (StageError, ValueError, OSError, ImportError, ArithmeticError) as error:
+        print(f"pipelines.cross_validate: {error}", file=sys.stderr)
+        return 1
+
+
+def _define_flags() -> absl_flags.FlagValues:
+    values = absl_flags.FlagValues()
+    absl_flags.DEFINE_string("models", ",".join(MODELS), "models, comma-separated", flag_values=values)
+    absl_flags.DEFINE_integer("repeats", 2, "repeats of five folds", lower_bound=1, flag_values=values)
+    absl_flags.DEFINE_string("results_dir", "", "where answers are published", flag_values=values)
+    absl_flags.DEFINE_bool("final", False, "train on all images", flag_values=values)
+    absl_flags.DEFINE_bool("no_training", False, "publish what is finished", flag_values=values)
+    absl_flags.DEFINE_string("plan_dir", "", "write a plan for another machine", flag_values=values)
+    absl_flags.DEFINE_string("import_from", "", "take in another machine's fits", flag_values=values)
+    return values
+
+
+def _parse_models(text: str) -> tuple[str, ...]:
+    models = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    unknown = [name for name in models if name not in MODELS]
+    if unknown or not models:
+        raise flags.FlagError(f"--models must be of {', '.join(MODELS)}. Received: --models={text}")
+    return models
+
+
+if __name__ == "__main__":
+    sys.exit(main())

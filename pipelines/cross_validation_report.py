@@ -1,0 +1,68 @@
+"""The HTML report of a cross-validation, with pictures of the labels that its answers contradict."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pathlib
+from typing import Any
+
+from pipelines import results
+from pipelines.artifacts import Artifact
+from pipelines.fits import read_table
+from sperm_tf.data import examples
+from sperm_tf.evaluation import fits, label_quality
+from sperm_tf.report import results_page
+from sperm_tf.report.cross_validation.page import write_report
+
+REPORT_FILE = "cross_validation.html"
+
+
+def write(directory: pathlib.Path, *, results_dir: pathlib.Path, transformed: Artifact) -> pathlib.Path | None:
+    """Analyses the published answers of a dataset, and writes the report.
+
+    Args:
+        directory: where `cross_validation.html` and `label_issues.csv` go; made if absent.
+        results_dir: folder with the dataset's `<model>.csv` and `fits.json`.
+        transformed: the Transform artifact of the same images, for the pictures.
+
+    Returns:
+        The report's file; None while no model has a whole repeat.
+    """
+    content, tables = results.analyze_folder(results_dir)
+    if not tables:
+        return None
+    best = results_page.best_model(content)
+    table = read_table(transformed.directory)
+    index_of = {image_id: index for index, image_id in enumerate(table.image_ids.tolist())}
+    source = examples_directory(transformed)
+    issues = label_quality.find_label_issues(tables[best], model=best, near_duplicates=_near_duplicates(source))
+    path = directory / REPORT_FILE
+    write_report(
+        path,
+        dataset_info=_describe_dataset(transformed.directory),
+        results=content,
+        label_issues=issues,
+        read_image=lambda image_id: table.images[index_of[image_id]],
+        fits=fits.read_json(results_dir / results.FITS_FILE),
+    )
+    return path
+
+
+def examples_directory(transformed: Artifact) -> pathlib.Path:
+    """The ExampleGen artifact that a Transform artifact was made from."""
+    return pathlib.Path(transformed.inputs["examples"]["directory"])
+
+
+def _near_duplicates(folder: pathlib.Path) -> list[tuple[str, str]]:
+    with (folder / "near_duplicates.csv").open(newline="", encoding="utf-8") as file:
+        return [(row["image_id"], row["related_image_id"]) for row in csv.DictReader(file)]
+
+
+def _describe_dataset(folder: pathlib.Path) -> dict[str, Any]:
+    info = examples.read_dataset_info(folder)
+    return {
+        **{name: info.get(name) for name in ("name", "config", "version", "homepage", "citation", "has_origins")},
+        "title": {"smids": "SMIDS", "hushem": "HuSHeM"}.get(info["name"], json.dumps(info["name"]).strip('"')),
+        "is_synthetic": info["name"] == "synthetic_sperm",
+    }

@@ -1,0 +1,32 @@
+"""The training recipe of each model of a cross-validation, from that of the preset's `efficientnet_b0_cbam`."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from sperm_tf.config import TrainerConfig
+
+PRETRAINED = ("efficientnet_b0", "efficientnet_b0_cbam")
+SCRATCH_EPOCHS = 2.5
+"""How many times the epochs a network takes that starts from random weights where the others start from pretrained."""
+
+
+def trainer_for(trainer: TrainerConfig, model: str) -> TrainerConfig:
+    """The recipe of a model.
+
+    EfficientNet-B0 with and without CBAM share every setting, so that their difference is CBAM. The other networks have
+    no pretrained weights: they start at random, take more epochs, and have no frozen phase.
+
+    Args:
+        trainer: the preset's recipe.
+        model: of `sperm_tf.config.MODELS`.
+    """
+    architecture = dataclasses.replace(trainer.model, name=model)
+    if model in PRETRAINED or trainer.model.weights == "none":
+        return dataclasses.replace(trainer, model=architecture)
+    return dataclasses.replace(
+        trainer,
+        model=dataclasses.replace(architecture, weights="none"),
+        frozen_epochs=0,
+        full_epochs=round(SCRATCH_EPOCHS * trainer.full_epochs),
+    )

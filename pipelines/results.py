@@ -1,0 +1,151 @@
+"""Analyses published out-of-fold predictions again: `python -m pipelines.results`. Nothing is trained."""
+
+from __future__ import annotations
+
+import json
+import math
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+
+from pipelines.flags import HELP_FLAGS
+from sperm_tf.config import MODELS
+
+USAGE = """Computes every published figure from the out-of-fold predictions; trains nothing.
+
+  python -m pipelines.results
+
+Reads <results_dir>/<dataset>/<model>.csv and fits.json, and notes.md in <results_dir> if there is one. Writes
+<results_dir>/<dataset>/results.json, the plots beside it, and the page.
+
+Flags:
+  --results_dir=docs/results   folder with one folder a dataset
+  --page=docs/results.md       page to write
+  --bootstrap_samples=2000     resamples of the group bootstrap, at least 100
+"""
+RESULTS_FILE, FITS_FILE = "results.json", "fits.json"
+_DIGITS = 6
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Flags to figures to page.
+
+    Args:
+        argv: the arguments, the program's name first; None takes those of the process.
+
+    Returns:
+        The exit status: 0 when the page was written, 1 when predictions are missing or refused, 2 for a wrong flag.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    if any(argument in HELP_FLAGS for argument in argv[1:]):
+        print(USAGE, end="")
+        return 0
+    values = _define_flags()
+    try:
+        rest = values(argv)[1:]
+        if rest:
+            raise flags.Error(f"arguments must be flags. Received: {rest[0]!r}.")
+    except flags.Error as error:
+        print(f"pipelines.results: {str(error).rstrip('. ')}. See --help", file=sys.stderr)
+        return 2
+    try:
+        _run(pathlib.Path(values.results_dir), pathlib.Path(values.page), values.bootstrap_samples)
+    except (ValueError, OSError) as error:
+        print(f"pipelines.results: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def find_tables(results_dir: pathlib.Path) -> dict[str, dict[str, pathlib.Path]]:
+    """Dataset -> model -> file of its predictions, for every `<results_dir>/<dataset>/<model>.csv`.
+
+    Raises:
+        ValueError: when there is none.
+    """
+    found: dict[str, dict[str, pathlib.Path]] = {}
+    for path in sorted(results_dir.glob("*/*.csv")):
+        if path.stem in MODELS:
+            found.setdefault(path.parent.name, {})[path.stem] = path
+    if not found:
+        raise ValueError(
+            f"results_dir must hold predictions, <dataset>/<model>.csv with a model of {', '.join(MODELS)}. Received: "
+            f"results_dir={results_dir}, which has none. Make them with python -m pipelines.cross_validate "
+            f"--preset=smids, or name another folder with --results_dir."
+        )
+    return found
+
+
+def _define_flags() -> flags.FlagValues:
+    values = flags.FlagValues()
+    flags.DEFINE_string("results_dir", "docs/results", "folder with one folder a dataset", flag_values=values)
+    flags.DEFINE_string("page", "docs/results.md", "page to write", flag_values=values)
+    flags.DEFINE_integer("bootstrap_samples", 2000, "number of resamples", lower_bound=100, flag_values=values)
+    return values
+
+
+def _run(results_dir: pathlib.Path, page: pathlib.Path, bootstrap_samples: int) -> None:
+    found = find_tables(results_dir)
+    from sperm_tf.report import results_page
+
+    results = {}
+    for dataset, paths in found.items():
+        print(f"{dataset}: {', '.join(paths)}", flush=True)
+        content, _ = analyze_folder(results_dir / dataset, bootstrap_samples=bootstrap_samples)
+        if not content:
+            print(f"{dataset}: no repeat is complete yet")
+            continue
+        text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
+        (results_dir / dataset / RESULTS_FILE).write_text(text, encoding="utf-8")
+        results[dataset] = content
+    for path in results_page.write_page(results, results_dir=results_dir, page=page):
+        print(f"wrote {path}")
+
+
+def analyze_folder(folder: pathlib.Path, *, bootstrap_samples: int = 2000) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Analyses one dataset's predictions: the models of which at least one repeat is complete.
+
+    Args:
+        folder: holds `<model>.csv` and `fits.json`; its name is the dataset's.
+        bootstrap_samples: number of resamples of the group bootstrap.
+
+    Returns:
+        The content of `results.json`, and model -> its out-of-fold table. Both are empty without a complete repeat.
+        Where models have different numbers of complete repeats, all are analysed on those that they share.
+
+    Raises:
+        OofError: a table is unsound.
+        FitsError: `fits.json` is damaged.
+    """
+    from sperm_tf.evaluation import cross_validation, fits, oof
+
+    paths = [path for path in sorted(folder.glob("*.csv")) if path.stem in MODELS]
+    tables = {path.stem: oof.complete_repeats(oof.read_csv(path, complete=False)) for path in paths}
+    tables = {model: table for model, table in tables.items() if len(table)}
+    if not tables:
+        return {}, {}
+    repeats = min(table["repeat"].nunique() for table in tables.values())
+    tables = {model: table[table["repeat"] < repeats].reset_index(drop=True) for model, table in tables.items()}
+    class_names = oof.class_names(next(iter(tables.values())))
+    content = cross_validation.analyze(tables, class_names, bootstrap_samples=bootstrap_samples)
+    recorded = fits.read_json(folder / FITS_FILE)
+    for name, model in content["models"].items():
+        model["fits"] = fits.summarize(recorded, name, num_repeats=model["num_repeats"])
+    return _rounded({"dataset": folder.name, **content}), tables
+
+
+def _rounded(value: Any) -> Any:
+    """`value` with floats of 6 significant digits, so that the last bits of another machine do not change the file."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    if isinstance(value, float) and math.isfinite(value):
+        return float(f"{value:.{_DIGITS}g}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""Which weights there are: the releases of a manifest, and files.
+
+Layout of a folder of released weights: `manifest.json` (name -> the fields of `Release`), and for each name its weights
+`<name>.npz` (see `sperm_tf.models.half_precision`) and its model card `<name>.md`.
+
+Imports nothing heavy: a wrong name is found in milliseconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from sperm_tf.config import ModelConfig
+from sperm_tf.models.errors import WeightsError
+
+NAMES = ("smids", "hushem", "synthetic")
+"""Released with the package: two classifiers, and a classifier of drawn sperm, whose backbone others start from."""
+WITHOUT_FILE = ("none", "imagenet")
+"""Settings of `ModelConfig.weights` that name no file."""
+RELEASE_SUFFIX = ".npz"
+SUFFIXES = (".weights.h5", ".h5", ".keras", RELEASE_SUFFIX)
+_DATASETS = {"synthetic": "synthetic_sperm"}  # of releases that are not called like their dataset
+MANIFEST = "manifest.json"
+RELEASED_DIR = pathlib.Path(__file__).resolve().parents[1] / "released"
+
+
+@dataclasses.dataclass(frozen=True)
+class Release:
+    """One entry of a manifest.
+
+    Attributes:
+        name: such as `smids`.
+        file: name of the weights' file, beside the manifest.
+        sha256: of that file.
+        num_bytes: of that file.
+        model: the architecture; its `weights` say what the training started from.
+        class_names: in the order of the logits.
+        image_size: side of the model's input in pixels.
+        views: what an answer is averaged over, see `sperm_tf.config.TrainerConfig`.
+        training: how the weights came about.
+        folder: where the manifest lies.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    num_bytes: int
+    model: ModelConfig
+    class_names: tuple[str, ...]
+    image_size: int
+    views: int
+    training: dict[str, Any]
+    folder: pathlib.Path
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The weights' file."""
+        return self.folder / self.file
+
+    @property
+    def card_path(self) -> pathlib.Path:
+        """The model card's file."""
+        return self.folder / f"{self.name}.md"
+
+    def verify(self) -> pathlib.Path:
+        """The weights' file, once its content is known to be what was released.
+
+        Raises:
+            WeightsError: it is missing or damaged.
+        """
+        remedy = (
+            f"Install sperm_tf again, or restore it from the repository: git checkout -- sperm_tf/released/{self.file}."
+            if self.folder == RELEASED_DIR
+            else "Copy the file and its manifest again from where they were released."
+        )
+        if not self.path.is_file():
+            raise WeightsError(
+                f"weights {self.name!r} must be in their file. Received: {str(self.path)!r}, which does not exist. "
+                f"{remedy}"
+            )
+        content = self.path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise WeightsError(
+                f"weights {self.name!r} must have the SHA-256 {self.sha256} and {self.num_bytes:,} bytes. Received: "
+                f"{str(self.path)!r} with {len(content):,} bytes, which is damaged. {remedy}"
+            )
+        return self.path
+
+
+def read_manifest(folder: pathlib.Path | None = None) -> dict[str, Release]:
+    """The releases of a folder by name.
+
+    Args:
+        folder: holds a manifest; None is that of the package.
+
+    Raises:
+        WeightsError: there is no manifest, or it is damaged.
+    """
+    folder = RELEASED_DIR if folder is None else folder
+    file = folder / MANIFEST
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+        return {name: _parse(name, entry, folder) for name, entry in entries.items()}
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"manifest must be a {MANIFEST} that `python -m pipelines.release` wrote. Received: {str(file)!r}, which "
+            f"cannot be read: {error!r}. Restore it, or use the sperm_tf that it belongs to."
+        ) from error
+
+
+def write_manifest(releases: Mapping[str, Release], folder: pathlib.Path) -> None:
+    """Replaces the manifest of a folder, at once."""
+    entries = {}
+    for name in sorted(releases):
+        entry = dataclasses.asdict(releases[name])
+        del entry["name"], entry["folder"]
+        entries[name] = entry
+    unfinished = folder / f".{MANIFEST}.unfinished"
+    unfinished.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(folder / MANIFEST)
+
+
+def find_release(name: str, folder: pathlib.Path | None = None) -> Release:
+    """The release of a name.
+
+    Raises:
+        WeightsError: there is none, or the manifest is damaged.
+    """
+    releases = read_manifest(folder)
+    if name not in releases:
+        raise WeightsError(
+            f"name must be one of the released weights: {', '.join(releases) or 'none so far'}. Received: "
+            f"name={name!r}. Use one of them, or make it with `python -m pipelines.release --name={name}`."
+        )
+    return releases[name]
+
+
+def find_weights_file(weights: str) -> pathlib.Path | None:
+    """The file of `ModelConfig.weights`.
+
+    Args:
+        weights: `imagenet`, `none`, the name of a release of this package, or a path.
+
+    Returns:
+        The file; None for `imagenet` and `none`.
+
+    Raises:
+        WeightsError: there is no such release or file, it is damaged, or its name has none of `SUFFIXES`.
+    """
+    if weights in WITHOUT_FILE:
+        return None
+    if weights in NAMES:
+        return find_release(weights).verify()
+    file = pathlib.Path(weights).expanduser()
+    named = ", ".join(map(repr, (*WITHOUT_FILE, *NAMES)))
+    choices = f"one of {named}, or the path of a file that ends in {', '.join(SUFFIXES)}"
+    if not file.is_file():
+        raise WeightsError(f"weights must be {choices}. Received: weights={weights!r}, and no such file exists.")
+    if not file.name.endswith(SUFFIXES):
+        raise WeightsError(f"weights must be {choices}. Received: weights={weights!r}.")
+    return file
+
+
+def check_unseen(weights: str, dataset: str) -> None:
+    """Refuses initial weights that were trained on the dataset that is to be tested on, directly or a release earlier.
+
+    Args:
+        weights: as `ModelConfig.weights`; a file is known by its content.
+        dataset: TFDS name, such as `smids`.
+
+    Raises:
+        WeightsError: these weights have seen the test images; or as `find_weights_file`.
+    """
+    file = find_weights_file(weights)
+    if file is None or not (RELEASED_DIR / MANIFEST).is_file():
+        return
+    releases = read_manifest()
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    names = [name for name, release in releases.items() if release.sha256 == digest]
+    while names and names[-1] in releases:
+        if _DATASETS.get(names[-1], names[-1]) == dataset:
+            raise WeightsError(
+                f"weights must not have seen the test images. Received: weights={weights!r}, which were trained on all "
+                f"images of {dataset}. Start from others, such as 'none'."
+            )
+        names.append(releases[names[-1]].model.weights)
+
+
+def find_release_of_file(path: pathlib.Path) -> Release:
+    """The release whose weights a file holds, from the manifest beside it.
+
+    Raises:
+        WeightsError: there is no manifest, or it does not name the file.
+    """
+    for release in read_manifest(path.parent).values():
+        if release.path == path:
+            return release
+    raise WeightsError(
+        f"path must be a file that the {MANIFEST} beside it names. Received: path={str(path)!r}. "
+        "Copy the manifest along with the weights."
+    )
+
+
+def parse_model_config(fields: Mapping[str, Any]) -> ModelConfig:
+    """The configuration that was written as JSON, which has lists for tuples.
+
+    Raises:
+        TypeError: a field is unknown.
+        ValueError: a value is invalid.
+    """
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    return ModelConfig(**values)
+
+
+def _parse(name: str, entry: dict[str, Any], folder: pathlib.Path) -> Release:
+    fields = {**entry, "model": parse_model_config(entry["model"]), "class_names": tuple(entry["class_names"])}
+    return Release(name=name, folder=folder, **fields)

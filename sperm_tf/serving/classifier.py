@@ -1,0 +1,206 @@
+"""A trained classifier in Python: files in, class names and probabilities out.
+
+    import sperm_tf
+
+    classifier = sperm_tf.load_model("smids")
+    for prediction in classifier.predict(["cell.png"]):
+        print(prediction.file, prediction.predicted_class, prediction.probabilities)
+
+The first call compiles; batches of files are cheaper than single ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+import scipy.special
+
+import sperm_tf.models.weights  # noqa: F401  (registers the layers that a .keras file may hold)
+from sperm_tf.models import released
+from sperm_tf.models.pretrained import build_released
+from sperm_tf.models.views import build_averaged_classifier
+
+KERAS_SUFFIX = ".keras"
+UNREADABLE = "unreadable"
+"""Status of a file that the operating system does not hand out."""
+_BATCH_SIZE = 32
+_TRAINED_FILES = ("model.keras", "model.json")
+
+File = bytes | str | os.PathLike
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What the model says about one image.
+
+    Attributes:
+        file: path as it was given; empty where bytes were given.
+        status: `ok`, or why there is no answer: `unreadable`, or one of `sperm_tf.data.preprocess.STATUSES`.
+        predicted_class: name of the most probable class; empty where the status is not ok.
+        probabilities: class name -> probability, 0-1, in the order of the model; empty where the status is not ok.
+    """
+
+    file: str
+    status: str
+    predicted_class: str = ""
+    probabilities: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Classifier:
+    """A model with what is needed to use it.
+
+    Attributes:
+        keras_model: of `sperm_tf.models.classifier.build_classifier`; its outputs are logits.
+        class_names: in the order of the logits.
+        image_size: side of the model's input in pixels.
+        views: what an answer is averaged over: 1 is the image as it is, 8 all its rotations by right angles and their
+            mirror images.
+        card: text of the model card, Markdown; empty where there is none.
+    """
+
+    keras_model: keras.Model
+    class_names: tuple[str, ...]
+    image_size: int
+    views: int = 1
+    card: str = ""
+
+    def __post_init__(self) -> None:
+        num_outputs = self.keras_model.output_shape[-1]
+        if len(self.class_names) != num_outputs or len(set(self.class_names)) != num_outputs:
+            raise ValueError(
+                f"class_names must hold {num_outputs} different names, one for each output of the model. Received: "
+                f"class_names={list(self.class_names)}. Pass them in the order of the logits."
+            )
+
+    def predict(self, files: Sequence[File] | File) -> list[Prediction]:
+        """Classifies image files (PNG, JPEG, BMP, GIF); a bad one is reported and leaves the others unharmed.
+
+        Args:
+            files: paths, or the bytes of files, in any mixture; or one of them.
+
+        Returns:
+            One prediction for each file, in their order.
+        """
+        listed = [files] if isinstance(files, File) else list(files)
+        return [
+            prediction
+            for start in range(0, len(listed), _BATCH_SIZE)
+            for prediction in self._predict_batch(listed[start : start + _BATCH_SIZE])
+        ]
+
+    def export(self, directory: str | os.PathLike[str]) -> None:
+        """Writes the SavedModel for TensorFlow Serving, with preprocessing and explanation in its graph.
+
+        Args:
+            directory: where the SavedModel goes; it must not exist, or be empty.
+
+        Raises:
+            ValueError: the directory is in use, or Keras does not run on TensorFlow.
+        """
+        from sperm_tf.serving.export import export_saved_model
+
+        export_saved_model(
+            self.keras_model,
+            pathlib.Path(directory),
+            class_names=list(self.class_names),
+            image_size=self.image_size,
+            views=self.views,
+        )
+
+    def _predict_batch(self, files: Sequence[File]) -> Iterator[Prediction]:
+        from sperm_tf.data.preprocess import OK, preprocess_batch
+
+        contents = [_read(file) for file in files]
+        images, decoded = preprocess_batch([content or b"" for content in contents], self.image_size)
+        statuses = [
+            UNREADABLE if content is None else status.decode()
+            for content, status in zip(contents, decoded.numpy(), strict=True)
+        ]
+        probabilities = iter(self._probabilities(images.numpy()[[status == OK for status in statuses]]))
+        for file, status in zip(files, statuses, strict=True):
+            name = "" if isinstance(file, bytes) else os.fspath(file)
+            if status != OK:
+                yield Prediction(name, status)
+                continue
+            row = next(probabilities)
+            by_class = {name: float(value) for name, value in zip(self.class_names, row, strict=True)}
+            yield Prediction(name, status, self.class_names[int(np.argmax(row))], by_class)
+
+    def _probabilities(self, images: np.ndarray) -> np.ndarray:
+        if not len(images):
+            return np.zeros((0, len(self.class_names)), np.float32)
+        batch_size = _BATCH_SIZE // self.views  # of files; the network sees that many in every view
+        logits = self._averaged_model.predict(images.astype(np.float32), batch_size=batch_size, verbose=0)
+        return scipy.special.softmax(logits, axis=1)
+
+    @functools.cached_property
+    def _averaged_model(self) -> keras.Model:
+        return build_averaged_classifier(self.keras_model, views=self.views)
+
+
+def load_model(source: str | os.PathLike[str], *, class_names: Sequence[str] | None = None) -> Classifier:
+    """Opens a trained classifier; needs no network.
+
+    Args:
+        source: name of a model that is released with this package (`smids`, `hushem`); or the path of a released
+            `.npz`, with its manifest beside it; or of a folder that the Trainer wrote; or of a `.keras` file.
+        class_names: in the order of the logits, for a `.keras` file without a `model.json` beside it.
+
+    Raises:
+        ValueError: there is no such model, its file is missing or damaged, or its class names are not known.
+    """
+    path = pathlib.Path(source).expanduser()
+    if path.is_dir() and all((path / name).is_file() for name in _TRAINED_FILES):
+        return _load_keras_file(path / _TRAINED_FILES[0], class_names)
+    if path.suffix == KERAS_SUFFIX and path.is_file():
+        return _load_keras_file(path, class_names)
+    if path.suffix == released.RELEASE_SUFFIX and path.is_file():
+        return _load_release(released.find_release_of_file(path))
+    releases = released.read_manifest()
+    if str(source) in releases:
+        return _load_release(releases[str(source)])
+    raise ValueError(
+        f"source must be one of the released models ({', '.join(releases) or 'none so far'}), the path of a .keras or "
+        f"of a released .npz file, or a folder with {' and '.join(_TRAINED_FILES)}. Received: source={str(source)!r}."
+    )
+
+
+def _load_release(release: released.Release) -> Classifier:
+    card = release.card_path.read_text(encoding="utf-8") if release.card_path.is_file() else ""
+    return Classifier(build_released(release), release.class_names, release.image_size, release.views, card)
+
+
+def _load_keras_file(path: pathlib.Path, class_names: Sequence[str] | None) -> Classifier:
+    info_file = path.with_name(_TRAINED_FILES[1])
+    info = json.loads(info_file.read_text(encoding="utf-8")) if info_file.is_file() else {}
+    names = class_names or info.get("class_names")
+    if not names:
+        raise ValueError(
+            f"class_names must be known: {path.name} does not hold them. Received: source={str(path)!r} without a "
+            f"{_TRAINED_FILES[1]} beside it. Pass class_names in the order of the logits."
+        )
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # zipfile, h5py and Keras raise a dozen kinds.
+        raise ValueError(
+            f"source must be a whole .keras file of sperm_tf. Received: source={str(path)!r}, which cannot be read: "
+            f"{error}"
+        ) from error
+    return Classifier(model, tuple(names), model.input_shape[1], info.get("views", 1))
+
+
+def _read(file: File) -> bytes | None:
+    if isinstance(file, bytes):
+        return file
+    try:
+        return pathlib.Path(file).read_bytes()
+    except OSError:
+        return None

@@ -1,0 +1,95 @@
+"""Runs many fits in one call on a machine with a GPU, without TensorFlow, Beam or the pipeline.
+
+    KERAS_BACKEND=jax python -m sperm_tf.training.run_plan PLAN_DIR OUTPUT_DIR --time_limit_s=540
+
+`python -m pipelines.cross_validate --plan_dir=PLAN_DIR` writes the plan, `--import_from=OUTPUT_DIR` takes in what comes
+back. The fits are the same as those that are run without a plan, up to the rounding of another processor.
+
+Layout of PLAN_DIR: `images.npz` (`sperm_tf.data.image_table`), `plan.json` (a list of fits: `fingerprint`, `name`,
+`trainer`, `parts`), the files of initial weights that it names. Layout of OUTPUT_DIR: `<fingerprint>.npz` for each fit:
+`validation`, `calibration` and `test` (probabilities, float32), `summary` (JSON: history, best epoch, backend).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from sperm_tf.config import ModelConfig, TrainerConfig
+from sperm_tf.data import image_table
+from sperm_tf.data.partitions import Partition
+from sperm_tf.training.fit import Fit, run_fit
+
+PLAN_FILE, IMAGES_FILE = "plan.json", "images.npz"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the fits of a plan that have no output yet; returns the exit status: 3 when time ran out, else 0."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("plan_dir", type=pathlib.Path)
+    parser.add_argument("output_dir", type=pathlib.Path)
+    parser.add_argument("--time_limit_s", type=float, default=float("inf"), help="start no fit that would end later")
+    arguments = parser.parse_args(argv)
+    start = time.monotonic()
+    table = image_table.read_npz(arguments.plan_dir / IMAGES_FILE)
+    plan = json.loads((arguments.plan_dir / PLAN_FILE).read_text(encoding="utf-8"))
+    arguments.output_dir.mkdir(parents=True, exist_ok=True)
+    longest = 0.0
+    for number, entry in enumerate(plan, start=1):
+        output = arguments.output_dir / f"{entry['fingerprint']}.npz"
+        if output.exists():
+            continue
+        began = time.monotonic()
+        if began - start + longest > arguments.time_limit_s:
+            print(f"No time is left for fit {number} of {len(plan)}.", flush=True)
+            return 3
+        keras.backend.clear_session()
+        with tempfile.TemporaryDirectory() as work_dir:
+            fit = run_fit(
+                table.images,
+                table.labels,
+                Partition(**{name: np.array(indices, np.int64) for name, indices in entry["parts"].items()}),
+                num_classes=len(table.class_names),
+                config=read_trainer(entry["trainer"], arguments.plan_dir),
+                work_dir=work_dir,
+                verbose=0,
+            )
+        _write(fit, output)
+        seconds = time.monotonic() - began
+        longest = max(longest, seconds)
+        accuracy = (fit.probabilities["test"].argmax(1) == table.labels[entry["parts"]["test"]]).mean()
+        print(f"[{number}/{len(plan)}] {entry['name']}: {accuracy:.1%} on the test fold, {seconds:.0f} s", flush=True)
+    return 0
+
+
+def read_trainer(fields: Mapping[str, Any], plan_dir: pathlib.Path) -> TrainerConfig:
+    """A recipe from its JSON; initial weights that are a file lie in `plan_dir`."""
+    model = _tuples(fields["model"])
+    if (plan_dir / model["weights"]).is_file():
+        model["weights"] = str(plan_dir / model["weights"])
+    return TrainerConfig(**{**_tuples(fields), "model": ModelConfig(**model)})
+
+
+def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+
+
+def _write(fit: Fit, path: pathlib.Path) -> None:
+    summary = {"history": fit.history, "best_epoch": fit.best_epoch, "backend": keras.config.backend()}
+    partial = path.with_suffix(".partial.npz")
+    arrays: dict[str, Any] = {"summary": np.array(json.dumps(summary)), **fit.probabilities}
+    np.savez_compressed(partial, **arrays)
+    partial.rename(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

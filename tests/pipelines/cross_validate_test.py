@@ -1,0 +1,214 @@
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from pipelines import cross_validate, fits, recipes, sweep
+from pipelines.components import fit as fit_component
+from sperm_tf.config import FitConfig, ModelConfig, TrainerConfig
+from sperm_tf.data.folds import FoldError
+from sperm_tf.data.image_table import ImageTable
+from sperm_tf.evaluation import oof
+from sperm_tf.training import run_plan
+
+TINY = (
+    "--preset=demo",
+    "--models=simple_cnn",
+    "--repeats=1",
+    "--config.example_gen.num_images=80",
+    "--config.transform.image_size=32",
+    "--config.trainer.full_epochs=1",
+    "--config.trainer.views=8",
+)
+
+
+def _run(folder, *flags):
+    return cross_validate.main(
+        ["cross_validate", *TINY, f"--pipeline_root={folder / 'root'}", f"--results_dir={folder / 'results'}", *flags]
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep")
+    assert _run(folder) == 0
+    return folder
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def _forbid_training(monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("nothing was to be trained")
+
+    monkeypatch.setattr(fit_component.Fit, "execute", refuse)
+
+
+def _results(folder):
+    return folder / "results" / "synthetic_sperm"
+
+
+def test_every_image_is_answered_by_a_network_that_did_not_see_it(finished):
+    table = oof.read_csv(_results(finished) / "simple_cnn.csv")
+    test = oof.select(table, part=oof.TEST)
+    assert sorted(test["fold"].unique()) == [0, 1, 2, 3, 4] and test["image_id"].nunique() == len(test) == 80
+    recorded = json.loads((_results(finished) / "fits.json").read_text())
+    assert [(fit["repeat"], fit["fold"]) for fit in recorded] == [(0, fold) for fold in range(5)]
+    for fit in recorded:
+        rows = test[test["fold"] == fit["fold"]]
+        right = oof.probabilities(rows).argmax(1) == oof.labels(rows)
+        assert fit["test_accuracy"] == pytest.approx(right.mean(), abs=1e-6)
+
+
+def test_a_second_run_trains_nothing(copy, monkeypatch, capsys):
+    before = (_results(copy) / "simple_cnn.csv").read_bytes()
+    _forbid_training(monkeypatch)
+    assert _run(copy) == 0
+    assert (_results(copy) / "simple_cnn.csv").read_bytes() == before
+    assert _run(copy, "--dry_run") == 0
+    assert capsys.readouterr().out.count("reuse  simple_cnn") == 5
+
+
+def test_published_answers_are_not_trained_again(copy, monkeypatch):
+    before = {path.name: path.read_bytes() for path in _results(copy).glob("*.*")}
+    shutil.rmtree(copy / "root" / "Fit")
+    _forbid_training(monkeypatch)
+    assert _run(copy) == 0
+    assert {path.name: path.read_bytes() for path in _results(copy).glob("*.*")} == before
+
+
+def test_another_recipe_is_another_fit(copy, capsys):
+    assert _run(copy, "--config.trainer.full_learning_rate=0.5", "--dry_run") == 0
+    assert capsys.readouterr().out.count("run    simple_cnn") == 5
+
+
+def test_a_killed_sweep_goes_on_where_it_was(copy, monkeypatch, capsys):
+    before = (_results(copy) / "simple_cnn.csv").read_bytes()
+    shutil.rmtree(copy / "results")
+    artifacts = sorted((copy / "root" / "Fit").glob("*/artifact.json"))
+    for path in artifacts[2:]:
+        shutil.rmtree(path.parent)
+    assert _run(copy, "--no_training") == sweep.EXIT_INCOMPLETE
+    assert "3 of 5 fits are missing" in capsys.readouterr().out
+    assert oof.read_csv(_results(copy) / "simple_cnn.csv", complete=False)["fold"].nunique() == 2
+    trained = []
+    execute = fit_component.Fit.execute
+
+    def count(self, *arguments):
+        trained.append(self.config.fold)
+        return execute(self, *arguments)
+
+    monkeypatch.setattr(fit_component.Fit, "execute", count)
+    assert _run(copy) == 0
+    assert len(trained) == 3
+    assert (_results(copy) / "simple_cnn.csv").read_bytes() == before, "a seed repeats a fit exactly"
+
+
+def test_another_machine_answers_the_same(copy, tmp_path, monkeypatch):
+    expected = (_results(copy) / "simple_cnn.csv").read_bytes()
+    shutil.rmtree(copy / "root" / "Fit")
+    shutil.rmtree(copy / "results")
+    assert _run(copy, f"--plan_dir={tmp_path / 'plan'}") == 0
+    assert run_plan.main([str(tmp_path / "plan"), str(tmp_path / "answers"), "--time_limit_s=0"]) in (0, 3)
+    assert run_plan.main([str(tmp_path / "plan"), str(tmp_path / "answers")]) == 0
+    assert len(list((tmp_path / "answers").glob("*.npz"))) == 5
+    _forbid_training(monkeypatch)
+    assert _run(copy, f"--import_from={tmp_path / 'answers'}") == 0
+    assert (_results(copy) / "simple_cnn.csv").read_bytes() == expected
+
+
+def test_fewer_repeats_than_published_are_refused(copy, capsys):
+    path = _results(copy) / "fits.json"
+    recorded = json.loads(path.read_text())
+    recorded += [{**fit, "repeat": 1, "fingerprint": "another"} for fit in recorded]
+    path.write_text(json.dumps(recorded))
+    assert _run(copy, "--no_training") == 1
+    assert "--repeats must be at least 2" in capsys.readouterr().err
+
+
+def test_all_images_train_the_final_fit(copy):
+    assert _run(copy, "--final") == 0
+    (folder,) = (copy / "root" / "FinalFit").glob("*/model.json")
+    info = json.loads(folder.read_text())
+    assert info["num_images"] == 80 and info["views"] == 8 and len(info["class_names"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    (
+        ("--models=resnet", "--models must be of simple_cnn, .*vit_tiny. Received: --models=resnet"),
+        ("--repeats=0", "repeats"),
+        ("--reapeats=2", "unknown flag --reapeats"),
+        ("--preset=smid", "--preset must be one of"),
+    ),
+)
+def test_wrong_flags_are_explained(flag, message, capsys):
+    assert cross_validate.main(["cross_validate", flag]) == 2
+    import re
+
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_weights_that_have_seen_the_images_stop_the_sweep(tmp_path, capsys):
+    assert _run(tmp_path, "--config.trainer.model.weights=synthetic") == 1
+    assert "must not have seen the test images" in capsys.readouterr().err
+
+
+def test_help_names_the_models(capsys):
+    assert cross_validate.main(["cross_validate", "--help"]) == 0
+    assert "vit_tiny" in capsys.readouterr().out
+
+
+def _table(group_ids, folds):
+    count = len(folds)
+    return ImageTable(
+        class_names=("a", "b"),
+        images=np.zeros((count, 32, 32, 3), np.uint8),
+        labels=np.arange(count) % 2,
+        image_ids=np.array([f"i{index:03d}" for index in range(count)]),
+        group_ids=np.array(group_ids),
+        pixel_hashes=np.array([f"h{index}" for index in range(count)]),
+        folds=np.array(folds),
+    )
+
+
+def test_a_near_duplicate_across_folds_stops_the_fit():
+    groups, folds = [f"g{index}" for index in range(100)], [index // 2 % 5 for index in range(100)]
+    config = FitConfig(fold=0)
+    fits.partition_of(_table(groups, folds), config)
+    groups[3] = groups[0]  # folds 0 and 1
+    with pytest.raises(FoldError, match="'g0'"):
+        fits.partition_of(_table(groups, folds), config)
+
+
+def test_initial_weights_are_known_by_content(tmp_path):
+    for name, content in (("a.npz", b"1"), ("b.npz", b"1"), ("c.npz", b"2")):
+        (tmp_path / name).write_bytes(content)
+
+    def recipe(name):
+        trainer = TrainerConfig(model=ModelConfig(weights=str(tmp_path / name)))
+        return fits.recipe_of(FitConfig(trainer)), fits.weights_identity(trainer)
+
+    assert recipe("a.npz") == recipe("b.npz") != recipe("c.npz")
+    assert fits.weights_identity(TrainerConfig()) == ""
+
+
+def test_fits_have_seeds_of_their_own():
+    configs = [
+        FitConfig(TrainerConfig(seed=seed), repeat, fold) for seed in (0, 1) for repeat in (0, 1) for fold in (0, 4)
+    ]
+    assert len({fits.seeded(config).seed for config in configs}) == 8
+
+
+def test_models_without_pretraining_take_longer():
+    trainer = TrainerConfig(model=ModelConfig(weights="synthetic"), full_epochs=10, frozen_epochs=2)
+    plain = recipes.trainer_for(trainer, "efficientnet_b0")
+    assert plain == dataclasses.replace(trainer, model=dataclasses.replace(trainer.model, name="efficientnet_b0"))
+    vit = recipes.trainer_for(trainer, "vit_tiny")
+    assert (vit.model.weights, vit.full_epochs, vit.frozen_epochs) == ("none", 25, 0)

@@ -1,0 +1,142 @@
+"""`python -m pipelines.results`: from the predictions' files to the page."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pipelines import results
+from sperm_tf.evaluation import oof
+from tests.evaluation.oof_tables import draw_table, leak_near_duplicate, write_fits
+from tests.helpers import ROOT
+
+
+@pytest.fixture
+def results_dir(tmp_path):
+    folder = tmp_path / "results" / "hushem"
+    folder.mkdir(parents=True)
+    for seed, name in enumerate(("efficientnet_b0", "efficientnet_b0_cbam")):
+        oof.write_csv(draw_table(seed=seed), folder / f"{name}.csv")
+    write_fits(folder, {"efficientnet_b0": 2, "efficientnet_b0_cbam": 1})
+    return tmp_path / "results"
+
+
+def run(results_dir, *more):
+    page = results_dir.parent / "results.md"
+    argv = ["results", f"--results_dir={results_dir}", f"--page={page}", "--bootstrap_samples=100", *more]
+    return results.main(argv), page
+
+
+def test_it_writes_figures_page_and_plots(results_dir, capsys):
+    status, page = run(results_dir)
+    assert status == 0
+    content = json.loads((results_dir / "hushem" / "results.json").read_text(encoding="utf-8"))
+    assert list(content["models"]) == ["efficientnet_b0", "efficientnet_b0_cbam"]
+    assert content["method"]["bootstrap_samples"] == 100
+    assert content["models"]["efficientnet_b0"]["fits"]["num_fits"] == 10
+    mean = content["models"]["efficientnet_b0"]["over_folds"]["accuracy"]["mean"]
+    text = page.read_text(encoding="utf-8")
+    assert f"| `efficientnet_b0` | {100 * mean:.1f} ±" in text
+    assert "| `efficientnet_b0_cbam` | 2 | 5 of 10 |" in text
+    printed = capsys.readouterr().out
+    for name in ("accuracy.png", "confusion_matrix.png", "reliability.png"):
+        assert (results_dir / "hushem" / name).is_file()
+        assert name in printed
+
+
+def test_the_same_predictions_give_the_same_bytes(results_dir):
+    status, page = run(results_dir)
+    files = [page, *sorted(results_dir.rglob("*.*"))]
+    before = {path: path.read_bytes() for path in files}
+    assert run(results_dir)[0] == status == 0
+    assert {path: path.read_bytes() for path in [page, *sorted(results_dir.rglob("*.*"))]} == before
+    content = (results_dir / "hushem" / "results.json").read_text(encoding="utf-8")
+    assert content == json.dumps(json.loads(content), indent=1, sort_keys=True) + "\n"
+
+
+def test_floats_have_six_digits():
+    rounded = results._rounded({"a": [0.123456789, 1234567.8, 5e-9], "b": None, "c": 12345678})
+    assert rounded == {"a": [0.123457, 1234570.0, 5e-9], "b": None, "c": 12345678}
+
+
+def test_a_near_duplicate_across_folds_stops_it(results_dir, capsys):
+    path = results_dir / "hushem" / "efficientnet_b0.csv"
+    leaked, group = leak_near_duplicate(oof.read_csv(path))
+    leaked.to_csv(path, index=False)
+    status, page = run(results_dir)
+    error = capsys.readouterr().err
+    assert status == 1
+    assert str(path) in error
+    assert f"near duplicates must be tested in one fold. Received: group '{group}' in repeat 0, folds 0, 1" in error
+    assert "assign folds by group" in error
+    assert not page.exists()
+
+
+def test_other_files_are_no_models(results_dir):
+    (results_dir / "hushem" / "label_issues.csv").write_text("image_id,score\n", encoding="utf-8")
+    (results_dir / "hushem" / "efficientnet_b0.csv.partial").write_text("half", encoding="utf-8")
+    assert run(results_dir)[0] == 0
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_empty_folder_says_what_to_do(tmp_path, capsys, exists):
+    if exists:
+        (tmp_path / "results" / "smids").mkdir(parents=True)
+    status, _ = run(tmp_path / "results")
+    assert status == 1
+    error = capsys.readouterr().err
+    assert "results_dir must hold predictions, <dataset>/<model>.csv" in error
+    assert "pipelines.cross_validate" in error
+
+
+def test_damaged_fits_are_named(results_dir, capsys):
+    (results_dir / "hushem" / "fits.json").write_text("{", encoding="utf-8")
+    assert run(results_dir)[0] == 1
+    assert "fits.json must hold a JSON list of fits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--result_dir=x", "results_dir"),
+        ("--bootstrap_samples=99", ">= 100"),
+        ("--bootstrap_samples=many", "bootstrap_samples"),
+        ("smids", "arguments must be flags. Received: 'smids'"),
+    ],
+)
+def test_wrong_flags_are_named(argument, message, capsys):
+    assert results.main(["results", argument]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "See --help" in error
+
+
+def test_help_lists_every_flag(capsys):
+    assert results.main(["results", "--help"]) == 0
+    printed = capsys.readouterr().out
+    for name, value in results._define_flags().flag_values_dict().items():
+        assert f"--{name}={value}" in printed
+
+
+def test_nothing_imports_tensorflow(results_dir):
+    code = (
+        "import sys; from pipelines import results; "
+        f"assert results.main(['r', '--results_dir={results_dir}', '--page={results_dir.parent / 'p.md'}', "
+        "'--bootstrap_samples=100']) == 0; "
+        "print([name for name in ('tensorflow', 'keras', 'apache_beam', 'torch') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_it_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.results", "--nonsense=1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr

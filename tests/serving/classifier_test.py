@@ -1,0 +1,200 @@
+import json
+import pathlib
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import scipy.special
+import tensorflow as tf
+
+import sperm_tf
+from sperm_tf.config import ModelConfig
+from sperm_tf.data.preprocess import preprocess
+from sperm_tf.models import released, vit
+from sperm_tf.serving.classifier import Classifier, Prediction
+from tests import image_files
+from tests.helpers import ROOT, real_data_dir
+from tests.models import weight_files
+
+NAMES = ("normal", "abnormal", "non-sperm")
+SIZE = 32
+FILES = [
+    image_files.encode(image_files.random_pixels(seed=seed), kind) for seed, kind in enumerate(("PNG", "BMP", "JPEG"))
+]
+CNN = ModelConfig(name="simple_cnn")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return weight_files.build(CNN)
+
+
+@pytest.fixture(scope="module")
+def classifier(model):
+    return Classifier(model, NAMES, SIZE)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Stands in for the folder of the package."""
+    monkeypatch.setattr(released, "RELEASED_DIR", tmp_path / "released")
+    (tmp_path / "released").mkdir()
+    weight_files.release(tmp_path / "released", "smids", CNN, class_names=NAMES, views=8)
+    (tmp_path / "released" / "smids.md").write_text("# A card\n", encoding="utf-8")
+    return tmp_path / "released"
+
+
+def _views(image):
+    """The eight views of an image [S, S, C], by NumPy."""
+    turned = [np.rot90(image, quarter) for quarter in range(4)]
+    return np.stack([*turned, *(view[:, ::-1] for view in turned)])
+
+
+def _expected(model, files, *, views=1):
+    images = [preprocess(file, SIZE).numpy().astype("float32") for file in files]
+    logits = [model(_views(image) if views == 8 else image[None]).numpy().mean(axis=0) for image in images]
+    return scipy.special.softmax(np.stack(logits), axis=1)
+
+
+def _probabilities(predictions):
+    return np.array([list(prediction.probabilities.values()) for prediction in predictions])
+
+
+def test_paths_and_bytes_are_classified_like_the_model(model, classifier, tmp_path):
+    (tmp_path / "cell.png").write_bytes(FILES[0])
+    predictions = classifier.predict([tmp_path / "cell.png", str(tmp_path / "cell.png"), *FILES[1:]])
+    expected = _expected(model, [FILES[0], *FILES])
+    np.testing.assert_allclose(_probabilities(predictions), expected, rtol=1e-4, atol=1e-6)
+    assert [prediction.file for prediction in predictions] == [str(tmp_path / "cell.png")] * 2 + [""] * 2
+    assert all(prediction.status == "ok" and tuple(prediction.probabilities) == NAMES for prediction in predictions)
+    assert [prediction.predicted_class for prediction in predictions] == [NAMES[i] for i in expected.argmax(axis=1)]
+    assert len(set(expected.argmax(axis=1))) > 1 or np.ptp(expected, axis=0).max() > 0.05, "the images must differ"
+
+
+def test_one_bad_image_leaves_its_neighbours_unharmed(classifier, tmp_path):
+    good = classifier.predict(FILES)
+    bad = [data for data, _ in image_files.bad_files().values()]
+    mixed = classifier.predict([FILES[0], *bad, FILES[1], tmp_path / "missing.png", tmp_path, FILES[2]])
+    statuses = [status for _, status in image_files.bad_files().values()]
+    assert [prediction.status for prediction in mixed] == ["ok", *statuses, "ok", "unreadable", "unreadable", "ok"]
+    assert mixed[-3] == Prediction(str(tmp_path / "missing.png"), "unreadable", "", {})
+    answered = [prediction for prediction in mixed if prediction.status == "ok"]
+    np.testing.assert_allclose(_probabilities(answered), _probabilities(good), rtol=1e-5)
+    assert all(not prediction.predicted_class for prediction in mixed if prediction.status != "ok")
+
+
+def test_no_files_one_file_and_many_files(classifier):
+    assert classifier.predict([]) == []
+    assert classifier.predict([b""])[0].status == "empty"
+    alone = classifier.predict(FILES[0])
+    many = classifier.predict(FILES * 14)  # more than one batch
+    assert len(alone) == 1 and len(many) == 42
+    np.testing.assert_allclose(_probabilities(many), np.tile(_probabilities(classifier.predict(FILES)), (14, 1)))
+
+
+def test_eight_views_are_averaged(model):
+    averaged = Classifier(model, NAMES, SIZE, views=8).predict(FILES)
+    np.testing.assert_allclose(_probabilities(averaged), _expected(model, FILES, views=8), rtol=1e-4, atol=1e-5)
+    assert np.abs(_probabilities(averaged) - _expected(model, FILES)).max() > 1e-4, "the views must differ"
+
+
+@pytest.mark.parametrize("views", (1, 8))
+def test_the_export_answers_the_same(model, views, tmp_path):
+    classifier = Classifier(model, NAMES, SIZE, views=views)
+    classifier.export(tmp_path / "1")
+    answer = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"](image_bytes=tf.constant(FILES))
+    predictions = classifier.predict(FILES)
+    np.testing.assert_allclose(answer["probabilities"], _probabilities(predictions), rtol=1e-4, atol=1e-5)
+    assert [name.decode() for name in answer["class_names"][0].numpy()] == list(NAMES)
+
+
+def test_a_release_is_ready_by_name_and_by_path(folder):
+    by_name, by_path = sperm_tf.load_model("smids"), sperm_tf.load_model(folder / "smids.npz")
+    for classifier in (by_name, by_path):
+        assert (classifier.class_names, classifier.image_size, classifier.views) == (NAMES, SIZE, 8)
+        assert classifier.card == "# A card\n"
+    np.testing.assert_array_equal(_probabilities(by_name.predict(FILES)), _probabilities(by_path.predict(FILES)))
+    np.testing.assert_allclose(
+        _probabilities(by_name.predict(FILES)), _expected(by_name.keras_model, FILES, views=8), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_what_the_trainer_wrote_is_opened(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    info = {"class_names": NAMES, "image_size": SIZE, "views": 8}
+    (tmp_path / "model.json").write_text(json.dumps(info), encoding="utf-8")
+    for source in (tmp_path, str(tmp_path / "model.keras")):
+        classifier = sperm_tf.load_model(source)
+        assert (classifier.class_names, classifier.image_size, classifier.views) == (NAMES, SIZE, 8)
+    np.testing.assert_allclose(_probabilities(classifier.predict(FILES)), _expected(model, FILES, views=8), rtol=1e-3)
+
+
+def test_a_keras_file_needs_class_names(model, tmp_path):
+    model.save(tmp_path / "other.keras")
+    with pytest.raises(ValueError, match=r"class_names must be known: other\.keras does not hold them"):
+        sperm_tf.load_model(tmp_path / "other.keras")
+    with pytest.raises(ValueError, match="class_names must hold 3 different names"):
+        sperm_tf.load_model(tmp_path / "other.keras", class_names=["a", "b"])
+    assert sperm_tf.load_model(tmp_path / "other.keras", class_names="abc").class_names == ("a", "b", "c")
+
+
+def test_a_vit_with_layers_of_our_own_is_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(vit, "DEPTH", 1)
+    model = weight_files.build(ModelConfig(name="vit_tiny"))
+    model.save(tmp_path / "vit.keras")
+    code = "import sys, sperm_tf; sperm_tf.load_model(sys.argv[1], class_names='abc')"  # which registers them
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "vit.keras"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_unknown_and_broken_sources_are_named(folder, tmp_path):
+    with pytest.raises(ValueError, match=r"released models \(smids\).*Received: source='hushem'"):
+        sperm_tf.load_model("hushem")
+    with pytest.raises(ValueError, match=r"folder with model\.keras and model\.json"):
+        sperm_tf.load_model(tmp_path)
+    (tmp_path / "broken.keras").write_bytes(b"no model")
+    with pytest.raises(ValueError, match=r"whole \.keras file"):
+        sperm_tf.load_model(tmp_path / "broken.keras", class_names=NAMES)
+
+
+def test_importing_the_package_stays_light():
+    code = (
+        "import sys, sperm_tf; assert 'load_model' in dir(sperm_tf)\n"
+        "assert not {'keras', 'numpy', 'tensorflow'} & set(sys.modules)\n"
+        "try: sperm_tf.nothing\n"
+        "except AttributeError as error: assert 'nothing' in str(error)\n"
+        "else: raise SystemExit(1)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+FOLDERS = {
+    "smids": ("SMIDS.zip", {"Normal": "normal", "Abnormal": "abnormal", "Non-Sperm": "non-sperm"}),
+    "hushem": (
+        "HuSHeM.zip",
+        {"01_Normal": "normal", "02_Tapered": "tapered", "03_Pyriform": "pyriform", "04_Amorphous": "amorphous"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(FOLDERS))
+def test_released_models_know_the_images_that_they_were_trained_on(name):
+    if name not in released.read_manifest():
+        pytest.skip(f"{name} is not released yet")
+    archive, folders = FOLDERS[name]
+    files, labels = [], []
+    with zipfile.ZipFile(real_data_dir() / archive) as file:
+        members = [member for member in sorted(file.namelist()) if not member.endswith("/")]
+        for folder, label in folders.items():
+            inside = [member for member in members if pathlib.PurePosixPath(member).parent.name.startswith(folder)]
+            chosen = inside[:: max(1, len(inside) // 10)][:10]
+            assert len(chosen) == 10, folder
+            files += [file.read(member) for member in chosen]
+            labels += [label] * 10
+    predictions = sperm_tf.load_model(name).predict(files)
+    correct = [prediction.predicted_class == label for prediction, label in zip(predictions, labels, strict=True)]
+    assert np.mean(correct) >= 0.8, predictions
