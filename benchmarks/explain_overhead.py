@@ -64,9 +64,10 @@ def main() -> None:
     rivals = {(views, name): functools.partial(ask, views, name) for views in options.views for name in names}
     clock = time.process_time if options.processor_time else time.perf_counter
     seconds = time_interleaved(rivals, repeats=options.repeats, clock=clock)
+    unit = "s of processor time" if options.processor_time else "s"
     for views in options.views:
         ratio = seconds[views, "explain"] / seconds[views, "serving_default"]
-        rates = "  ".join(f"{name} {options.batch_size / seconds[views, name]:.1f} images/s" for name in names)
+        rates = "  ".join(f"{name} {options.batch_size / seconds[views, name]:.1f} images/{unit}" for name in names)
         print(f"explain_overhead  views {views}  ratio {ratio:.3f} (target at most {TARGET})  {rates}")
     first, last = options.views[0], options.views[-1]
     if first != last:

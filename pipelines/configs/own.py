@@ -2,24 +2,18 @@
 
     python -m pipelines.run --preset=own --data_dir=<folder or table.csv>
 
-Without `--data_dir` it looks for a folder `images` in the working directory. The recipe is that of SMIDS, from random
-initialisation; it suits some thousands of images. With fewer, take more epochs and smaller batches, as HuSHeM does,
-and start from the backbone that was pretrained on drawn sperm:
+Without `--data_dir` it looks for a folder `images` in the working directory. The recipe is that of SMIDS, which starts
+from the backbone that was pretrained on drawn sperm (`weights=synthetic`) and suits some thousands of images. With
+fewer, take more epochs and smaller batches:
 
-    --config.trainer.model.weights=synthetic
-    --config.trainer.full_epochs=60 --config.trainer.batch_size=16 --config.trainer.early_stopping_patience=20
+    --config.trainer.full_epochs=60 --config.trainer.batch_size=16
 
+Random weights are `--config.trainer.model.weights=none`, with more epochs; `simple_cnn` and `vit_tiny` need them.
 Where classes differ much in size, `--config.trainer.class_weights=true` weighs them alike.
 """
 
-from sperm_tf.config import (
-    EvaluatorConfig,
-    ExampleGenConfig,
-    ModelConfig,
-    PipelineConfig,
-    TrainerConfig,
-    TransformConfig,
-)
+from pipelines.configs import smids
+from sperm_tf.config import EvaluatorConfig, ExampleGenConfig, PipelineConfig, TransformConfig
 
 
 def get_config() -> PipelineConfig:
@@ -29,12 +23,7 @@ def get_config() -> PipelineConfig:
         pipeline_root="runs/own",
         example_gen=ExampleGenConfig(dataset="own_images", builder_config="clean", data_dir="images"),
         transform=TransformConfig(image_size=128),
-        trainer=TrainerConfig(
-            model=ModelConfig(name="efficientnet_b0_cbam", weights="none", norm_momentum=0.9),
-            frozen_epochs=0,
-            full_epochs=25,
-            full_learning_rate=1e-3,
-        ),
+        trainer=smids.get_config().trainer,
         # No constant answer reaches a macro F1 of 0.5, whatever the number and sizes of the classes; raise it to what
         # your use needs.
         evaluator=EvaluatorConfig(min_macro_f1=0.5),

@@ -66,6 +66,16 @@ def test_every_image_is_answered_by_a_network_that_did_not_see_it(finished):
         assert fit["test_accuracy"] == pytest.approx(right.mean(), abs=1e-6)
 
 
+def test_the_report_shows_the_figures_and_the_labels_in_doubt(finished):
+    folder = finished / "root" / "CrossValidation"
+    html = (folder / "cross_validation.html").read_text(encoding="utf-8")
+    table = oof.select(oof.read_csv(_results(finished) / "simple_cnn.csv"), part=oof.TEST)
+    right = oof.probabilities(table).argmax(1) == oof.labels(table)
+    assert f"{100 * right.mean():.1f}" in html and "simple_cnn" in html
+    listed = (folder / "label_issues.csv").read_text(encoding="utf-8").splitlines()
+    assert html.count("data:image/png;base64,") >= min(len(listed) - 1, 60)
+
+
 def test_a_second_run_trains_nothing(copy, monkeypatch, capsys):
     before = (_results(copy) / "simple_cnn.csv").read_bytes()
     _forbid_training(monkeypatch)

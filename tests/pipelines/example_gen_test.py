@@ -56,6 +56,14 @@ def test_another_run_writes_the_same_bytes(artifact, tmp_path):
     assert again.digest == artifact.digest
 
 
+def test_a_small_test_set_leaves_the_rest_of_its_fold_unused(artifact, tmp_path):
+    small = ExampleGen(dataclasses.replace(CONFIG, max_test_images=7)).run(RunContext(tmp_path))
+    assert small.properties["num_examples"] == {**artifact.properties["num_examples"], "test": 7}
+    for split in ("train", "validation"):
+        assert read(small.directory, split) == read(artifact.directory, split)
+    assert read(small.directory, "test") == read(artifact.directory, "test")[:7]
+
+
 def test_other_folds_can_be_chosen():
     config = dataclasses.replace(CONFIG, test_fold=4, validation_fold=2)
     assert split_folds(config) == {"train": (0, 1, 3), "validation": (2,), "test": (4,)}

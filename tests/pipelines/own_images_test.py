@@ -26,6 +26,7 @@ NAMES = {"normal": "normal", "tapered": "tête effilée", "pyriform": "pyriform,
 SMALL = (
     "--config.transform.image_size=32",
     "--config.trainer.model.name=simple_cnn",
+    "--config.trainer.model.weights=none",
     "--config.trainer.full_epochs=1",
     "--config.explainer.images_per_class=1",
     "--config.infra_validator.num_images=2",

@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 
 import tfds_builders
 from sperm_tf.data.identity import pixel_sha256
+from sperm_tf.synthesis.morphology import CLASS_NAMES
 from sperm_tf.synthesis.renderer import render
 from tfds_builders.synthetic_sperm import config, synthetic_sperm_dataset_builder
 
@@ -44,7 +45,7 @@ def test_load(tmp_path):
 
 def test_default_configs():
     names = [config.name for config in synthetic_sperm_dataset_builder.Builder.BUILDER_CONFIGS]
-    assert names == ["head_shape", "quality"]
+    assert names == ["head_shape", "quality", "all"]
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,16 @@ def test_default_configs():
 def test_config_refuses(label_set, num_images, message):
     with pytest.raises(ValueError, match=message):
         config(label_set, num_images)
+
+
+def test_all_label_sets_together_hold_the_images_of_each():
+    drawn = config("all", 70, seed=3)
+    assert drawn.name == "all_70_seed3"
+    names = synthetic_sperm_dataset_builder.LABEL_SETS["all"]
+    assert names[0] == "head_shape normal" and names[-1] == "quality non-sperm" and len(names) == 7
+    for index in range(14):
+        sperm, name = synthetic_sperm_dataset_builder.draw(index, drawn)
+        assert name == names[index % 7]
+        label_set, _, label_name = name.partition(" ")
+        number = index // 7 * len(CLASS_NAMES[label_set]) + CLASS_NAMES[label_set].index(label_name)
+        np.testing.assert_array_equal(sperm.image, render(number, label_set=label_set, seed=3).image)

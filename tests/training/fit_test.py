@@ -84,10 +84,11 @@ def test_a_fit_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path):
 
 def test_the_test_part_does_not_touch_the_training(tmp_path):
     images, labels = _dataset()
-    first = run_fit(images, labels, PARTITION, num_classes=3, config=CONFIG, work_dir=tmp_path / "a", verbose=0)
+    config = dataclasses.replace(CONFIG, checkpoint="best")  # so that the choice of the epoch is part of it
+    first = run_fit(images, labels, PARTITION, num_classes=3, config=config, work_dir=tmp_path / "a", verbose=0)
     for part in (PARTITION.test, PARTITION.calibration):
         images[part], labels[part] = 255 - images[part], (labels[part] + 1) % 3
-    again = run_fit(images, labels, PARTITION, num_classes=3, config=CONFIG, work_dir=tmp_path / "b", verbose=0)
+    again = run_fit(images, labels, PARTITION, num_classes=3, config=config, work_dir=tmp_path / "b", verbose=0)
     for one, other in zip(first.model.weights, again.model.weights, strict=True):
         np.testing.assert_array_equal(one, other)
 

@@ -65,6 +65,14 @@ def test_training_learns_and_returns_the_best_epoch(uninterrupted):
     np.testing.assert_allclose(_losses(result.model).mean(), min(losses), rtol=1e-4)
 
 
+def test_the_last_epoch_can_be_kept(tmp_path):
+    config = dataclasses.replace(CONFIG, checkpoint="last", full_learning_rate=9e-3, full_epochs=4)
+    result = run(tmp_path, config=config)
+    losses = result.history["val_loss"]
+    assert result.best_epoch == 6 == len(losses)
+    np.testing.assert_allclose(_losses(result.model).mean(), losses[-1], rtol=1e-4)
+
+
 def test_tensorboard_logs(uninterrupted):
     tf = pytest.importorskip("tensorflow")
     _, work_dir = uninterrupted
