@@ -253,7 +253,7 @@ class FitConfig:
         trainer: the recipe; `seed`, `repeat` and `fold` together settle everything random.
         repeat: number of the repeat, from 0; repeat 0 tests on the dataset's own folds.
         fold: fold 0-4 that is only reported on.
-        inner_folds: number of parts that the other folds' images are divided into: one chooses the epoch, one is kept
+        inner_folds: number of parts that the other folds' images are divided into: one validates, one is kept
             for calibration, the rest train.
     """
 

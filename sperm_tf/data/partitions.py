@@ -22,7 +22,7 @@ class Partition:
 
     Attributes:
         train: what the weights are fitted to.
-        validation: what chooses the epoch.
+        validation: what the training is watched by; the recipe may choose the epoch by it.
         calibration: kept aside for whatever is fitted to the finished model's probabilities.
         test: what is reported, and nothing else.
     """

@@ -160,6 +160,23 @@ def test_synthetic_data_have_a_banner(tmp_path):
     assert "> **Synthetic data.**" in (tmp_path / "model_card.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("num_origins", "stated"),
+    (
+        (7, "Images of one given group (patient, donor or slide) stay in one split."),
+        (0, "No groups were given with the images: cells of one person may stand in both"),
+    ),
+)
+def test_ones_own_images_are_not_called_a_release(num_origins, stated, tmp_path):
+    run = fixtures.make_run(tmp_path, dataset="own_images")
+    path = run["example_gen"] / "dataset.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "num_origins": num_origins}))
+    write(run, tmp_path)
+    card = (tmp_path / "model_card.md").read_text()
+    assert stated in card and "the labels that came with the images" in card
+    assert "No split by patient is possible" not in card and "dataset's authors" not in card
+
+
 def test_description_of_the_dataset_keeps_its_paragraphs_and_lists(report):
     page = Page(report[report.index('<section id="data"') : report.index('<section id="defects"')])
     assert "<p>Crops of stained human sperm heads.</p>" in report

@@ -9,7 +9,7 @@ from typing import Any
 from sperm_tf.report.stages import Stage
 
 MAX_LISTED = 200
-_TITLES = {"smids": "SMIDS", "hushem": "HuSHeM", "synthetic_sperm": "synthetic sperm"}
+_TITLES = {"smids": "SMIDS", "hushem": "HuSHeM", "synthetic_sperm": "synthetic sperm", "own_images": "own images"}
 _EXCLUDED = ("image_id", "reason", "label_name", "related_image_id", "detail")
 _NEAR_DUPLICATE = ("image_id", "related_image_id", "distance", "labels")
 _ANOMALY = ("name", "severity", "description")
@@ -44,6 +44,8 @@ def describe_dataset(stages: Mapping[str, Stage]) -> dict[str, Any]:
         "citation": str(info.get("citation", "")).strip(),
         "class_names": names,
         "num_source_images": info.get("num_source_images"),
+        "is_own": name == "own_images",
+        "num_origins": info.get("num_origins"),
         "splits": list(splits),
         "rows": rows,
         "totals": [split.get("num_examples") for split in splits.values()],

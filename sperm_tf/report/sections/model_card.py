@@ -21,6 +21,11 @@ _NO_PATIENTS = (
     "No split by patient is possible: the release does not say which image comes from which patient. Cells of one "
     "person may stand in both the training and the test images, so accuracy on new patients can be lower."
 )
+_ORIGINS = "Images of one given group (patient, donor or slide) stay in one split."
+_NO_ORIGINS = (
+    "No groups were given with the images: cells of one person may stand in both the training and the test images, so "
+    "accuracy on new patients can be lower."
+)
 _SYNTHETIC = (
     "The images are drawn by a program. Figures on them show that the pipeline works, and nothing about real sperm."
 )
@@ -75,8 +80,8 @@ _ETHICS = (
     "the model needs neither names nor other personal data.",
     "A wrong answer can hurt in both directions: a false alarm causes distress, a missed defect false reassurance. A "
     "trained person has to look at the image before anything follows from an answer.",
-    "Age, ethnicity and clinical background of the donors are not published with the datasets, so it cannot be checked "
-    "whether the model works equally well for all.",
+    "Age, ethnicity and clinical background of the donors do not come with the images, so it cannot be checked whether "
+    "the model works equally well for all.",
     "Explanation maps show where the network looked, not why, and not that it was right.",
 )
 _WHO = (
@@ -117,10 +122,7 @@ def _data(facts: Mapping[str, Any]) -> list[str]:
         f"Images: {text.listing(splits)}." if splits else "",
         f"Left out: {text.plural(defects['num_excluded'], 'image')}." if defects["is_known"] else "",
         "Splits are stratified by class; images that are identical or nearly so stay in one split.",
-        "Reference standard: the labels that the dataset's authors assigned. How many observers there were, and how "
-        "far they agreed, is not part of the images' release."
-        if not dataset["is_synthetic"]
-        else "Reference standard: the class that the program was asked to draw.",
+        _reference_standard(dataset),
         f"Licence of the data: {dataset['license']}." if dataset["license"] else "",
     ]
     return [line for line in found if line]
@@ -150,7 +152,7 @@ def _performance(facts: Mapping[str, Any]) -> list[str]:
 def _limits(facts: Mapping[str, Any]) -> list[str]:
     dataset = facts["dataset"]
     num_examples = facts["evaluation"]["num_examples"]
-    limits = [_SYNTHETIC] if dataset["is_synthetic"] else [_NO_PATIENTS]
+    limits = [_disjointness(dataset)]
     if isinstance(num_examples, int) and num_examples < 200:
         limits.append(f"The test split holds only {num_examples} images: read the intervals, not the figures.")
     return [
@@ -158,13 +160,34 @@ def _limits(facts: Mapping[str, Any]) -> list[str]:
         "Calibration has not been assessed yet: of answers with a probability of 90 %, 9 in 10 need not be right.",
         "Nothing tells the model that an image shows no sperm at all, unless that is one of its classes: it names "
         "a class for any picture.",
-        "One dataset, so one laboratory, stain and camera. Performance elsewhere is unknown.",
+        "One dataset: performance with another laboratory, stain or camera is unknown.",
         "Whether the explanation maps are faithful to the network has not been measured here.",
     ]
 
 
+def _disjointness(dataset: Mapping[str, Any]) -> str:
+    if dataset["is_synthetic"]:
+        return _SYNTHETIC
+    if dataset["is_own"]:
+        return _ORIGINS if dataset["num_origins"] else _NO_ORIGINS
+    return _NO_PATIENTS
+
+
+def _reference_standard(dataset: Mapping[str, Any]) -> str:
+    if dataset["is_synthetic"]:
+        return "Reference standard: the class that the program was asked to draw."
+    if dataset["is_own"]:
+        return "Reference standard: the labels that came with the images; how they came about is not known."
+    return (
+        "Reference standard: the labels that the dataset's authors assigned. How many observers there were, and how "
+        "far they agreed, is not part of the images' release."
+    )
+
+
 def _items(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    is_synthetic = facts["dataset"]["is_synthetic"]
+    dataset = facts["dataset"]
+    is_synthetic = dataset["is_synthetic"]
+    split_by = "the given group" if dataset["num_origins"] else "not by patient"
     choice = "Lowest validation loss; test images were not used"
     if facts["training"]["starts_from_file"]:
         choice += " for it, but the initial weights may have seen them"
@@ -177,14 +200,14 @@ def _items(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Reference standard, annotators", "Model card, training and test data"),
         ("Sample size", "Data, images by split and class; no sample size calculation was made"),
         ("Missing data", "Undecodable files: defects of the data; no answer: evaluation"),
-        ("Data partitions, level of disjointness", "By image and near-duplicate group; not by patient"),
+        ("Data partitions, level of disjointness", f"By image and near-duplicate group; {split_by}"),
         ("Model, initialisation, training", "Training; the whole configuration: lineage"),
         ("Choice of the final model", choice),
         ("Performance with uncertainty", "Evaluation: Wilson and group-bootstrap intervals"),
         ("Calibration", "Not assessed yet"),
         (
             "Fairness, subgroups",
-            "Not possible: no data on donors are published" if not is_synthetic else "Not applicable",
+            "Not applicable" if is_synthetic else "Not possible: no data on donors came with the images",
         ),
         ("Explainability", "Explanations: Grad-CAM++ and, where the model has it, CBAM"),
         ("External validation", "None"),
