@@ -18,7 +18,7 @@ USAGE = """Trains every model on every fold, and publishes the answers to the im
   python -m pipelines.cross_validate --preset=hushem --manual_dir=<folder> --repeats=2
   python -m pipelines.cross_validate --preset=smids --manual_dir=<folder> --models=simple_cnn,efficientnet_b0_cbam
   python -m pipelines.cross_validate --preset=own --data_dir=<folder or CSV>
-  python -m pipelines.cross_validate --preset=hushem --dry_run        which fits are finished
+  python -m pipelines.cross_validate --preset=hushem --dry_run        prepares the images, lists the fits
 
 Every fit is kept: a sweep that was stopped goes on where it was. Fits whose answers lie in results_dir, made by the
 same recipe on the same images, are not repeated.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import pathlib
 from typing import Any
 
@@ -14,6 +13,7 @@ from sperm_tf.data import examples
 from sperm_tf.evaluation import fits, label_quality
 from sperm_tf.report import results_page
 from sperm_tf.report.cross_validation.page import write_report
+from sperm_tf.report.literature import TITLES
 
 REPORT_FILE = "cross_validation.html"
 
@@ -35,7 +35,7 @@ def write(directory: pathlib.Path, *, results_dir: pathlib.Path, transformed: Ar
     best = results_page.best_model(content)
     table = read_table(transformed.directory)
     index_of = {image_id: index for index, image_id in enumerate(table.image_ids.tolist())}
-    source = examples_directory(transformed)
+    source = pathlib.Path(transformed.inputs["examples"]["directory"])
     issues = label_quality.find_label_issues(tables[best], model=best, near_duplicates=_near_duplicates(source))
     path = directory / REPORT_FILE
     write_report(
@@ -49,11 +49,6 @@ def write(directory: pathlib.Path, *, results_dir: pathlib.Path, transformed: Ar
     return path
 
 
-def examples_directory(transformed: Artifact) -> pathlib.Path:
-    """The ExampleGen artifact that a Transform artifact was made from."""
-    return pathlib.Path(transformed.inputs["examples"]["directory"])
-
-
 def _near_duplicates(folder: pathlib.Path) -> list[tuple[str, str]]:
     with (folder / "near_duplicates.csv").open(newline="", encoding="utf-8") as file:
         return [(row["image_id"], row["related_image_id"]) for row in csv.DictReader(file)]
@@ -62,7 +57,8 @@ def _near_duplicates(folder: pathlib.Path) -> list[tuple[str, str]]:
 def _describe_dataset(folder: pathlib.Path) -> dict[str, Any]:
     info = examples.read_dataset_info(folder)
     return {
-        **{name: info.get(name) for name in ("name", "config", "version", "homepage", "citation", "has_origins")},
-        "title": {"smids": "SMIDS", "hushem": "HuSHeM"}.get(info["name"], json.dumps(info["name"]).strip('"')),
+        **{name: info.get(name) for name in ("name", "config", "version", "homepage", "citation")},
+        "title": TITLES.get(info["name"], info["name"]),
+        "has_origins": bool(info.get("num_origins")),
         "is_synthetic": info["name"] == "synthetic_sperm",
     }

@@ -14,7 +14,7 @@ from sperm_tf.config import FitConfig, TrainerConfig
 from sperm_tf.data.image_table import ImageTable, read_examples
 from sperm_tf.data.partitions import Partition, check_partition, make_partition
 from sperm_tf.evaluation import oof
-from sperm_tf.models.released import find_weights_file
+from sperm_tf.models.released import WITHOUT_FILE, find_weights_file
 
 read_table = functools.lru_cache(maxsize=2)(read_examples)
 
@@ -104,7 +104,7 @@ def seeded(config: FitConfig) -> TrainerConfig:
 def recipe_of(config: FitConfig) -> dict[str, Any]:
     """The configuration as it enters the fingerprint: the initial weights are known by content, not by name."""
     fields = to_jsonable(config)
-    if weights_identity(config.trainer):
+    if config.trainer.model.weights not in WITHOUT_FILE:
         fields["trainer"]["model"]["weights"] = "file"
     return fields
 

@@ -49,14 +49,12 @@ class Unit:
         fingerprint: what it is known by, here and in `fits.json`.
         rows: its answers as `sperm_tf.evaluation.oof` has them; None while it is not finished.
         summary: its entry in `fits.json`, without the fingerprint.
-        directory: its artifact, where it was made or taken in here.
     """
 
     config: FitConfig
     fingerprint: str
     rows: Any = None
     summary: dict[str, Any] = dataclasses.field(default_factory=dict)
-    directory: pathlib.Path | None = None
 
     @property
     def name(self) -> str:
@@ -147,11 +145,10 @@ def recall(units: list[Unit], context: RunContext, results_dir: pathlib.Path) ->
     recorded = {fit["fingerprint"]: fit for fit in fits_lib.read_json(results_dir / "fits.json")}
     tables: dict[str, Any] = {}
     for unit in units:
-        directory = context.pipeline_root / Fit.__name__ / unit.fingerprint[:16]
         if unit.rows is not None:
             continue
+        directory = context.pipeline_root / Fit.__name__ / unit.fingerprint[:16]
         if (directory / artifacts.ARTIFACT_FILE).is_file():
-            unit.directory = directory
             unit.rows = oof.read_csv(directory / "predictions.csv", complete=False)
             unit.summary = json.loads((directory / "fit.json").read_text(encoding="utf-8"))
         elif unit.fingerprint in recorded:
@@ -171,11 +168,10 @@ def train(units: list[Unit], examples: Artifact, context: RunContext) -> None:
         _ = pipeline | beam.Create(work) | beam.Reshuffle() | "Fit" >> beam.MapTuple(run_fit)
 
 
-def run_fit(config: FitConfig, examples: str, pipeline_root: str) -> str:
-    """Runs one fit in whichever process Beam chose; returns the directory of its artifact."""
+def run_fit(config: FitConfig, examples: str, pipeline_root: str) -> None:
+    """Runs one fit in whichever process Beam chose."""
     print(f"{config.trainer.model.name}, repeat {config.repeat}, fold {config.fold} ...", flush=True)
-    artifact = Fit(config, examples=examples).run(RunContext(pathlib.Path(pipeline_root)))
-    return str(artifact.directory)
+    Fit(config, examples=examples).run(RunContext(pathlib.Path(pipeline_root)))
 
 
 def publish(units: list[Unit], results_dir: pathlib.Path) -> None:
@@ -204,7 +200,9 @@ def publish(units: list[Unit], results_dir: pathlib.Path) -> None:
         entries += [{**unit.summary, "fingerprint": unit.fingerprint} for unit in own]
     entries.sort(key=lambda fit: (fit["model"], fit["repeat"], fit["fold"]))
     text = ",\n".join(json.dumps(entry, sort_keys=True) for entry in entries)
-    (results_dir / "fits.json").write_text(f"[\n{text}\n]\n", encoding="utf-8")
+    partial = results_dir / "fits.json.partial"
+    partial.write_text(f"[\n{text}\n]\n", encoding="utf-8")
+    partial.replace(results_dir / "fits.json")
 
 
 def _default_results_dir(dataset: str, context: RunContext) -> pathlib.Path:

@@ -48,7 +48,7 @@ def _is_wanted() -> bool:
 def _fusible_layers(model: keras.Model) -> dict:
     calls = {}
     for layer in model.layers:
-        is_swish = isinstance(layer, keras.layers.Activation) and layer.activation.__name__ in _SWISH
+        is_swish = isinstance(layer, keras.layers.Activation) and getattr(layer.activation, "__name__", "") in _SWISH
         if is_swish:
             calls[layer] = functools.partial(_call_swish, type(layer).call.__get__(layer))
         elif isinstance(layer, keras.layers.BatchNormalization) and _normalizes_channels_of_images(layer):

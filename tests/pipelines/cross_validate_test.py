@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from pipelines import cross_validate, fits, recipes, sweep
+from pipelines import cross_validate, cross_validation_report, fits, recipes, sweep
 from pipelines.components import fit as fit_component
 from sperm_tf.config import FitConfig, ModelConfig, TrainerConfig
 from sperm_tf.data.folds import FoldError
@@ -222,3 +222,11 @@ def test_models_without_pretraining_take_longer():
     assert plain == dataclasses.replace(trainer, model=dataclasses.replace(trainer.model, name="efficientnet_b0"))
     vit = recipes.trainer_for(trainer, "vit_tiny")
     assert (vit.model.weights, vit.full_epochs, vit.frozen_epochs) == ("none", 25, 0)
+
+
+@pytest.mark.parametrize(("num_origins", "stated"), ((3, True), (0, False)))
+def test_the_report_knows_whether_patients_were_kept_together(num_origins, stated, tmp_path):
+    info = {"name": "own_images", "config": "clean", "num_origins": num_origins}
+    (tmp_path / "dataset.json").write_text(json.dumps(info))
+    described = cross_validation_report._describe_dataset(tmp_path)
+    assert described["has_origins"] is stated and described["title"] == "own_images"
