@@ -10,7 +10,7 @@ from pipelines import results
 from pipelines.artifacts import Artifact
 from pipelines.fits import read_table
 from sperm_tf.data import examples
-from sperm_tf.evaluation import fits, label_quality
+from sperm_tf.evaluation import fits_file, label_quality
 from sperm_tf.report import results_page
 from sperm_tf.report.cross_validation.page import write_report
 from sperm_tf.report.literature import TITLES
@@ -44,7 +44,7 @@ def write(directory: pathlib.Path, *, results_dir: pathlib.Path, transformed: Ar
         results=content,
         label_issues=issues,
         read_image=lambda image_id: table.images[index_of[image_id]],
-        fits=fits.read_json(results_dir / results.FITS_FILE),
+        fits=fits_file.read_json(results_dir / results.FITS_FILE),
     )
     return path
 

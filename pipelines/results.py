@@ -119,7 +119,7 @@ def analyze_folder(folder: pathlib.Path, *, bootstrap_samples: int = 2000) -> tu
         OofError: a table is unsound.
         FitsError: `fits.json` is damaged.
     """
-    from sperm_tf.evaluation import cross_validation, fits, oof
+    from sperm_tf.evaluation import cross_validation, fits_file, oof
 
     paths = [path for path in sorted(folder.glob("*.csv")) if path.stem in MODELS]
     tables = {path.stem: oof.complete_repeats(oof.read_csv(path, complete=False)) for path in paths}
@@ -130,9 +130,9 @@ def analyze_folder(folder: pathlib.Path, *, bootstrap_samples: int = 2000) -> tu
     tables = {model: table[table["repeat"] < repeats].reset_index(drop=True) for model, table in tables.items()}
     class_names = oof.class_names(next(iter(tables.values())))
     content = cross_validation.analyze(tables, class_names, bootstrap_samples=bootstrap_samples)
-    recorded = fits.read_json(folder / FITS_FILE)
+    recorded = fits_file.read_json(folder / FITS_FILE)
     for name, model in content["models"].items():
-        model["fits"] = fits.summarize(recorded, name, num_repeats=model["num_repeats"])
+        model["fits"] = fits_file.summarize(recorded, name, num_repeats=model["num_repeats"])
     return _rounded({"dataset": folder.name, **content}), tables
 
 

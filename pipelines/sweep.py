@@ -17,8 +17,7 @@ from pipelines.components.final_fit import FinalFit
 from pipelines.components.fit import Fit
 from pipelines.fits import read_table
 from sperm_tf.config import NUM_FOLDS, FitConfig, PipelineConfig
-from sperm_tf.evaluation import fits as fits_lib
-from sperm_tf.evaluation import oof
+from sperm_tf.evaluation import fits_file, oof
 
 EXIT_INCOMPLETE = 3
 PUBLISHED = ("smids", "hushem")  # the datasets whose answers are part of this project
@@ -142,7 +141,7 @@ def plan(request: Request, examples: Artifact, context: RunContext) -> list[Unit
 
 def recall(units: list[Unit], context: RunContext, results_dir: pathlib.Path) -> None:
     """Fills in the fits that are finished: from their artifacts, else from published answers."""
-    recorded = {fit["fingerprint"]: fit for fit in fits_lib.read_json(results_dir / "fits.json")}
+    recorded = {fit["fingerprint"]: fit for fit in fits_file.read_json(results_dir / "fits.json")}
     tables: dict[str, Any] = {}
     for unit in units:
         if unit.rows is not None:
@@ -185,7 +184,7 @@ def publish(units: list[Unit], results_dir: pathlib.Path) -> None:
         return
     results_dir.mkdir(parents=True, exist_ok=True)
     models = {unit.config.trainer.model.name for unit in finished}
-    published = fits_lib.read_json(results_dir / "fits.json")
+    published = fits_file.read_json(results_dir / "fits.json")
     repeats = 1 + max(unit.config.repeat for unit in units)
     lost = [fit for fit in published if fit["model"] in models and fit["repeat"] >= repeats]
     if lost:
@@ -198,11 +197,7 @@ def publish(units: list[Unit], results_dir: pathlib.Path) -> None:
         own = [unit for unit in finished if unit.config.trainer.model.name == model]
         oof.write_csv(oof.join(unit.rows for unit in own), results_dir / f"{model}.csv", complete=False)
         entries += [{**unit.summary, "fingerprint": unit.fingerprint} for unit in own]
-    entries.sort(key=lambda fit: (fit["model"], fit["repeat"], fit["fold"]))
-    text = ",\n".join(json.dumps(entry, sort_keys=True) for entry in entries)
-    partial = results_dir / "fits.json.partial"
-    partial.write_text(f"[\n{text}\n]\n", encoding="utf-8")
-    partial.replace(results_dir / "fits.json")
+    fits_file.write_json(entries, results_dir / "fits.json")
 
 
 def _default_results_dir(dataset: str, context: RunContext) -> pathlib.Path:

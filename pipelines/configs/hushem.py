@@ -1,12 +1,11 @@
 """HuSHeM: normal, tapered, pyriform and amorphous sperm heads; 216 crops.
 
     python -m pipelines.run --preset=hushem --manual_dir=<folder with HuSHeM.zip or the official RAR>
-    python -m pipelines.run --preset=hushem --config.trainer.model.weights=imagenet \
-        --config.trainer.frozen_epochs=5 \
-        --config.trainer.full_learning_rate=1e-4 --config.trainer.model.norm_momentum=0.99
+    python -m pipelines.cross_validate --preset=hushem --manual_dir=<folder with HuSHeM.zip> --repeats=2
 
-MixUp and label smoothing as in the paper. The paper does not state their strength in its abstract; 0.2 and 0.1 are
-the customary values (Zhang et al. 2018; Szegedy et al. 2016).
+The first trains on fold 0's split and exports; the second is what is reported (docs/results.md). The network starts
+from weights that were trained on SMIDS, which holds no image of HuSHeM. The paper's setting is
+`--preset=paper_hushem`.
 """
 
 from sperm_tf.config import (

@@ -1,12 +1,10 @@
 """SMIDS: normal, abnormal and non-sperm crops.
 
     python -m pipelines.run --preset=smids --manual_dir=<folder with SMIDS.zip>
-    python -m pipelines.run --preset=smids --config.trainer.model.weights=imagenet \
-        --config.trainer.frozen_epochs=5 \
-        --config.trainer.full_learning_rate=1e-4 --config.trainer.model.norm_momentum=0.99
+    python -m pipelines.cross_validate --preset=smids --manual_dir=<folder with SMIDS.zip> --repeats=2
 
-The second is the setting of the paper: a pretrained backbone, frozen for 5 epochs and then fine-tuned.
-The default, `weights=none`, trains everything from random initialisation: freezing random weights serves nothing.
+The first trains on fold 0's split and exports; the second is what is reported (docs/results.md). The network starts
+from weights that were trained on drawn sperm alone. The paper's setting is `--preset=paper_smids`.
 """
 
 from sperm_tf.config import (

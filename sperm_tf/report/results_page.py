@@ -29,7 +29,7 @@ def write_page(
 
     Args:
         results: dataset -> content of its `results.json`: what `cross_validation.analyze` returns, with `fits` in every
-            model (`evaluation.fits.summarize`).
+            model (`evaluation.fits_file.summarize`).
         results_dir: folder with one folder a dataset, which receives that dataset's plots, and perhaps `notes.md`.
         page: Markdown file to write.
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from sperm_tf.config import MODELS
-from sperm_tf.evaluation import cross_validation, fits, intervals
+from sperm_tf.evaluation import cross_validation, fits_file, intervals
 from sperm_tf.report import literature, results_page, results_plots, results_tables
 from tests.evaluation.oof_tables import CLASS_NAMES, draw_table
 
@@ -20,7 +20,7 @@ def analyze(class_names=CLASS_NAMES, num_repeats=2, **skills):
     }
     content = cross_validation.analyze(tables, class_names, bootstrap_samples=100)
     for model in content["models"].values():
-        model["fits"] = fits.summarize([], "", num_repeats=2)
+        model["fits"] = fits_file.summarize([], "", num_repeats=2)
     return content
 
 

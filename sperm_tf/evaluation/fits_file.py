@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 KEYS = ("model", "repeat", "fold", "fingerprint", "num_epochs", "best_epoch", "seconds", "backend")
@@ -51,6 +51,21 @@ def read_json(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
             )
         seen.add(key)
     return fits
+
+
+def write_json(fits: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
+    """Writes `fits.json` by model, repeat and fold, one line a fit; the file appears only when complete.
+
+    Args:
+        fits: with `KEYS` and whatever else describes a fit.
+        path: where to.
+    """
+    path = pathlib.Path(path)
+    ordered = sorted(fits, key=lambda fit: (fit["model"], fit["repeat"], fit["fold"]))
+    text = ",\n".join(json.dumps(fit, sort_keys=True) for fit in ordered)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(f"[\n{text}\n]\n", encoding="utf-8")
+    partial.replace(path)
 
 
 def summarize(fits: Sequence[dict[str, Any]], model: str, *, num_repeats: int) -> dict[str, Any]:
