@@ -98,7 +98,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
         train(missing, examples, context)
         recall(units, context, results_dir)
         missing = [unit for unit in units if unit.rows is None]
-    publish(units, results_dir)
+    publish(units, results_dir, report=report)
     if request.final:
         for model in request.models:
             config = FitConfig(recipes.trainer_for(request.config.trainer, model))
@@ -173,8 +173,10 @@ def run_fit(config: FitConfig, examples: str, pipeline_root: str) -> None:
     Fit(config, examples=examples).run(RunContext(pathlib.Path(pipeline_root)))
 
 
-def publish(units: list[Unit], results_dir: pathlib.Path) -> None:
+def publish(units: list[Unit], results_dir: pathlib.Path, *, report: Callable[[str], None] = print) -> None:
     """Writes `<model>.csv` and `fits.json`; what is published of other models stays.
+
+    Answers of another recipe, or on other images, stay too until every fit of their model is finished.
 
     Raises:
         ValueError: more repeats are published than the sweep has; they would be lost.
@@ -192,6 +194,14 @@ def publish(units: list[Unit], results_dir: pathlib.Path) -> None:
             f"--repeats must be at least {1 + max(fit['repeat'] for fit in lost)}, as published in {results_dir} for "
             f"{lost[0]['model']}. Received: --repeats={repeats}. Ask for as many, or name another --results_dir."
         )
+    for model in sorted(models):
+        planned = {unit.fingerprint: unit for unit in units if unit.config.trainer.model.name == model}
+        num_missing = sum(unit.rows is None for unit in planned.values())
+        if num_missing and any(fit["model"] == model and fit["fingerprint"] not in planned for fit in published):
+            report(
+                f"{model}: the answers of an earlier recipe stay published until {num_missing} more fits are finished."
+            )
+            models.remove(model)
     entries = [fit for fit in published if fit["model"] not in models]
     for model in sorted(models):
         own = [unit for unit in finished if unit.config.trainer.model.name == model]

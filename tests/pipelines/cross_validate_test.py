@@ -142,6 +142,22 @@ def test_fewer_repeats_than_published_are_refused(copy, capsys):
     assert "--repeats must be at least 2" in capsys.readouterr().err
 
 
+def test_answers_of_an_earlier_recipe_stay_until_the_new_ones_are_whole(copy, capsys):
+    path = _results(copy) / "fits.json"
+    now = path.read_text()
+    recorded = [{**fit, "fingerprint": "another"} for fit in json.loads(now)]
+    path.write_text(json.dumps(recorded))
+    answers = (_results(copy) / "simple_cnn.csv").read_bytes()
+    fit = min((copy / "root" / "Fit").glob("*/artifact.json")).parent
+    fit.rename(copy / "kept")
+    assert _run(copy, "--no_training") == sweep.EXIT_INCOMPLETE
+    assert "simple_cnn: the answers of an earlier recipe stay published until 1 more" in capsys.readouterr().out
+    assert json.loads(path.read_text()) == recorded and (_results(copy) / "simple_cnn.csv").read_bytes() == answers
+    (copy / "kept").rename(fit)
+    assert _run(copy, "--no_training") == 0
+    assert path.read_text() == now
+
+
 def test_all_images_train_the_final_fit(copy):
     assert _run(copy, "--final") == 0
     (folder,) = (copy / "root" / "FinalFit").glob("*/model.json")
