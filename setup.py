@@ -40,6 +40,7 @@ EXTRAS = {
     "dev": [
         "import-linter>=2.1",
         "ipykernel>=6",
+        "mapie>=1.0",
         "mypy>=1.13",
         "nbclient>=0.10",
         "nbformat>=5.10",

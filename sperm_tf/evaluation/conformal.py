@@ -1,0 +1,116 @@
+"""Sets of classes that hold the true one with a promised probability, whatever the network is worth.
+
+Split conformal prediction (Vovk, Gammerman and Shafer 2005; Angelopoulos and Bates 2023, arXiv:2107.07511): the score
+of an answer says how ill it fits a class; a class belongs to the set if its score is no higher than a threshold, a
+quantile of the true classes' scores on images held aside. The promise, coverage of at least 1 - alpha, holds on average
+over images that could change places with those held aside; it says nothing of another clinic's.
+
+A threshold of infinity means that there are too few images to promise anything but the set of all classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+LAC, APS = METHODS = ("lac", "aps")
+
+
+def scores(probabilities: np.ndarray, method: str) -> np.ndarray:
+    """How ill each class fits each answer.
+
+    `lac` (Sadinle, Lei and Wasserman 2019, JASA 114:223-234): 1 - p, which gives the smallest sets on average, and may
+    leave a set empty. `aps` (Romano, Sesia and Candès 2020, NeurIPS, arXiv:2006.02544): the probability of the class
+    and of all more probable ones, without randomisation, so that equal images get equal sets; it covers more than
+    promised.
+
+    Args:
+        probabilities: float [N, C], rows sum to 1.
+        method: `lac` or `aps`.
+
+    Returns:
+        float64 [N, C], 0-1.
+    """
+    probabilities = np.asarray(probabilities, np.float64)
+    if method == LAC:
+        return 1 - probabilities
+    if method != APS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}. Received: method={method!r}.")
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    accumulated = np.minimum(np.cumsum(np.take_along_axis(probabilities, order, axis=1), axis=1), 1.0)
+    result = np.empty_like(accumulated)
+    np.put_along_axis(result, order, accumulated, axis=1)
+    return result
+
+
+def threshold(true_scores: np.ndarray, alpha: float) -> float:
+    """The ceil((n + 1) (1 - alpha))-th smallest of n scores; infinity where n is too small for that.
+
+    Args:
+        true_scores: float [n], scores of the true classes of images held aside.
+        alpha: tolerated share, 0-1 exclusive, of sets without the true class.
+
+    Raises:
+        ValueError: alpha is no such share.
+    """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1. Received: alpha={alpha}. 0.1 promises sets of 90 %.")
+    count = len(true_scores)
+    rank = int(np.ceil(np.round((count + 1) * (1 - alpha), 9)))  # 0.1 is not exact: 9 * (1 - 0.1) must stay 8.1
+    if rank > count:
+        return float("inf")
+    return float(np.sort(np.asarray(true_scores, np.float64))[rank - 1])
+
+
+def fit(probabilities: np.ndarray, labels: np.ndarray, *, method: str, alpha: float) -> float:
+    """One threshold for all classes: coverage of at least 1 - alpha on average over images.
+
+    Args:
+        probabilities: float [n, C], answers to images held aside.
+        labels: int [n], their true classes.
+        method: as for `scores`.
+        alpha: as for `threshold`.
+    """
+    return threshold(_of_truth(probabilities, labels, method), alpha)
+
+
+def fit_per_class(probabilities: np.ndarray, labels: np.ndarray, *, method: str, alpha: float) -> np.ndarray:
+    """A threshold for each class, from its own images: the promise then holds for the images of every class.
+
+    Class-conditional (Mondrian) conformal prediction, Vovk 2012 (ACML), arXiv:1209.2673. A class needs at least
+    1 / alpha - 1 images to be left out of any set.
+
+    Args:
+        probabilities: float [n, C], answers to images held aside.
+        labels: int [n], their true classes.
+        method: as for `scores`.
+        alpha: as for `threshold`.
+
+    Returns:
+        float64 [C].
+    """
+    of_truth, labels = _of_truth(probabilities, labels, method), np.asarray(labels)
+    return np.array([threshold(of_truth[labels == index], alpha) for index in range(np.shape(probabilities)[1])])
+
+
+def prediction_sets(probabilities: np.ndarray, thresholds: float | np.ndarray, *, method: str) -> np.ndarray:
+    """Which classes belong to each answer's set.
+
+    Args:
+        probabilities: float [N, C].
+        thresholds: of `fit`, or [C] of `fit_per_class`.
+        method: the one that they were fitted with.
+
+    Returns:
+        bool [N, C].
+    """
+    return scores(probabilities, method) <= np.asarray(thresholds)
+
+
+def _of_truth(probabilities: np.ndarray, labels: np.ndarray, method: str) -> np.ndarray:
+    all_scores, labels = scores(probabilities, method), np.asarray(labels)
+    if labels.shape != all_scores.shape[:1]:
+        raise ValueError(
+            f"labels must be [N] for probabilities [N, C]. Received: shapes {labels.shape} and {all_scores.shape}. "
+            "Pass one label for each row."
+        )
+    return all_scores[np.arange(len(labels)), labels]

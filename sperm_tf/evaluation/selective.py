@@ -1,0 +1,114 @@
+"""Answering only where the network is sure enough: a threshold with a guarantee, and the risk-coverage curve."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+from scipy import stats
+
+
+@dataclasses.dataclass(frozen=True)
+class Guarantee:
+    """A confidence from which answers are accepted.
+
+    Attributes:
+        threshold: lowest confidence, 0-1, of an accepted answer; infinity where nothing could be guaranteed.
+        risk_bound: share of wrong answers among the accepted ones that is exceeded with probability `delta` at most;
+            NaN where nothing could be guaranteed.
+        coverage: share of the images held aside that is accepted.
+        num_accepted: number of them.
+        num_images: number of images held aside.
+        max_risk: share of wrong answers that was asked for.
+        delta: probability with which the guarantee may fail.
+    """
+
+    threshold: float
+    risk_bound: float
+    coverage: float
+    num_accepted: int
+    num_images: int
+    max_risk: float
+    delta: float
+
+
+def risk_bound(num_wrong: int, num_accepted: int, delta: float) -> float:
+    """Clopper and Pearson's upper bound of a share of which `num_wrong` of `num_accepted` were seen.
+
+    Lemma 3.1 of Geifman and El-Yaniv 2017: the b at which Binomial(num_accepted, b) gives `num_wrong` or fewer with
+    probability `delta`.
+    """
+    if num_wrong >= num_accepted:
+        return 1.0
+    return float(stats.beta.ppf(1 - delta, num_wrong + 1, num_accepted - num_wrong))
+
+
+def guarantee(confidence: np.ndarray, correct: np.ndarray, *, max_risk: float, delta: float) -> Guarantee:
+    """Finds the threshold that accepts most answers with a guaranteed share of wrong ones.
+
+    Selection with guaranteed risk, Geifman and El-Yaniv 2017 (NeurIPS), arXiv:1705.08500, algorithm 1: a binary search
+    over the thresholds, each of whose ceil(log2 n) bounds may fail with probability delta / ceil(log2 n). Of those that
+    hold what is asked for, the one with the highest coverage is kept. The guarantee is for images that could change
+    places with these; with probability `delta` over their choice it is broken.
+
+    Args:
+        confidence: float [n], probability of the answer to each image held aside.
+        correct: bool [n], whether the answer is right.
+        max_risk: highest tolerated share of wrong answers among the accepted ones, 0-1 exclusive.
+        delta: probability, 0-1 exclusive, with which the guarantee may fail.
+
+    Raises:
+        ValueError: the shapes do not fit, or a share is none.
+    """
+    confidence, correct = np.asarray(confidence, np.float64), np.asarray(correct, bool)
+    if confidence.ndim != 1 or correct.shape != confidence.shape:
+        raise ValueError(
+            f"confidence and correct must be [n]. Received: shapes {confidence.shape} and {correct.shape}. Pass one of "
+            "each for every image."
+        )
+    for name, value in (("max_risk", max_risk), ("delta", delta)):
+        if not 0 < value < 1:
+            raise ValueError(f"{name} must lie between 0 and 1. Received: {name}={value}. 0.05 is customary.")
+    count = len(confidence)
+    num_steps = max(1, math.ceil(math.log2(count))) if count else 0
+    thresholds = np.sort(confidence)
+    best = Guarantee(math.inf, math.nan, 0.0, 0, count, max_risk, delta)
+    lowest, highest = 0, count - 1
+    for _ in range(num_steps):
+        middle = math.ceil((lowest + highest) / 2)
+        accepted = confidence >= thresholds[middle]
+        num_accepted = int(accepted.sum())
+        bound = risk_bound(int((accepted & ~correct).sum()), num_accepted, delta / num_steps)
+        if bound <= max_risk:
+            if num_accepted > best.num_accepted:
+                best = dataclasses.replace(
+                    best,
+                    threshold=float(thresholds[middle]),
+                    risk_bound=bound,
+                    coverage=num_accepted / count,
+                    num_accepted=num_accepted,
+                )
+            highest = middle
+        else:
+            lowest = middle
+    return best
+
+
+def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The risk-coverage curve (El-Yaniv and Wiener 2010, JMLR 11:1605-1641).
+
+    Args:
+        confidence: float [N].
+        correct: bool [N].
+
+    Returns:
+        Coverage, rising from above 0 to 1, and the share of wrong answers among those accepted, float64 [K] each: one
+        point for every distinct confidence, since equal ones are accepted together.
+    """
+    confidence, wrong = np.asarray(confidence, np.float64), ~np.asarray(correct, bool)
+    order = np.argsort(-confidence, kind="stable")
+    accepted = np.arange(1, len(order) + 1)
+    is_last = np.append(np.diff(confidence[order]) != 0, True)[: len(order)]
+    coverage, risk = accepted / max(len(order), 1), np.cumsum(wrong[order]) / accepted
+    return coverage[is_last], risk[is_last]
