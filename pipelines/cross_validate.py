@@ -28,7 +28,7 @@ Flags, besides those of pipelines.run (see python -m pipelines.run --help):
   --repeats=2               repeats of five folds each
   --results_dir=DIR         where answers are published; default docs/results for smids and hushem, else
                             <pipeline_root>/results
-  --final                   train the models on all images, too, for pipelines.release
+  --final                   when all fits are finished, train the models on all images, for pipelines.release
   --no_training             publish the fits that are finished, and stop
   --plan_dir=DIR            write the fits that are not finished for another machine, and stop (see docs/gpu.md)
   --import_from=DIR         take in the fits that another machine finished

@@ -17,6 +17,7 @@ def build(config: PipelineConfig) -> list[Component]:
     Raises:
         WeightsError: the initial weights cannot be had, or have seen the images that are to be tested on.
     """
+    from pipelines.components.calibrator import Calibrator
     from pipelines.components.evaluator import Evaluator
     from pipelines.components.example_gen import ExampleGen
     from pipelines.components.example_validator import ExampleValidator
@@ -33,7 +34,8 @@ def build(config: PipelineConfig) -> list[Component]:
     examples = ExampleGen(config.example_gen)
     validation = ExampleValidator(config.example_validator, examples=examples)
     transformed = Transform(config.transform, examples=examples, validation=validation)
-    model = Trainer(config.trainer, examples=transformed)
+    trained = Trainer(config.trainer, examples=transformed)
+    model = Calibrator(config.calibrator, model=trained, examples=transformed)
     evaluation = Evaluator(config.evaluator, serving_model_dir=serving_model_dir, examples=examples, model=model)
     explanations = Explainer(config.explainer, examples=examples, model=model, evaluation=evaluation)
     infra_blessing = InfraValidator(config.infra_validator, model=model, examples=examples)
@@ -50,13 +52,25 @@ def build(config: PipelineConfig) -> list[Component]:
         example_gen=examples,
         example_validator=validation,
         transform=transformed,
-        trainer=model,
+        trainer=trained,
+        calibrator=model,
         evaluator=evaluation,
         explainer=explanations,
         infra_validator=infra_blessing,
         pusher=pushed,
     )
-    return [examples, validation, transformed, model, evaluation, explanations, infra_blessing, pushed, report]
+    return [
+        examples,
+        validation,
+        transformed,
+        trained,
+        model,
+        evaluation,
+        explanations,
+        infra_blessing,
+        pushed,
+        report,
+    ]
 
 
 def serving_dir(config: PipelineConfig) -> pathlib.Path:

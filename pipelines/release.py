@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 
 USAGE = """Packs a trained model into half precision, with its entry in the manifest and its model card.
 
-  python -m pipelines.release --name=smids --model=runs/smids/Trainer/<fingerprint>
+  python -m pipelines.release --name=smids --model=runs/smids/FinalCalibrator/<fingerprint>
   python -m pipelines.release --name=smids --model=model.keras --class_names=normal,abnormal,non-sperm
 
 Flags:
   --name=NAME                       name of the release: smids, hushem, synthetic, or one of your own
-  --model=DIR|FILE                  folder that the Trainer wrote, or a .keras file
+  --model=DIR|FILE                  folder that the Calibrator or the FinalCalibrator wrote, or the Trainer, whose
+                                    models have no decision rule; or a .keras file
   --class_names=A,B,...             in the order of the logits; for a .keras file without a model.json beside it
   --dataset=NAME                    what it was trained on; default: the name of the release
   --views=1|8                       what an answer is averaged over; default: as in model.json, or 1
@@ -141,6 +143,9 @@ def _run(values: flags.FlagValues) -> None:
         dataset = values.dataset or _DATASETS.get(values.name, values.name)
         card = release_card.write(release, dataset=dataset, results_dir=pathlib.Path(values.results_dir))
         packed.path.replace(release.path)
+        shutil.rmtree(folder / release.name, ignore_errors=True)
+        if release.rule:
+            (packed.folder / release.name).rename(folder / release.name)
     released.write_manifest({**releases, release.name: release}, folder)
     cards_dir = pathlib.Path(values.cards_dir)
     cards_dir.mkdir(parents=True, exist_ok=True)
@@ -250,6 +255,9 @@ def pack(classifier: Classifier, *, name: str, training: dict[str, Any], folder:
         training["recipe"] = {**recipe, "model": {**recipe["model"], "weights": config["weights"]}}
     path = folder / f"{name}{released.RELEASE_SUFFIX}"
     half_precision.save_weights(classifier.keras_model, path)
+    if classifier.rule is not None:
+        (folder / name).mkdir()
+        classifier.rule.write(folder / name)
     num_bytes = path.stat().st_size
     if num_bytes > MAX_BYTES:
         raise ReleaseError(f"weights must be at most {MAX_BYTES:,} bytes. Received: {num_bytes:,} bytes of {name!r}.")
@@ -264,6 +272,7 @@ def pack(classifier: Classifier, *, name: str, training: dict[str, Any], folder:
         views=classifier.views,
         training=training,
         folder=folder,
+        rule={file.name: digest_file(file) for file in sorted((folder / name).glob("*"))},
     )
 
 

@@ -39,9 +39,14 @@ _LIMITS = """\
   may stand on both sides of a split, so accuracy on new patients can be lower than any figure here.
 - It has seen the stain, the magnification and the microscope of one dataset. Another laboratory's images will look
   different to it; measure on some of your own with known labels before you use an answer.
-- It names one of its classes for any picture whatever.
+- {unfamiliar}
 - The labels are those of the dataset's authors. How far observers agree is not part of the release.
 - Nothing is published on the donors' age, ethnicity or clinical background: fairness cannot be assessed."""
+_NAMES_ANYTHING = "It names one of its classes for any picture whatever, and refers every image: nobody calibrated it."
+_NOTICES_STYLE = (
+    "It notices images unlike the training images by their colours and textures. An image of the usual look that shows "
+    "something else may pass."
+)
 _SYNTHETIC_LIMITS = """\
 - **Not a medical device**, and no classifier of real sperm: it has seen drawn images alone, and its answers to
   photographs mean nothing. It is a starting point for training on photographs.
@@ -67,11 +72,17 @@ def write(release: Release, *, dataset: str, results_dir: pathlib.Path) -> str:
         "Training data": _data(dataset),
         "Training": _training(release),
         "Evaluation": _evaluation(release, dataset, results_dir),
-        "Limits": _SYNTHETIC_LIMITS if dataset == SYNTHETIC else _LIMITS,
+        "Limits": _limits(release, dataset),
     }
     body = "\n\n".join(f"## {title}\n\n{content}" for title, content in sections.items())
     banner = "> **For research only.** An answer of this model is no diagnosis."
     return f"# Model card: `{release.name}`\n\n{banner}\n\n{body}\n"
+
+
+def _limits(release: Release, dataset: str) -> str:
+    if dataset == SYNTHETIC:
+        return _SYNTHETIC_LIMITS
+    return _LIMITS.format(unfamiliar=_NOTICES_STYLE if release.rule else _NAMES_ANYTHING)
 
 
 def _model(release: Release) -> str:
@@ -81,8 +92,20 @@ def _model(release: Release) -> str:
         f"- Architecture: `{config.name}`{attention}; built by `sperm_tf.models.classifier.build_classifier`.",
         "- Input: one encoded image (PNG, JPEG, BMP or GIF), padded to a square and resized to "
         f"{release.image_size} × {release.image_size} pixels by the package.",
-        f"- Output: a probability for each of {text.listing(release.class_names)}.",
+        f"- Output: a probability for each of {text.listing(release.class_names)}; the classes that the image may "
+        "belong to; and whether to accept the answer or to refer the image to a person.",
     ]
+    if release.rule:
+        lines.append(
+            "- Calibration: temperature, prediction sets and the threshold for accepting an answer were fitted to the "
+            "out-of-fold answers of the same recipe. They promise nothing for images from elsewhere. The numbers are "
+            f"in `{release.name}/decision.json`."
+        )
+        if release.training.get("properties", {}).get("guarantees") is False:
+            lines.append(
+                "- **It refers every image to a person**: those answers were too few, or too often wrong, to guarantee "
+                "what accepting one would promise."
+            )
     if release.views == 8:
         lines.append(
             "- Every answer is averaged over eight views: all rotations by right angles and their mirror images."

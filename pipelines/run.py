@@ -57,7 +57,8 @@ def _run(invocation: flags.Invocation) -> int:
     evaluation, pushed = finished["Evaluator"].properties, finished["Pusher"].properties
     print(
         f"\nAccuracy {evaluation['accuracy']:.1%} and macro F1 {evaluation['macro_f1']:.3f} on "
-        f"{evaluation['num_examples']} test images; the intervals are in the report."
+        f"{evaluation['num_examples']} test images; the intervals are in the report.\n"
+        f"Accepted without a person: {evaluation['num_accepted']} of them; the report says why the others are referred."
     )
     print(f"Report: {finished['Report'].directory / 'report.html'}")
     if not pushed["pushed"]:

@@ -13,6 +13,7 @@ import apache_beam as beam
 from pipelines import artifacts, cross_validation_report, graph, recipes
 from pipelines.artifacts import Artifact
 from pipelines.component import RunContext
+from pipelines.components.final_calibrator import FinalCalibrator
 from pipelines.components.final_fit import FinalFit
 from pipelines.components.fit import Fit
 from pipelines.fits import read_table
@@ -99,11 +100,17 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
         recall(units, context, results_dir)
         missing = [unit for unit in units if unit.rows is None]
     publish(units, results_dir, report=report)
-    if request.final:
+    if request.final and not missing:
         for model in request.models:
             config = FitConfig(recipes.trainer_for(request.config.trainer, model))
             report(f"{model}, all images ...")
-            report(f"{model}, all images: {FinalFit(config, examples=examples).run(context).directory}")
+            calibrated = FinalCalibrator(
+                request.config.calibrator,
+                answers=results_dir / f"{model}.csv",
+                model=FinalFit(config, examples=examples),
+                examples=examples,
+            )
+            report(f"{model}, all images: {calibrated.run(context).directory}")
     for unit in units:
         if unit.rows is not None:
             report(f"{unit.name}: accuracy {unit.summary['test_accuracy']:.1%} on the test fold")

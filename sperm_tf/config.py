@@ -35,6 +35,7 @@ AUGMENTATIONS = (
 )
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 CHECKPOINTS = ("best", "last")
+SET_METHODS = LAC, APS = ("lac", "aps")
 NUM_FOLDS = 5
 
 
@@ -66,7 +67,7 @@ class ExampleGenConfig:
         test_fold: fold 0-4 that is only reported on.
         max_test_images: most images of the test fold that are reported on, for a comparison with works that have few;
             the others of that fold are not used at all. 0 reports on all.
-        validation_fold: fold 0-4 that chooses the checkpoint; the remaining three train.
+        validation_fold: fold 0-4, half of which chooses the checkpoint and half calibrates; the other three train.
         examples_per_shard: number of examples in one TFRecord file, the unit of parallel work.
     """
 
@@ -269,6 +270,36 @@ class FitConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class CalibratorConfig:
+    """What a served answer promises, and when an image is referred to a person.
+
+    Attributes:
+        set_method: `lac` or `aps`, see `sperm_tf.decision.conformal`.
+        set_coverage: share of prediction sets, 0-1 exclusive, that hold the true class.
+        class_conditional: promise that for the images of every class, not only on average over all.
+        max_risk: highest share, 0-1 exclusive, of wrong answers among the accepted ones.
+        delta: probability, 0-1 exclusive, with which the guarantee of `max_risk` may fail.
+        max_unfamiliar: share, 0-1, of images like the training images that are referred as unlike them.
+        max_training_images: most training images that the network is asked about to know what is familiar.
+    """
+
+    set_method: str = LAC
+    set_coverage: float = 0.9
+    class_conditional: bool = True
+    max_risk: float = 0.05
+    delta: float = 0.05
+    max_unfamiliar: float = 0.01
+    max_training_images: int = 3000
+
+    def __post_init__(self) -> None:
+        _check_choice("calibrator.set_method", self.set_method, SET_METHODS)
+        for name in ("set_coverage", "max_risk", "delta"):
+            _check_range(f"calibrator.{name}", getattr(self, name), low=0.001, high=0.999)
+        _check_range("calibrator.max_unfamiliar", self.max_unfamiliar, low=0, high=1)
+        _check_range("calibrator.max_training_images", self.max_training_images, low=100)
+
+
+@dataclasses.dataclass(frozen=True)
 class EvaluatorConfig:
     """How the exported model is judged, and what earns it the Blessing.
 
@@ -354,6 +385,7 @@ class PipelineConfig:
     example_validator: ExampleValidatorConfig = ExampleValidatorConfig()
     transform: TransformConfig = TransformConfig()
     trainer: TrainerConfig = TrainerConfig()
+    calibrator: CalibratorConfig = CalibratorConfig()
     evaluator: EvaluatorConfig = EvaluatorConfig()
     explainer: ExplainerConfig = ExplainerConfig()
     infra_validator: InfraValidatorConfig = InfraValidatorConfig()

@@ -19,6 +19,7 @@ STAGES = (
     "ExampleValidator",
     "Transform",
     "Trainer",
+    "Calibrator",
     "Evaluator",
     "Explainer",
     "InfraValidator",
@@ -133,6 +134,16 @@ def test_tfma_opens_the_evaluation(demo):
     slices = {str(key) for key, _ in result.slicing_metrics}
     assert "()" in slices
     assert sum("label_name" in key for key in slices) == 4
+
+
+def test_the_evaluation_says_when_to_trust_the_answers(demo):
+    (calibrated,), (evaluation,) = demo.artifacts["Calibrator"], demo.artifacts["Evaluator"]
+    trust = json.loads((evaluation.directory / "metrics.json").read_text())["trust"]
+    assert trust["num_answered"] == evaluation.properties["num_examples"]
+    assert calibrated.properties["num_images"] >= 5
+    assert not calibrated.properties["guarantees"] and trust["selection"]["num_accepted"] == 0  # far too few images
+    (report,) = demo.artifacts["Report"]
+    assert "Every image is referred to a person." in (report.directory / "report.html").read_text(encoding="utf-8")
 
 
 def test_saved_model_cli_lists_the_three_signatures(demo):

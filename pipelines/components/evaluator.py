@@ -29,7 +29,7 @@ class Evaluator(Component):
     Args:
         config: thresholds, slices and baseline.
         serving_model_dir: `<serving_base>/<model_name>`, where pushed versions lie.
-        **inputs: `examples` from ExampleGen and `model` from Trainer.
+        **inputs: `examples` from ExampleGen and `model` from Calibrator.
     """
 
     config: EvaluatorConfig
@@ -46,7 +46,7 @@ class Evaluator(Component):
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Runs TFMA once, then derives everything else from its output."""
-        from sperm_tf.evaluation import analysis, predictions, summary, validation
+        from sperm_tf.evaluation import analysis, predictions, summary, trust, validation
 
         folder = inputs["examples"].directory
         saved_model = inputs["model"].directory / "saved_model"
@@ -82,6 +82,7 @@ class Evaluator(Component):
         figures = summary.summarize(
             table, bootstrap_samples=self.config.bootstrap_samples, slice_by=self.config.slice_by
         )
+        figures["trust"] = trust.describe_trust(table, bootstrap_samples=self.config.bootstrap_samples)
         _write_json(output / "metrics.json", figures)
         verdict = validation.read_checks(output / "eval_result", eval_config)
         found = {"path": str(baseline.path), "digest": baseline.digest} if baseline.path else None
@@ -93,6 +94,7 @@ class Evaluator(Component):
             "macro_f1": figures["macro_f1"]["value"],
             "num_examples": figures["num_examples"],
             "num_unanswered": len(figures["unanswered"]),
+            "num_accepted": figures["trust"]["selection"]["num_accepted"] if figures["trust"] else 0,
             "blessed": verdict["blessed"],
         }
 

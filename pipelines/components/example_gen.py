@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import pathlib
 import shutil
@@ -20,7 +21,10 @@ from pipelines.artifacts import Artifact, fingerprint
 from pipelines.component import Component, RunContext, StageError
 from sperm_tf.config import NUM_FOLDS, ExampleGenConfig
 from sperm_tf.data import examples
+from sperm_tf.data.folds import halve
 
+HALVES = ("validation", "calibration")
+"""The splits that share the validation fold."""
 SIDE_FILES = ("excluded.csv", "near_duplicates.csv", "source.json")
 
 
@@ -35,7 +39,7 @@ class Shard(NamedTuple):
 
 
 class ExampleGen(Component):
-    """Reads a dataset's folds and writes them as the splits train, validation and test.
+    """Reads a dataset's folds and writes them as the splits train, validation, calibration and test.
 
     Layout: `Split-<split>/data_tfrecord-*`, `dataset.json` (name, class names, licence, citation, counts),
     `excluded.csv` and `near_duplicates.csv` (what the dataset builder left out or joined, with the reasons).
@@ -59,15 +63,13 @@ class ExampleGen(Component):
                 pipeline
                 | beam.Create(shards)
                 | beam.Reshuffle()
-                | "WriteShards" >> beam.ParDo(_WriteShard(str(builder.data_path)))
+                | "WriteShards" >> beam.ParDo(_WriteShard(str(builder.data_path), self._calibration_groups(builder)))
             )
         for name in SIDE_FILES:
             shutil.copyfile(builder.data_path / name, output / name)
         info = self._dataset_info(builder)
         (output / examples.DATASET_FILE).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
-        sizes = dict.fromkeys(examples.SPLITS, 0)
-        for shard in shards:
-            sizes[shard.split] += shard.stop - shard.start
+        sizes = {split: examples.count(output, split) for split in examples.SPLITS}
         return {"dataset": info["name"], "num_examples": sizes, "class_names": info["class_names"]}
 
     def _prepared_builder(self, context: RunContext) -> Any:
@@ -99,6 +101,18 @@ class ExampleGen(Component):
             for index, (fold, start, stop) in enumerate(ranges):
                 path = examples.shard_path(output, split, index, len(ranges))
                 yield Shard(split, fold, start, stop, str(path))
+
+    def _calibration_groups(self, builder: Any) -> frozenset[bytes]:
+        """Groups of the validation fold that calibrate."""
+        import tensorflow_datasets as tfds
+
+        rows = builder.as_dataset(
+            split=f"fold_{self.config.validation_fold}",
+            decoders=tfds.decode.PartialDecoding({"label": True, "group_id": True}),
+            shuffle_files=False,
+        ).as_numpy_iterator()
+        labels, groups = zip(*((str(row["label"]), row["group_id"].decode()) for row in rows), strict=True)
+        return frozenset(group.encode() for group in itertools.compress(groups, halve(labels, groups)))
 
     def _size(self, split: str, num_examples: int) -> int:
         """How many images of a fold enter a split; TFDS has put them into a random order."""
@@ -199,14 +213,18 @@ def split_folds(config: ExampleGenConfig) -> dict[str, tuple[int, ...]]:
     """Which folds make up which split."""
     test, validation = config.test_fold, config.validation_fold
     train = tuple(fold for fold in range(NUM_FOLDS) if fold not in (test, validation))
-    return {"train": train, "validation": (validation,), "test": (test,)}
+    return {"train": train, "validation": (validation,), "calibration": (validation,), "test": (test,)}
 
 
 class _WriteShard(beam.DoFn):
-    """Copies a range of one fold to one TFRecord file, the encoded image untouched."""
+    """Copies a range of one fold to one TFRecord file, the encoded image untouched.
 
-    def __init__(self, builder_dir: str):
+    Of the validation fold only the groups that belong to the shard's split.
+    """
+
+    def __init__(self, builder_dir: str, calibration_groups: frozenset[bytes]):
         self._builder_dir = builder_dir
+        self._calibration_groups = calibration_groups
 
     def setup(self) -> None:
         import tensorflow_datasets as tfds
@@ -221,15 +239,17 @@ class _WriteShard(beam.DoFn):
             decoders={"image": tfds.decode.SkipDecoding()},
             shuffle_files=False,
         )
-        yield examples.write_shard(pathlib.Path(shard.path), self._serialized(dataset, shard.fold))
+        yield examples.write_shard(pathlib.Path(shard.path), self._serialized(dataset, shard))
 
-    def _serialized(self, dataset: Any, fold: int) -> Iterator[bytes]:
+    def _serialized(self, dataset: Any, shard: Shard) -> Iterator[bytes]:
         names = self._builder.info.features["label"].names
         for features in dataset.as_numpy_iterator():
+            if shard.split in HALVES and shard.split != HALVES[features["group_id"] in self._calibration_groups]:
+                continue
             label = int(features["label"])
             values = {name: features[name] for name in examples.BYTES_FEATURES if name != "label_name"}
             sizes = {"width": int(features["width"]), "height": int(features["height"])}
             example = examples.to_example(
-                {**values, **sizes, "label": label, "label_name": names[label].encode(), "fold": fold}
+                {**values, **sizes, "label": label, "label_name": names[label].encode(), "fold": shard.fold}
             )
             yield example.SerializeToString(deterministic=True)

@@ -71,7 +71,7 @@ def check_blessings(*, model: Artifact, evaluation: Artifact, infra_blessing: Ar
     """Checks that both blessings were given, and to this very model.
 
     Args:
-        model: of the Trainer.
+        model: of the Calibrator.
         evaluation: of the Evaluator.
         infra_blessing: of the InfraValidator.
 

@@ -1,4 +1,4 @@
-"""Trainer: the training recipe on the transformed images, and the export of its best model."""
+"""Trainer: the training recipe on the transformed images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import pathlib
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipelines.artifacts import Artifact, digest_file, to_jsonable
@@ -15,15 +15,12 @@ from sperm_tf.config import TrainerConfig
 from sperm_tf.data import examples
 from sperm_tf.models.released import find_weights_file
 
-NUM_WARMUP_IMAGES = 4
-
 
 class Trainer(Component):
     """Trains a classifier; a killed training goes on after its last finished epoch.
 
     Layout: `model.keras` (the epoch with the lowest validation loss), `history.json`, `logs/` (TensorBoard),
-    `model.json` (class names, image size, views, configuration), `saved_model/` (what is evaluated and served: unlike
-    `model.keras`, it averages its answers over the views).
+    `model.json` (class names, image size, views, configuration).
     """
 
     config: TrainerConfig
@@ -42,9 +39,6 @@ class Trainer(Component):
         """Trains, saves and exports."""
         import keras
 
-        from sperm_tf.serving.export import export_saved_model
-        from sperm_tf.serving.warmup import write_warmup_requests
-
         folder = inputs["examples"].directory
         class_names = examples.read_dataset_info(folder)["class_names"]
         image_size = json.loads((folder / "transform.json").read_text(encoding="utf-8"))["image_size"]
@@ -57,13 +51,13 @@ class Trainer(Component):
         result.model.save(output / "model.keras")
         shutil.copyfile(context.work_dir / "history.json", output / "history.json")
         shutil.copytree(context.work_dir / "logs", output / "logs")
-        served = {"class_names": class_names, "image_size": image_size, "views": self.config.views}
-        info = {**served, "config": to_jsonable(self.config)}
+        info = {
+            "class_names": class_names,
+            "image_size": image_size,
+            "views": self.config.views,
+            "config": to_jsonable(self.config),
+        }
         (output / "model.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
-        saved_model = output / "saved_model"
-        export_saved_model(result.model, saved_model, **served)
-        images = [row["image"] for row in _first_rows(folder, NUM_WARMUP_IMAGES)]
-        write_warmup_requests(saved_model, images)
         best = result.best_epoch - 1
         return {
             "model": self.config.model.name,
@@ -117,8 +111,3 @@ class Trainer(Component):
             )
 
         return epoch_batches
-
-
-def _first_rows(folder: pathlib.Path, count: int) -> Iterator[dict[str, Any]]:
-    serialized = examples.read_serialized(examples.shard_paths(folder, "train")).take(count)
-    return map(examples.from_example, serialized.as_numpy_iterator())

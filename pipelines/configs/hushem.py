@@ -4,8 +4,7 @@
     python -m pipelines.cross_validate --preset=hushem --manual_dir=<folder with HuSHeM.zip> --repeats=2
 
 The first trains on fold 0's split and exports; the second is what is reported (docs/results.md). The network starts
-from weights that were trained on SMIDS, which holds no image of HuSHeM. The paper's setting is
-`--preset=paper_hushem`.
+from weights that were trained on drawn sperm alone. The paper's setting is `--preset=paper_hushem`.
 """
 
 from sperm_tf.config import (
@@ -26,7 +25,7 @@ def get_config() -> PipelineConfig:
         example_gen=ExampleGenConfig(dataset="hushem", builder_config="clean"),
         transform=TransformConfig(image_size=128),
         trainer=TrainerConfig(
-            model=ModelConfig(name="efficientnet_b0_cbam", weights="smids", dropout=0.3, norm_momentum=0.95),
+            model=ModelConfig(name="efficientnet_b0_cbam", weights="synthetic", dropout=0.3, norm_momentum=0.95),
             frozen_epochs=0,
             full_epochs=25,
             full_learning_rate=1e-3,

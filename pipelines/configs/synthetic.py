@@ -21,12 +21,12 @@ def get_config() -> PipelineConfig:
     return PipelineConfig(
         preset="synthetic",
         pipeline_root="runs/synthetic",
-        example_gen=ExampleGenConfig(dataset="synthetic_sperm", builder_config="all", num_images=10_500),
+        example_gen=ExampleGenConfig(dataset="synthetic_sperm", builder_config="all", num_images=35_000),
         transform=TransformConfig(image_size=128),
         trainer=TrainerConfig(
             model=ModelConfig(name="efficientnet_b0_cbam", weights="none", norm_momentum=0.9),
             frozen_epochs=0,
-            full_epochs=8,
+            full_epochs=7,
             full_learning_rate=2e-3,
             augmentation=("flip", "rotation", "zoom", "translation", "brightness", "contrast", "saturation"),
         ),

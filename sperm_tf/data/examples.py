@@ -13,7 +13,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "calibration", "test")
 BYTES_FEATURES = ("image", "label_name", "image_id", "pixel_sha256", "group_id", "source_format")
 INT_FEATURES = ("label", "width", "height", "fold")
 DATASET_FILE = "dataset.json"
@@ -95,6 +95,11 @@ def read_serialized(paths: Sequence[pathlib.Path]) -> Any:
     import tensorflow as tf
 
     return tf.data.TFRecordDataset([str(path) for path in paths])
+
+
+def count(folder: str | os.PathLike[str], split: str) -> int:
+    """Number of examples of a split."""
+    return sum(1 for _ in read_serialized(shard_paths(folder, split)).as_numpy_iterator())
 
 
 def parse(serialized: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -60,6 +61,31 @@ def assign_folds(
             "slides, or leave the class out"
         )
     return folds
+
+
+def halve(labels: Sequence[str], groups: Sequence[str]) -> np.ndarray:
+    """Divides images into two halves by whole groups, stratified by class.
+
+    The groups of each class, in the order of the SHA-256 of their names, go to the first and the second half in turn:
+    so the first half holds every class that has groups of its own. A group of several classes counts as one of its
+    most frequent one.
+
+    Args:
+        labels: class of every image.
+        groups: group of every image.
+
+    Returns:
+        bool [num_images], True for the second half.
+    """
+    counts: dict[str, Counter[str]] = {}
+    for label, group in zip(labels, groups, strict=True):
+        counts.setdefault(group, Counter())[label] += 1
+    by_class: dict[str, list[str]] = {}
+    for group in sorted(counts, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        most_frequent = min(counts[group], key=lambda label: (-counts[group][label], label))
+        by_class.setdefault(most_frequent, []).append(group)
+    second = {group for members in by_class.values() for group in members[1::2]}
+    return np.array([group in second for group in groups], bool)
 
 
 def _missing(labels: Sequence[str], folds: np.ndarray, num_folds: int) -> list[tuple[str, int]]:

@@ -25,7 +25,7 @@ from tensorflow_model_analysis.proto import config_pb2
 from tensorflow_model_analysis.writers import writer
 from tfx_bsl.tfxio import tf_example_record
 
-from sperm_tf.evaluation.predictions import OK
+from sperm_tf.evaluation.predictions import DECIDED, OK, REFER
 
 CANDIDATE = "candidate"
 BASELINE = "baseline"
@@ -131,7 +131,8 @@ def analyze(
 
     Returns:
         The candidate's answers, one dictionary an example, in no particular order: `image_id`, `group_id`, `label`,
-        `status`, `probabilities` and the features that the config slices by.
+        `status`, `probabilities`, those of `DECIDED` that the model answers, and the features that the config slices
+        by.
     """
     shared_models = [
         tfma.default_eval_shared_model(
@@ -215,7 +216,11 @@ def _clean_answers(answers: dict[str, Any]) -> dict[str, Any]:
     finite = np.isfinite(probabilities).all(axis=1)
     statuses = np.where(~finite & (statuses == OK.encode()), b"not_finite", statuses)
     answered = statuses == OK.encode()
-    return {"probabilities": np.where(answered[:, None], probabilities, 0), "status": statuses}
+    decided = {name: np.asarray(answers[name]) for name in DECIDED if name in answers}
+    if "decision" in decided:
+        decisions = decided["decision"].reshape(-1)
+        decided["decision"] = np.where(answered, decisions, REFER.encode())  # of what is not finite, whatever it says
+    return {"probabilities": np.where(answered[:, None], probabilities, 0), "status": statuses, **decided}
 
 
 class _Answers(beam.PTransform):
@@ -236,12 +241,16 @@ def _to_lines(extracts: dict[str, Any], features: list[str], compared: bool) -> 
     columns = {name: np.ravel(extracts[tfma.FEATURES_KEY][name]) for name in names}
     for index, status in enumerate(answers["status"]):
         row = {name: _to_plain(values[index]) for name, values in columns.items()}
+        decided = {name: _to_plain(answers[name][index]) for name in DECIDED if name in answers}
         probabilities = answers["probabilities"][index].tolist()
-        yield json.dumps({**row, "status": status.decode(), "probabilities": probabilities})
+        yield json.dumps({**row, "status": status.decode(), "probabilities": probabilities, **decided})
 
 
 def _to_plain(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value.item()
+    """A string, a number, or a list of numbers."""
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        value = value.item()
+    return value.decode() if isinstance(value, bytes) else value.tolist()
 
 
 class _WriteAnswers(beam.PTransform):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sperm_tf.evaluation.infra_probe import SIGNATURES
-from sperm_tf.evaluation.predictions import OK
+from sperm_tf.evaluation.predictions import ACCEPT, OK, REFER
 
 MAPS = ("grad_cam_plus_plus", "grad_cam_plus_plus_per_class")
 OPTIONAL_MAPS = ("cbam_attention",)  # only models with CBAM have it
@@ -64,6 +64,10 @@ def _check_shapes(name: str, outputs: Mapping[str, Any], *, num_classes: int, nu
         "predicted_class": ("string", [num_rows]),
         "probabilities": ("float32", [num_rows, num_classes]),
         "class_names": ("string", [num_rows, num_classes]),
+        "prediction_set": ("bool", [num_rows, num_classes]),
+        "decision": ("string", [num_rows]),
+        "reason": ("string", [num_rows]),
+        "unfamiliarity": ("float32", [num_rows]),
     }
     if name == "explain":
         sides = _map_sides(outputs.get(MAPS[0], {}))
@@ -98,6 +102,9 @@ def _check_values(
     sums = probabilities.sum(axis=1)
     argmax = [class_names[index] for index in probabilities.argmax(axis=1)]
     names = outputs["class_names"]["values"]
+    sets = np.asarray(outputs["prediction_set"]["values"], bool)
+    decisions, reasons = outputs["decision"]["values"], outputs["reason"]["values"]
+    is_accepted = [decision == ACCEPT for decision in decisions]
     demands: list[tuple[str, bool, Any]] = [
         ("class names are the model's", names == list(class_names) * len(statuses), names[: len(class_names)]),
         ("readable images have the status ok", all(statuses[row] == OK for row in good_rows), statuses),
@@ -112,6 +119,20 @@ def _check_values(
             predicted,
         ),
         ("unreadable images have no predicted class", all(predicted[row] == "" for row in bad_rows), predicted),
+        (
+            "the predicted class is in the prediction set",
+            all(sets[row, class_names.index(predicted[row])] for row in good_rows if predicted[row] in class_names),
+            sets.tolist(),
+        ),
+        ("prediction sets of unreadable images are empty", not sets[sorted(bad_rows)].any(), sets.tolist()),
+        ("decisions are to accept or to refer", all(item in (ACCEPT, REFER) for item in decisions), decisions),
+        ("unreadable images are referred", not any(is_accepted[row] for row in bad_rows), decisions),
+        ("every decision has a reason", all(reasons), reasons),
+        (
+            "unfamiliarity is finite and 0 or more",
+            outputs["unfamiliarity"]["all_finite"] and outputs["unfamiliarity"]["min"] >= 0,
+            outputs["unfamiliarity"]["min"],
+        ),
     ]
     for key in (*MAPS, *OPTIONAL_MAPS):
         if key in outputs:
@@ -122,7 +143,7 @@ def _check_values(
 
 
 def _check_agreement(name: str, outputs: Mapping[str, Any], reference: Mapping[str, Any]) -> Check:
-    same = outputs["status"]["values"] == reference["status"]["values"]
+    same = all(outputs[key]["values"] == reference[key]["values"] for key in ("status", "decision", "reason"))
     distance = np.abs(np.subtract(outputs["probabilities"]["values"], reference["probabilities"]["values"])).max()
     passed = bool(same and distance <= _TOLERANCE)
     return Check(name, "answers what serving_default answers", passed, f"probabilities differ by up to {distance:.2g}")

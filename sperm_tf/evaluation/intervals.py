@@ -6,7 +6,7 @@ be, so it is too narrow where groups are large; the group bootstrap draws whole 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
@@ -35,6 +35,7 @@ def group_bootstrap(
     samples: int,
     seed: int = 0,
     level: float = LEVEL,
+    shifted: Collection[str] = (),
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Percentile intervals of statistics over groups drawn with replacement.
 
@@ -47,6 +48,9 @@ def group_bootstrap(
         samples: number of resamples.
         seed: of the draws.
         level: share of the resamples between the bounds.
+        shifted: names of statistics, 0 or more, that drawing again makes higher, such as the calibration error, in
+            which the noise of each bin becomes error. Their bounds are lowered by the mean excess over the statistic of
+            the rows as they are: the interval of a well calibrated model would lie above its own error.
 
     Returns:
         Name of the statistic -> lower and upper bound, arrays without the axis S. NaN where no resample defines the
@@ -60,7 +64,13 @@ def group_bootstrap(
     for start in range(0, samples, step):
         draws = rng.multinomial(len(names), shares, size=min(step, samples - start))
         parts.append(statistic(draws[:, members].astype(np.float64)))
-    return {name: _percentiles(parts, name, level, enough=len(names) > 1) for name in parts[0]}
+    bounds = {name: _percentiles(parts, name, level, enough=len(names) > 1) for name in parts[0]}
+    original = statistic(np.ones((1, len(members)))) if shifted else {}
+    for name in shifted:
+        excess = np.concatenate([part[name] for part in parts]).mean(axis=0) - original[name][0]
+        lower, upper = bounds[name]
+        bounds[name] = (np.maximum(lower - excess, 0.0), np.maximum(upper - excess, 0.0))
+    return bounds
 
 
 def _percentiles(

@@ -14,7 +14,14 @@ import numpy as np
 from sperm_tf.evaluation import metrics
 
 OK = "ok"
-_COLUMNS = ("split", "image_id", "group_id", "label", "label_name", "status", "predicted", "predicted_name")
+ACCEPT, REFER = "accept", "refer"
+DECIDED = ("prediction_set", "decision", "reason", "unfamiliarity")
+"""What a row says about its own answer; a model that nobody calibrated refers every image."""
+_COLUMNS = (
+    *("split", "image_id", "group_id", "label", "label_name", "status", "predicted", "predicted_name"),
+    *DECIDED,
+)
+_SEPARATOR = "|"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +36,10 @@ class Predictions:
         labels: int64 [N], true classes.
         statuses: N; `ok`, or why there is no answer.
         probabilities: float32 [N, C]; zeros where there is no answer.
+        prediction_sets: bool [N, C], the classes that the image may belong to.
+        decisions: N; `accept`, or `refer` for an image that a person has to look at.
+        reasons: N; why, see `sperm_tf.serving.signatures.ServedClassifier`.
+        unfamiliarity: float32 [N]; above 1 the image is unlike the training images.
         features: name -> N values, what the evaluation is sliced by besides `label_name`.
     """
 
@@ -39,6 +50,10 @@ class Predictions:
     labels: np.ndarray
     statuses: tuple[str, ...]
     probabilities: np.ndarray
+    prediction_sets: np.ndarray
+    decisions: tuple[str, ...]
+    reasons: tuple[str, ...]
+    unfamiliarity: np.ndarray
     features: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -69,6 +84,10 @@ class Predictions:
             labels=self.labels[indices],
             statuses=pick(self.statuses),
             probabilities=self.probabilities[indices],
+            prediction_sets=self.prediction_sets[indices],
+            decisions=pick(self.decisions),
+            reasons=pick(self.reasons),
+            unfamiliarity=self.unfamiliarity[indices],
             features={name: pick(values) for name, values in self.features.items()},
         )
 
@@ -79,7 +98,8 @@ def from_rows(
     """Orders rows by `image_id` and turns them into columns.
 
     Args:
-        rows: each with `image_id`, `group_id`, `label`, `status`, `probabilities` and every one of `features`.
+        rows: each with `image_id`, `group_id`, `label`, `status`, `probabilities` and every one of `features`, and with
+            `DECIDED` unless nobody calibrated the model.
         class_names: names by label.
         split: name of the split.
         features: names of further features to keep.
@@ -100,6 +120,10 @@ def from_rows(
         labels=np.array([row["label"] for row in ordered], np.int64),
         statuses=tuple(row["status"] for row in ordered),
         probabilities=np.array([row["probabilities"] for row in ordered], np.float32),
+        prediction_sets=np.array([row.get("prediction_set", [True] * len(class_names)) for row in ordered], bool),
+        decisions=tuple(row.get("decision", REFER) for row in ordered),
+        reasons=tuple(row.get("reason", "not_calibrated") for row in ordered),
+        unfamiliarity=np.array([row.get("unfamiliarity", 0.0) for row in ordered], np.float32),
         features={name: tuple(str(row[name]) for row in ordered) for name in features},
     )
 
@@ -108,7 +132,8 @@ def write_csv(predictions: Predictions, path: str | os.PathLike[str]) -> None:
     """Writes one row an example; probabilities with the nine digits that restore a float32 exactly.
 
     Columns: split, image_id, group_id, label, label_name, status, predicted (-1 for no answer), predicted_name (empty
-    then), p_<class> for every class, then the further features.
+    then), prediction_set (names with | between them), decision, reason, unfamiliarity, p_<class> for every class, then
+    the further features.
     """
     names = predictions.class_names
     with pathlib.Path(path).open("w", newline="", encoding="utf-8") as file:
@@ -128,6 +153,10 @@ def write_csv(predictions: Predictions, path: str | os.PathLike[str]) -> None:
                     predictions.statuses[index],
                     predicted,
                     predicted_name,
+                    _SEPARATOR.join(np.array(names)[predictions.prediction_sets[index]].tolist()),
+                    predictions.decisions[index],
+                    predictions.reasons[index],
+                    f"{predictions.unfamiliarity[index]:.9g}",
                     *probabilities,
                     *(values[index] for values in predictions.features.values()),
                 ]
@@ -141,8 +170,11 @@ def read_csv(path: str | os.PathLike[str]) -> Predictions:
     columns = list(rows[0])
     class_columns = [name for name in columns if name.startswith("p_")]
     features = [name for name in columns if name not in _COLUMNS and name not in class_columns]
+    names = [name.removeprefix("p_") for name in class_columns]
     for row in rows:
         row["label"] = int(row["label"])
         row["probabilities"] = [float(row[name]) for name in class_columns]
-    names = [name.removeprefix("p_") for name in class_columns]
+        members = row["prediction_set"].split(_SEPARATOR)
+        row["prediction_set"] = [name in members for name in names]
+        row["unfamiliarity"] = float(row["unfamiliarity"])
     return from_rows(rows, class_names=names, split=rows[0]["split"], features=features)

@@ -5,13 +5,12 @@ Undefined figures and bounds are None (JSON null). Conventions: `sperm_tf.evalua
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from sperm_tf.evaluation import intervals, metrics
+from sperm_tf.evaluation import intervals, jsonable, metrics
 from sperm_tf.evaluation.predictions import OK, Predictions
 
 SEED = 0
@@ -99,8 +98,8 @@ class _Figures:
     def plain(self, name: str, index: tuple[int, ...] = ()) -> dict[str, Any]:
         """A figure that is no proportion."""
         lower, upper = self._bounds[name]
-        value = _number(self._values[name][0][index])
-        bounds = None if value is None else _interval(lower[index], upper[index])
+        value = jsonable.number(self._values[name][0][index])
+        bounds = None if value is None else jsonable.interval(lower[index], upper[index])
         return {"value": value, "bootstrap_95": bounds}
 
     def accuracy(self) -> dict[str, Any]:
@@ -136,13 +135,5 @@ class _Figures:
 
     def _proportion(self, name: str, index: tuple[int, ...], count: int, total: int) -> dict[str, Any]:
         figure = self.plain(name, index)
-        bounds = _interval(*intervals.wilson(int(count), int(total)))
+        bounds = jsonable.interval(*intervals.wilson(int(count), int(total)))
         return {"value": figure["value"], "wilson_95": bounds, "bootstrap_95": figure["bootstrap_95"]}
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _interval(lower: Any, upper: Any) -> list[float] | None:
-    return [float(lower), float(upper)] if math.isfinite(lower) and math.isfinite(upper) else None

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from sperm_tf.models import views as views_lib
 from sperm_tf.models.classifier import FEATURE_MAP
+from sperm_tf.models.style import early_maps, summarize_style
 
 CBAM_PREFIX = "cbam_"
 EPSILON = 1e-7
@@ -31,12 +32,14 @@ class Explanation:
 
     Attributes:
         logits: float32 [B, C], class scores before softmax, the mean over the views.
+        features: float32 [B, D], the style of the images (`sperm_tf.models.style`), the mean over the views.
         maps: float32 [B, C, h, w], 0-1, the Grad-CAM++ map of every class at the resolution of the feature map.
         attention: float32 [B, h', w'], 0-1, the spatial attention of the last CBAM at the resolution of that layer,
             which is that of the feature map for `cbam_top`; the mean over the views; None for a model without.
     """
 
     logits: tf.Tensor
+    features: tf.Tensor
     maps: tf.Tensor
     attention: tf.Tensor | None
 
@@ -80,7 +83,7 @@ class GradCAMPlusPlus:
         # Model.layers is in topological order: the last CBAM is the one nearest to the feature map.
         attention_layers = [layer for layer in model.layers if layer.name.startswith(CBAM_PREFIX)]
         self._attention_layer = attention_layers[-1] if attention_layers else None
-        outputs = {"features": features}
+        outputs = {"features": features, "early": early_maps(model)}
         if self._attention_layer is not None:
             outputs["attention_input"] = self._attention_layer.input
         self._trunk = keras.Model(model.inputs[0], outputs)
@@ -102,7 +105,12 @@ class GradCAMPlusPlus:
             _, spatial = self._attention_layer.attention_maps(trunk["attention_input"])
             attention = self._average_maps(tf.cast(spatial[..., 0], tf.float32))
         maps = [grad_cam_plus_plus(features, gradient, logits[:, index]) for index, gradient in enumerate(gradients)]
-        return Explanation(logits=tf.cast(logits, tf.float32), maps=tf.stack(maps, axis=1), attention=attention)
+        return Explanation(
+            logits=tf.cast(logits, tf.float32),
+            features=views_lib.average_views(summarize_style(trunk["early"]), self._views),
+            maps=tf.stack(maps, axis=1),
+            attention=attention,
+        )
 
     def _average_maps(self, maps):
         if self._views == 1:

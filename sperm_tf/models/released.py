@@ -1,7 +1,8 @@
 """Which weights there are: the releases of a manifest, and files.
 
 Layout of a folder of released weights: `manifest.json` (name -> the fields of `Release`), and for each name its weights
-`<name>.npz` (see `sperm_tf.models.half_precision`) and its model card `<name>.md`.
+`<name>.npz` (see `sperm_tf.models.half_precision`), its model card `<name>.md`, and its decision rule in a folder
+`<name>` (see `sperm_tf.decision.rule`).
 
 Imports nothing heavy: a wrong name is found in milliseconds.
 """
@@ -44,6 +45,7 @@ class Release:
         views: what an answer is averaged over, see `sperm_tf.config.TrainerConfig`.
         training: how the weights came about.
         folder: where the manifest lies.
+        rule: name -> SHA-256 of the files of the decision rule, in the folder `<name>`; empty for a model without.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Release:
     views: int
     training: dict[str, Any]
     folder: pathlib.Path
+    rule: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def path(self) -> pathlib.Path:
@@ -73,11 +76,7 @@ class Release:
         Raises:
             WeightsError: it is missing or damaged.
         """
-        remedy = (
-            f"Install sperm_tf again, or restore it from the repository: git checkout -- sperm_tf/released/{self.file}."
-            if self.folder == RELEASED_DIR
-            else "Copy the file and its manifest again from where they were released."
-        )
+        remedy = self._remedy(self.file)
         if not self.path.is_file():
             raise WeightsError(
                 f"weights {self.name!r} must be in their file. Received: {str(self.path)!r}, which does not exist. "
@@ -90,6 +89,29 @@ class Release:
                 f"{str(self.path)!r} with {len(content):,} bytes, which is damaged. {remedy}"
             )
         return self.path
+
+    def verify_rule(self) -> pathlib.Path:
+        """The folder of the decision rule, once its files are known to be what was released; it may be empty.
+
+        Raises:
+            WeightsError: a file is missing or damaged.
+        """
+        folder = self.folder / self.name
+        for name, digest in self.rule.items():
+            file = folder / name
+            if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+                state = "is damaged" if file.is_file() else "does not exist"
+                raise WeightsError(
+                    f"decision rule of {self.name!r} must have the SHA-256 {digest} in {name}. Received: "
+                    f"{str(file)!r}, which {state}. {self._remedy(f'{self.name}/{name}')}"
+                )
+        return folder
+
+    def _remedy(self, file: str) -> str:
+        if self.folder == RELEASED_DIR:
+            restore = f"git checkout -- sperm_tf/released/{file}"
+            return f"Install sperm_tf again, or restore it from the repository: {restore}."
+        return "Copy the file and its manifest again from where they were released."
 
 
 def read_manifest(folder: pathlib.Path | None = None) -> dict[str, Release]:

@@ -10,7 +10,6 @@ then the batch in view 1, and so on. With one view every function here returns w
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -18,7 +17,9 @@ from keras import ops
 
 from sperm_tf.config import VIEWS
 from sperm_tf.models.classifier import FEATURE_MAP, LOGITS
+from sperm_tf.models.style import early_maps, summarize_style
 
+FEATURES = "features"
 # The symmetries of the square, as bits of a view's number: first the transposition, then the flips.
 _FLIP_COLUMNS, _FLIP_ROWS, _TRANSPOSE = 1, 2, 4
 
@@ -69,25 +70,36 @@ def split_views(tensor: Any, views: int) -> Any:
     return ops.reshape(tensor, (views, -1, *tensor.shape[1:]))
 
 
-def average_logits(classify: Callable[[Any], Any], images: Any, views: int) -> Any:
-    """Classifies every view of every image, and averages the logits over the views.
+def average_views(tensor: Any, views: int) -> Any:
+    """Mean over the views: [views * B, ...], view-major -> [B, ...]."""
+    return tensor if views == 1 else ops.mean(split_views(tensor, views), axis=0)
 
-    Logits, not probabilities: their mean is a logit again, which a temperature scales and Grad-CAM++ differentiates, as
-    with one view. Its softmax is the geometric mean of the views' probabilities, brought to sum 1.
+
+def build_answering_model(model: keras.Model, *, views: int) -> keras.Model:
+    """A model that answers every image with the mean over its views.
+
+    Logits are averaged, not probabilities: their mean is a logit again, which a temperature scales and Grad-CAM++
+    differentiates, as with one view. Its softmax is the geometric mean of the views' probabilities, brought to sum 1.
 
     Args:
-        classify: a model, or any other function [N, S, S, 3] -> logits [N, C].
-        images: [B, S, S, 3].
-        views: 1 or 8. The views are one batch: `classify` is called once, with views * B images.
+        model: of `sperm_tf.models.classifier.build_classifier`, with which the result shares its weights.
+        views: 1 or 8. The views are one batch: views * B images are in memory at once.
 
     Returns:
-        Logits [B, C], equal up to rounding for all eight views of an image if `views` is 8.
+        Model images [B, S, S, 3] -> a dict of `logits` [B, C] and `features` [B, D], what
+        `sperm_tf.models.style.summarize_style` says of the image. With eight views all views of an image get the same
+        answer, up to rounding.
 
     Raises:
-        ValueError: as `make_views`.
+        ValueError: `views` is another number, or the images are not square.
     """
-    logits = classify(make_views(images, views))
-    return logits if views == 1 else ops.mean(split_views(logits, views), axis=0)
+    check_views(views)
+    one_view = keras.Model(model.inputs[0], [model.outputs[0], *early_maps(model)])
+    image = keras.Input(model.input_shape[1:], name="image", dtype=model.inputs[0].dtype)
+    logits, *early = one_view(make_views(image, views))
+    return keras.Model(
+        image, {LOGITS: average_views(logits, views), FEATURES: average_views(summarize_style(early), views)}
+    )
 
 
 def align_features(features: Any, views: int) -> Any:

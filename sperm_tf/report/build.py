@@ -11,7 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from sperm_tf.report import text
-from sperm_tf.report.sections import data, evaluation, explanations, glossary, lineage, model_card, serving, training
+from sperm_tf.report.sections import (
+    data,
+    evaluation,
+    explanations,
+    glossary,
+    lineage,
+    model_card,
+    serving,
+    training,
+    trust,
+)
 from sperm_tf.report.stages import Stage, read_stages
 from sperm_tf.version import __version__
 
@@ -49,6 +59,7 @@ def gather_facts(stages: Mapping[str, Stage]) -> dict[str, Any]:
         "defects": data.describe_defects(stages),
         "training": training.describe_training(stages),
         "evaluation": evaluation.describe_evaluation(stages),
+        "trust": trust.describe_trust(stages),
         "lineage": lineage.describe_lineage(stages),
         "serving": serving.describe_serving(stages),
         "glossary": glossary.GLOSSARY,

@@ -167,6 +167,70 @@ def probability_histogram(right: Sequence[float], wrong: Sequence[float], *, tit
     return to_svg(figure, title, description)
 
 
+@styled
+def reliability(bins: Sequence[Mapping[str, float]], *, title: str, description: str) -> str:
+    """How often answers of a given probability are right.
+
+    Args:
+        bins: dictionaries with `confidence` and `accuracy` (0-1) and `count`.
+        title: what is drawn.
+        description: the drawing in words.
+
+    Returns:
+        An `<svg>` element.
+    """
+    figure, axes = new_figure(4.2, 3.6)
+    most = max(row["count"] for row in bins)
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.0, linestyle="--", label="perfectly calibrated")
+    axes.scatter(
+        [row["confidence"] for row in bins],
+        [row["accuracy"] for row in bins],
+        s=[12 + 160 * row["count"] / most for row in bins],
+        color=FIRST,
+        alpha=0.75,
+        linewidths=0,
+        zorder=3,
+        clip_on=False,
+    )
+    lowest = max(0.0, int(min(row["confidence"] for row in bins) * 10) / 10)
+    axes.set_xlim(lowest, 1.0)
+    axes.set_ylim(0.0, 1.02)
+    axes.set_xlabel("probability of the predicted class")
+    axes.set_ylabel("share of right answers")
+    axes.set_title(title, loc="left", color=INK, fontsize=10.5, fontweight="bold")
+    axes.legend(loc="lower right")
+    return to_svg(figure, title, description)
+
+
+@styled
+def risk_coverage(
+    points: Sequence[Sequence[float]], chosen: tuple[float, float] | None, *, title: str, description: str
+) -> str:
+    """Share of wrong answers among the accepted ones, for every share of accepted answers.
+
+    Args:
+        points: pairs of coverage and risk, 0-1, by rising coverage.
+        chosen: the pair at which the model works; None where it accepts nothing.
+        title: what is drawn.
+        description: the drawing in words.
+
+    Returns:
+        An `<svg>` element.
+    """
+    figure, axes = new_figure(5.0, 2.8)
+    axes.plot([point[0] for point in points], [point[1] for point in points], color=FIRST)
+    if chosen:
+        axes.plot([chosen[0]], [chosen[1]], "o", color=SECOND, markersize=7, clip_on=False, zorder=3)
+    axes.set_xlim(0.0, 1.0)
+    axes.set_ylim(0.0, max(0.05, 1.1 * max(point[1] for point in points)))
+    axes.xaxis.set_major_formatter("{x:.0%}")
+    axes.yaxis.set_major_formatter("{x:.0%}")
+    axes.set_xlabel("accepted answers")
+    axes.set_ylabel("wrong among them")
+    axes.set_title(title, loc="left", color=INK, fontsize=10.5, fontweight="bold")
+    return to_svg(figure, title, description)
+
+
 def new_figure(width: float, height: float) -> tuple[Any, Any]:
     """A figure, width and height in inches, that no display or global state knows about."""
     from matplotlib.figure import Figure

@@ -20,6 +20,7 @@ STAGES = (
     "example_validator",
     "transform",
     "trainer",
+    "calibrator",
     "evaluator",
     "explainer",
     "infra_validator",

@@ -20,16 +20,17 @@ from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
-import scipy.special
 
 import sperm_tf.models.weights  # noqa: F401  (registers the layers that a .keras file may hold)
+from sperm_tf.decision import rule as rule_lib
 from sperm_tf.models import released
+from sperm_tf.models.classifier import LOGITS
 from sperm_tf.models.pretrained import build_released
-from sperm_tf.models.views import build_averaged_classifier
+from sperm_tf.models.views import FEATURES, build_answering_model
 
 KERAS_SUFFIX = ".keras"
 UNREADABLE = "unreadable"
-"""Status of a file that the operating system does not hand out."""
+"""Status of a file that the operating system does not hand out; the reason to refer every file without an answer."""
 _BATCH_SIZE = 32
 _TRAINED_FILES = ("model.keras", "model.json")
 
@@ -44,13 +45,22 @@ class Prediction:
         file: path as it was given; empty where bytes were given.
         status: `ok`, or why there is no answer: `unreadable`, or one of `sperm_tf.data.preprocess.STATUSES`.
         predicted_class: name of the most probable class; empty where the status is not ok.
-        probabilities: class name -> probability, 0-1, in the order of the model; empty where the status is not ok.
+        probabilities: class name -> probability, 0-1, calibrated where the model has a decision rule, in the order of
+            the model; empty where the status is not ok.
+        prediction_set: names of the classes that the image may belong to.
+        decision: `accept`, or `refer` for an image that a person has to look at.
+        reason: why, see `sperm_tf.serving.signatures.ServedClassifier`.
+        unfamiliarity: distance from the training images; above 1 it is a reason to refer.
     """
 
     file: str
     status: str
     predicted_class: str = ""
     probabilities: dict[str, float] = dataclasses.field(default_factory=dict)
+    prediction_set: tuple[str, ...] = ()
+    decision: str = rule_lib.REFER
+    reason: str = UNREADABLE
+    unfamiliarity: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,6 +73,7 @@ class Classifier:
         image_size: side of the model's input in pixels.
         views: what an answer is averaged over: 1 is the image as it is, 8 all its rotations by right angles and their
             mirror images.
+        rule: how sure an answer is, and when to refer; None refers every image as `not_calibrated`.
         card: text of the model card, Markdown; empty where there is none.
     """
 
@@ -70,6 +81,7 @@ class Classifier:
     class_names: tuple[str, ...]
     image_size: int
     views: int = 1
+    rule: rule_lib.DecisionRule | None = None
     card: str = ""
 
     def __post_init__(self) -> None:
@@ -113,6 +125,7 @@ class Classifier:
             class_names=list(self.class_names),
             image_size=self.image_size,
             views=self.views,
+            rule=self.rule,
         )
 
     def _predict_batch(self, files: Sequence[File]) -> Iterator[Prediction]:
@@ -124,26 +137,33 @@ class Classifier:
             UNREADABLE if content is None else status.decode()
             for content, status in zip(contents, decoded.numpy(), strict=True)
         ]
-        probabilities = iter(self._probabilities(images.numpy()[[status == OK for status in statuses]]))
+        answers = self._answer(images.numpy()[[status == OK for status in statuses]])
         for file, status in zip(files, statuses, strict=True):
             name = "" if isinstance(file, bytes) else os.fspath(file)
-            if status != OK:
-                yield Prediction(name, status)
-                continue
-            row = next(probabilities)
-            by_class = {name: float(value) for name, value in zip(self.class_names, row, strict=True)}
-            yield Prediction(name, status, self.class_names[int(np.argmax(row))], by_class)
+            yield dataclasses.replace(next(answers), file=name, status=OK) if status == OK else Prediction(name, status)
 
-    def _probabilities(self, images: np.ndarray) -> np.ndarray:
+    def _answer(self, images: np.ndarray) -> Iterator[Prediction]:
         if not len(images):
-            return np.zeros((0, len(self.class_names)), np.float32)
+            return
         batch_size = _BATCH_SIZE // self.views  # of files; the network sees that many in every view
-        logits = self._averaged_model.predict(images.astype(np.float32), batch_size=batch_size, verbose=0)
-        return scipy.special.softmax(logits, axis=1)
+        answers = self._answering_model.predict(images.astype(np.float32), batch_size=batch_size, verbose=0)
+        decisions = rule_lib.decide(self.rule, answers[LOGITS], answers[FEATURES])
+        columns = [keras.ops.convert_to_numpy(column) for column in vars(decisions).values()]
+        for probabilities, members, reason, unfamiliarity in zip(*columns, strict=True):
+            yield Prediction(
+                file="",
+                status="",
+                predicted_class=self.class_names[int(np.argmax(probabilities))],
+                probabilities=dict(zip(self.class_names, probabilities.tolist(), strict=True)),
+                prediction_set=tuple(name for name, belongs in zip(self.class_names, members, strict=True) if belongs),
+                decision=rule_lib.ACCEPT if rule_lib.REASONS[reason] == rule_lib.CONFIDENT else rule_lib.REFER,
+                reason=rule_lib.REASONS[reason],
+                unfamiliarity=float(unfamiliarity),
+            )
 
     @functools.cached_property
-    def _averaged_model(self) -> keras.Model:
-        return build_averaged_classifier(self.keras_model, views=self.views)
+    def _answering_model(self) -> keras.Model:
+        return build_answering_model(self.keras_model, views=self.views)
 
 
 def load_model(source: str | os.PathLike[str], *, class_names: Sequence[str] | None = None) -> Classifier:
@@ -151,7 +171,8 @@ def load_model(source: str | os.PathLike[str], *, class_names: Sequence[str] | N
 
     Args:
         source: name of a model that is released with this package (`smids`, `hushem`); or the path of a released
-            `.npz`, with its manifest beside it; or of a folder that the Trainer wrote; or of a `.keras` file.
+            `.npz`, with its manifest beside it; or of a folder that the Calibrator wrote, or the Trainer, whose models
+            have no decision rule; or of a `.keras` file.
         class_names: in the order of the logits, for a `.keras` file without a `model.json` beside it.
 
     Raises:
@@ -175,7 +196,8 @@ def load_model(source: str | os.PathLike[str], *, class_names: Sequence[str] | N
 
 def _load_release(release: released.Release) -> Classifier:
     card = release.card_path.read_text(encoding="utf-8") if release.card_path.is_file() else ""
-    return Classifier(build_released(release), release.class_names, release.image_size, release.views, card)
+    rule = rule_lib.read(release.verify_rule()) if release.rule else None
+    return Classifier(build_released(release), release.class_names, release.image_size, release.views, rule, card)
 
 
 def _load_keras_file(path: pathlib.Path, class_names: Sequence[str] | None) -> Classifier:
@@ -194,7 +216,7 @@ def _load_keras_file(path: pathlib.Path, class_names: Sequence[str] | None) -> C
             f"source must be a whole .keras file of sperm_tf. Received: source={str(path)!r}, which cannot be read: "
             f"{error}"
         ) from error
-    return Classifier(model, tuple(names), model.input_shape[1], info.get("views", 1))
+    return Classifier(model, tuple(names), model.input_shape[1], info.get("views", 1), rule_lib.read(path.parent))
 
 
 def _read(file: File) -> bytes | None:

@@ -40,6 +40,10 @@ class Prediction:
         status: `ok`, or why the image could not be read: one of `sperm_tf.data.preprocess.STATUSES`.
         predicted_class: name of the most probable class; empty where the status is not ok.
         probabilities: class name -> probability, 0-1, in the order of the model; empty where the status is not ok.
+        prediction_set: names of the classes that the image may belong to.
+        decision: `accept`, or `refer` for an image that a person has to look at.
+        reason: why, see `sperm_tf.serving.signatures.ServedClassifier`.
+        unfamiliarity: distance from the training images; above 1 it is a reason to refer.
         maps: for the signature `explain`, name -> float32 array, 0-1: `grad_cam_plus_plus` [h, w] of the predicted
             class, `grad_cam_plus_plus_per_class` [C, h, w], `cbam_attention` [h', w'] for models with CBAM, at
             the resolution of the last CBAM.
@@ -48,6 +52,10 @@ class Prediction:
     status: str
     predicted_class: str
     probabilities: dict[str, float]
+    prediction_set: tuple[str, ...]
+    decision: str
+    reason: str
+    unfamiliarity: float
     maps: dict[str, np.ndarray]
 
 
@@ -212,6 +220,12 @@ def _to_prediction(row):
         status=str(row["status"]),
         predicted_class=str(row["predicted_class"]),
         probabilities={str(name): float(probability) for name, probability in probabilities},
+        prediction_set=tuple(
+            str(name) for name, belongs in zip(row["class_names"], row["prediction_set"], strict=True) if belongs
+        ),
+        decision=str(row["decision"]),
+        reason=str(row["reason"]),
+        unfamiliarity=float(row["unfamiliarity"]),
         maps={name: np.asarray(row[name], np.float32) for name in _MAP_NAMES if name in row},
     )
 
@@ -222,13 +236,14 @@ def _check_choice(name, value, choices):
 
 
 def format_table(names: Sequence[str], predictions: Sequence[Prediction]) -> str:
-    """Lines for a terminal, one for each image, with the classes sorted by probability."""
+    """Lines for a terminal, one for each image: the decision, then the classes sorted by probability."""
     width = max((len(name) for name in names), default=0)
     lines = []
     for name, prediction in zip(names, predictions, strict=True):
         ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
         shown = "  ".join(f"{class_name} {probability:6.1%}" for class_name, probability in ranked)
-        lines.append(f"{name:<{width}}  {shown or 'not read: ' + prediction.status}")
+        decided = prediction.decision if prediction.decision == "accept" else f"refer ({prediction.reason})"
+        lines.append(f"{name:<{width}}  {decided:<22}  {shown or 'not read: ' + prediction.status}")
     return "\n".join(lines)
 
 

@@ -7,13 +7,20 @@ import pathlib
 import keras
 import tensorflow as tf
 
+from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.serving import signatures
 
 
 def export_saved_model(
-    model: keras.Model, directory: str | pathlib.Path, *, class_names: list[str], image_size: int, views: int = 1
+    model: keras.Model,
+    directory: str | pathlib.Path,
+    *,
+    class_names: list[str],
+    image_size: int,
+    views: int = 1,
+    rule: DecisionRule | None = None,
 ) -> None:
-    """Exports a classifier with its preprocessing and its explanation in the graph.
+    """Exports a classifier with its preprocessing, its decision rule and its explanation in the graph.
 
     The signatures `serving_default`, `serving_examples` and `explain` are described at
     `sperm_tf.serving.signatures.ServedClassifier`. The batch dimension is free. Nothing is compiled by XLA, which
@@ -26,6 +33,7 @@ def export_saved_model(
         image_size: side of the model's input in pixels.
         views: 1, or 8 to average every answer over the image's rotations by right angles and their mirror images,
             which costs eight times the computation and memory.
+        rule: how sure an answer is, and when to refer; None refers every image as `not_calibrated`.
 
     Raises:
         ValueError: the arguments do not fit each other, Keras does not run on TensorFlow, or the directory is in use.
@@ -36,7 +44,9 @@ def export_saved_model(
             f"directory must be new or empty. Received: directory={str(directory)!r}, which holds files. "
             "Choose another one or remove its content"
         )
-    classifier = signatures.ServedClassifier(model, class_names=class_names, image_size=image_size, views=views)
+    classifier = signatures.ServedClassifier(
+        model, class_names=class_names, image_size=image_size, views=views, rule=rule
+    )
     functions = {
         signatures.SERVING_DEFAULT: classifier.classify,
         signatures.SERVING_EXAMPLES: classifier.classify_examples,

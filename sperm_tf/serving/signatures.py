@@ -1,4 +1,4 @@
-"""What the exported model answers: preprocessing, classification and explanation as TensorFlow functions."""
+"""What the exported model answers: preprocessing, classification, decision and explanation as TensorFlow functions."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import tensorflow as tf
 
 from sperm_tf.data import image_formats
 from sperm_tf.data.preprocess import OK, preprocess_batch
+from sperm_tf.decision import rule as rule_lib
 from sperm_tf.explain.gradcam import GradCAMPlusPlus
-from sperm_tf.models.views import average_logits
+from sperm_tf.models.classifier import LOGITS
+from sperm_tf.models.views import FEATURES, build_answering_model
 
 SERVING_DEFAULT = "serving_default"
 SERVING_EXAMPLES = "serving_examples"
 EXPLAIN = "explain"
+UNREADABLE = "unreadable"
+"""The reason to refer a row that is not ok."""
 INPUT_NAMES = {SERVING_DEFAULT: "image_bytes", SERVING_EXAMPLES: "examples", EXPLAIN: "image_bytes"}
 """Signature -> name of its only input, string [B]."""
 
@@ -24,8 +28,13 @@ class ServedClassifier:
 
     * `status`: string [B], `ok` or why the row could not be read, see `sperm_tf.data.preprocess.STATUSES`;
     * `predicted_class`: string [B], empty for a row that is not ok;
-    * `probabilities`: float32 [B, C], 0-1, zeros for a row that is not ok (JSON has no NaN);
-    * `class_names`: string [B, C], the names that belong to the columns of `probabilities`.
+    * `probabilities`: float32 [B, C], 0-1, calibrated, zeros for a row that is not ok (JSON has no NaN);
+    * `class_names`: string [B, C], the names that belong to the columns of `probabilities` and `prediction_set`;
+    * `prediction_set`: bool [B, C], the classes that the image may belong to; none for a row that is not ok;
+    * `decision`: string [B], `accept`, or `refer` for an image that a person has to look at;
+    * `reason`: string [B], why: `confident` where the decision is `accept`, else `unreadable` or one of
+      `sperm_tf.decision.rule.REASONS`;
+    * `unfamiliarity`: float32 [B], distance from the training images, above 1 where it is a reason to refer.
 
     Args:
         model: of the form that `sperm_tf.explain.gradcam.GradCAMPlusPlus` takes; its outputs are logits.
@@ -33,18 +42,27 @@ class ServedClassifier:
         image_size: side S of the model's input in pixels.
         views: 1, or 8 to average the logits of every image over its eight views, see `sperm_tf.models.views`; then B
             images go through the model as one batch of 8 B.
+        rule: how sure an answer is, and when to refer; None refers every image as `not_calibrated`.
 
     Raises:
         ValueError: the arguments do not fit each other, or the model has another form.
     """
 
-    def __init__(self, model: keras.Model, *, class_names: list[str], image_size: int, views: int = 1):
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        class_names: list[str],
+        image_size: int,
+        views: int = 1,
+        rule: rule_lib.DecisionRule | None = None,
+    ):
         _check(model, class_names=class_names, image_size=image_size)
-        self._model = model
+        self._model = build_answering_model(model, views=views)
         self._explainer = GradCAMPlusPlus(model, views=views)
         self._class_names = list(class_names)
         self._image_size = image_size
-        self._views = views
+        self._rule = rule
 
     def classify(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies files.
@@ -56,8 +74,8 @@ class ServedClassifier:
             The answer described at the class.
         """
         images, statuses = self._read(image_bytes)
-        logits = average_logits(lambda batch: self._model(batch, training=False), images, self._views)
-        return self._answer(logits, statuses)
+        answers = self._model(images, training=False)
+        return self._answer(answers[LOGITS], answers[FEATURES], statuses)
 
     def classify_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies the feature `image` of examples.
@@ -90,7 +108,7 @@ class ServedClassifier:
         """
         images, statuses = self._read(image_bytes)
         explanation = self._explainer(images)
-        answer = self._answer(explanation.logits, statuses)
+        answer = self._answer(explanation.logits, explanation.features, statuses)
         num_rows = tf.shape(statuses)[0]
         is_ok = tf.cast(tf.equal(statuses, OK), tf.float32)[:, None, None]
         maps = explanation.maps[:num_rows] * is_ok[:, None]
@@ -108,16 +126,21 @@ class ServedClassifier:
         images = tf.pad(images, [[0, is_empty], [0, 0], [0, 0], [0, 0]])
         return tf.cast(images, tf.float32), statuses
 
-    def _answer(self, logits, statuses):
+    def _answer(self, logits, features, statuses):
         num_rows = tf.shape(statuses)[0]
         is_ok = tf.equal(statuses, OK)
-        probabilities = tf.nn.softmax(tf.cast(logits[:num_rows], tf.float32))
-        predicted = tf.gather(tf.constant(self._class_names), tf.argmax(probabilities, axis=1))
+        decisions = rule_lib.decide(self._rule, logits[:num_rows], features[:num_rows])
+        predicted = tf.gather(tf.constant(self._class_names), tf.argmax(decisions.probabilities, axis=1))
+        is_accepted = is_ok & tf.equal(decisions.reason, rule_lib.REASONS.index(rule_lib.CONFIDENT))
         return {
             "status": statuses,
             "predicted_class": tf.where(is_ok, predicted, ""),
-            "probabilities": tf.where(is_ok[:, None], probabilities, 0),
+            "probabilities": tf.where(is_ok[:, None], decisions.probabilities, 0),
             "class_names": tf.tile(tf.constant([self._class_names]), [num_rows, 1]),
+            "prediction_set": decisions.prediction_set & is_ok[:, None],
+            "decision": tf.where(is_accepted, rule_lib.ACCEPT, rule_lib.REFER),
+            "reason": tf.where(is_ok, tf.gather(tf.constant(rule_lib.REASONS), decisions.reason), UNREADABLE),
+            "unfamiliarity": tf.where(is_ok, decisions.unfamiliarity, 0),
         }
 
 

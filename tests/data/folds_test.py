@@ -7,7 +7,7 @@ import pytest
 from scipy import optimize
 from sklearn.model_selection import StratifiedGroupKFold
 
-from sperm_tf.data.folds import NUM_FOLDS, FoldError, assign_folds, check_folds
+from sperm_tf.data.folds import NUM_FOLDS, FoldError, assign_folds, check_folds, halve
 
 
 def example(num_images: int = 600):
@@ -94,3 +94,24 @@ def test_check_accepts_sound_folds():
 def test_check_finds_a_leak(groups, pixel_hashes, name):
     with pytest.raises(FoldError, match=f"{name} must each stand in one fold. Received: '[xa]' in folds 0 and [12]"):
         check_folds([0, 1, 2], groups=list(groups), pixel_hashes=list(pixel_hashes))
+
+
+def test_halves_are_stratified_and_keep_groups_whole():
+    rng = np.random.default_rng(0)
+    groups = [f"group_{number}" for number in rng.integers(60, size=200)]
+    labels = [("a", "b", "c")[int(group[6:]) % 7 % 3] for group in groups]
+    second = halve(labels, groups)
+    halves = [{group for group, found in zip(groups, second, strict=True) if found == half} for half in (False, True)]
+    assert not halves[0] & halves[1]
+    for label in ("a", "b", "c"):
+        of_label = {group for group, own in zip(groups, labels, strict=True) if own == label}
+        assert 0 <= len(of_label & halves[0]) - len(of_label & halves[1]) <= 1
+    order = rng.permutation(200)
+    shuffled = halve([labels[index] for index in order], [groups[index] for index in order])
+    np.testing.assert_array_equal(shuffled, second[order])
+
+
+def test_a_class_of_one_group_stays_in_the_first_half():
+    second = halve(["a", "a", "b", "b", "a"], ["x", "x", "y", "z", "x"])
+    assert not second[[0, 1, 4]].any() and second[[2, 3]].sum() == 1
+    assert not halve(["a", "b", "b", "a"], ["x", "x", "x", "y"]).any()  # the first group counts as one of class b

@@ -25,7 +25,7 @@ def test_reads_every_split_in_the_order_of_the_names(tmp_path):
     assert table.labels.tolist() == [row["label"] for row in rows]
     assert table.folds.tolist() == [row["fold"] for row in rows]
     assert table.pixel_hashes.tolist() == [row["pixel_sha256"].decode() for row in rows]
-    assert table.images.shape == (48, 48, 48, 3) and table.images.dtype == np.uint8
+    assert table.images.shape == (64, 48, 48, 3) and table.images.dtype == np.uint8
     assert examples_fixture.encode(table.images[7]) == rows[7]["image"]
     assert table.class_names == examples_fixture.CLASS_NAMES
 

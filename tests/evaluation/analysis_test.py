@@ -128,6 +128,13 @@ def test_every_row_is_answered_once_with_what_the_model_says(analyzed):
     unanswered = [row for row in rows if row["status"] != "ok"]
     assert [row["status"] for row in unanswered] == ["unknown_format"] * len(BAD_ROWS)
     assert not np.any([row["probabilities"] for row in unanswered])
+    assert {row["decision"] for row in unanswered} == {"refer"} and not np.any(
+        [row["prediction_set"] for row in unanswered]
+    )
+    for row in rows:
+        assert (row["decision"] == "accept") == (max(row["probabilities"]) > 0.6)
+        assert row["status"] != "ok" or row["prediction_set"][int(np.argmax(row["probabilities"]))]
+        assert row["unfamiliarity"] == (0.5 if row["status"] == "ok" else 0)
 
 
 def test_thresholds_hold_overall_and_not_in_slices(analyzed):
@@ -149,7 +156,12 @@ def test_checks_name_the_baseline(analyzed):
 
 
 def test_probabilities_that_are_not_finite_are_no_answer():
-    answers = {"probabilities": np.array([[np.nan, 1], [0.4, 0.6]], np.float32), "status": np.array([b"ok", b"ok"])}
+    answers = {
+        "probabilities": np.array([[np.nan, 1], [0.4, 0.6]], np.float32),
+        "status": np.array([b"ok", b"ok"]),
+        "decision": np.array([b"accept", b"accept"], object),
+    }
     cleaned = analysis._clean_answers(answers)
+    assert cleaned["decision"].tolist() == [b"refer", b"accept"]
     assert cleaned["status"].tolist() == [b"not_finite", b"ok"]
     np.testing.assert_array_equal(cleaned["probabilities"], np.array([[0, 0], [0.4, 0.6]], np.float32))

@@ -98,6 +98,13 @@ def export_model(
             "predicted_class": tf.where(readable, tf.gather(names, tf.argmax(probabilities, axis=-1)), ""),
             "probabilities": probabilities,
             "class_names": tf.repeat(names[None], tf.shape(image_bytes)[0], axis=0),
+            "prediction_set": (probabilities >= tf.minimum(0.3, tf.reduce_max(probabilities, axis=1, keepdims=True)))
+            & readable[:, None],
+            "decision": tf.where(tf.reduce_max(probabilities, axis=1) > 0.6, "accept", "refer"),
+            "reason": tf.where(
+                readable, tf.where(tf.reduce_max(probabilities, axis=1) > 0.6, "confident", "uncertain"), "unreadable"
+            ),
+            "unfamiliarity": tf.cast(readable, tf.float32) * 0.5,
         }
 
     class Served(tf.Module):

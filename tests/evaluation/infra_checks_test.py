@@ -19,6 +19,10 @@ def make_answers():
         "predicted_class": np.array([b"normal", b"", b"pyriform"], object),
         "probabilities": np.array(PROBABILITIES, np.float32),
         "class_names": np.array([[name.encode() for name in NAMES]] * 3, object),
+        "prediction_set": np.array([[True, True, False], [False] * 3, [False, False, True]]),
+        "decision": np.array([b"accept", b"refer", b"refer"], object),
+        "reason": np.array([b"confident", b"unreadable", b"uncertain"], object),
+        "unfamiliarity": np.array([0.4, 0.0, 1.2], np.float32),
     }
     maps = {
         "grad_cam_plus_plus": np.full((3, 2, 4), 0.5, np.float32),
@@ -113,6 +117,34 @@ def drop(signature, key=None):
         (
             corrupt("serving_default", "predicted_class", values=["normal", "normal", "pyriform"]),
             "serving_default: unreadable images have no predicted class",
+        ),
+        (
+            corrupt("serving_default", "prediction_set", values=[[False, True, True], [False] * 3, [True] * 3]),
+            "serving_default: the predicted class is in the prediction set",
+        ),
+        (
+            corrupt("serving_default", "prediction_set", values=[[True] * 3, [True] * 3, [True] * 3]),
+            "serving_default: prediction sets of unreadable images are empty",
+        ),
+        (
+            corrupt("serving_default", "decision", values=["accept", "refer", "maybe"]),
+            "serving_default: decisions are to accept or to refer",
+        ),
+        (
+            corrupt("serving_default", "decision", values=["accept", "accept", "refer"]),
+            "serving_default: unreadable images are referred",
+        ),
+        (
+            corrupt("serving_default", "reason", values=["", "unreadable", "uncertain"]),
+            "serving_default: every decision has a reason",
+        ),
+        (
+            corrupt("serving_default", "unfamiliarity", min=-0.1),
+            "serving_default: unfamiliarity is finite and 0 or more",
+        ),
+        (
+            corrupt("explain", "decision", values=["refer", "refer", "refer"]),
+            "explain: answers what serving_default answers",
         ),
         (corrupt("explain", "grad_cam_plus_plus", shape=[3, 0, 4]), "explain: grad_cam_plus_plus is float32 [3, 1, 4]"),
         (corrupt("explain", "grad_cam_plus_plus", shape=[3]), "explain: grad_cam_plus_plus is float32 [3, 1, 1]"),

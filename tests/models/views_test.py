@@ -7,7 +7,9 @@ import keras
 import numpy as np
 import pytest
 
+from sperm_tf.config import ModelConfig
 from sperm_tf.models import views
+from sperm_tf.models.classifier import build_classifier
 from tests import tiny_models
 
 HEADS = [tiny_models.linear_head, tiny_models.deep_head]
@@ -25,6 +27,10 @@ def random_images(count=3, size=24, seed=0):
 
 def mean_logits(model, images):
     return np.mean([model(view) for view in symmetries(images)], axis=0)
+
+
+def answer(model, images, number):
+    return views.build_answering_model(model, views=number)(images)
 
 
 def test_the_views_are_the_eight_symmetries_of_the_square_each_once():
@@ -65,22 +71,37 @@ def test_one_view_is_the_very_same():
     assert views.undo_views(images[None]).shape == (1, *images.shape)
     model = tiny_models.build()
     assert views.build_averaged_classifier(model, views=1) is model
-    np.testing.assert_array_equal(views.average_logits(model, images, 1), model(images))
+    np.testing.assert_array_equal(answer(model, images, 1)["logits"], model(images))
 
 
 @pytest.mark.parametrize("head", HEADS)
 def test_logits_are_the_mean_over_the_views(head):
     model, images = tiny_models.build(head=head), random_images()
-    logits = np.asarray(views.average_logits(model, images, 8))
+    logits = np.asarray(answer(model, images, 8)["logits"])
     np.testing.assert_allclose(logits, mean_logits(model, images), rtol=1e-4, atol=1e-6)
     assert np.abs(logits - model(images)).max() > 1e-3
     for turned in symmetries(images):
-        np.testing.assert_allclose(views.average_logits(model, turned, 8), logits, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(answer(model, turned, 8)["logits"], logits, rtol=1e-4, atol=1e-6)
+
+
+def test_the_style_is_averaged_too():
+    model, images = tiny_models.build(), random_images()
+    features = model.get_layer("feature_map").output
+    of_views = [np.asarray(keras.Model(model.inputs[0], features)(view)) for view in symmetries(images)]
+    expected = [np.concatenate([f.mean(axis=(1, 2)), f.std(axis=(1, 2))], axis=1) for f in of_views]
+    for number, chosen in ((1, expected[:1]), (8, expected)):
+        np.testing.assert_allclose(answer(model, images, number)["features"], np.mean(chosen, axis=0), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "size"), [("simple_cnn", 192), ("efficientnet_b0_cbam", 80), ("vit_tiny", 768)])
+def test_every_architecture_has_early_layers(name, size):
+    model = build_classifier(ModelConfig(name=name), num_classes=3, image_size=32)
+    assert views.build_answering_model(model, views=8).output["features"].shape == (None, size)
 
 
 def test_probabilities_are_the_geometric_mean_of_those_of_the_views():
     model, images = tiny_models.build(), random_images()
-    probabilities = keras.ops.softmax(views.average_logits(model, images, 8))
+    probabilities = keras.ops.softmax(answer(model, images, 8)["logits"])
     of_views = np.stack([keras.ops.softmax(model(view)) for view in symmetries(images)])
     expected = np.exp(np.log(of_views).mean(axis=0))
     np.testing.assert_allclose(probabilities, expected / expected.sum(axis=1, keepdims=True), rtol=1e-5)
@@ -141,7 +162,7 @@ def test_arguments_that_do_not_fit_are_refused():
             with pytest.raises(ValueError, match="views must be one of 1, 8"):
                 function(images, number)
         with pytest.raises(ValueError, match="views must be one of 1, 8"):
-            views.average_logits(lambda batch: batch, images, number)
+            views.build_answering_model(tiny_models.build(), views=number)
     with pytest.raises(ValueError, match="views must be one of 1, 8"):
         views.undo_views(np.zeros((4, 5, 5)))
     with pytest.raises(ValueError, match="images must be square"):

@@ -5,11 +5,15 @@ import shutil
 import numpy as np
 import pytest
 
+import sperm_tf
 from pipelines import cross_validate, cross_validation_report, fits, recipes, sweep
 from pipelines.components import fit as fit_component
 from sperm_tf.config import FitConfig, ModelConfig, TrainerConfig
 from sperm_tf.data.folds import FoldError
 from sperm_tf.data.image_table import ImageTable
+from sperm_tf.decision import conformal
+from sperm_tf.decision import rule as rule_lib
+from sperm_tf.decision.temperature import fit_temperature, scale
 from sperm_tf.evaluation import oof
 from sperm_tf.training import run_plan
 
@@ -163,6 +167,24 @@ def test_all_images_train_the_final_fit(copy):
     (folder,) = (copy / "root" / "FinalFit").glob("*/model.json")
     info = json.loads(folder.read_text())
     assert info["num_images"] == 80 and info["views"] == 8 and len(info["class_names"]) == 4
+    (file,) = (copy / "root" / "FinalCalibrator").glob("*/decision.json")
+    rule = rule_lib.read(file.parent)
+    rows = oof.select(oof.read_csv(_results(copy) / "simple_cnn.csv"), part=oof.TEST)
+    assert rule.num_images == len(rows) == 80
+    assert rule.temperature == pytest.approx(fit_temperature(np.log(oof.probabilities(rows)), oof.labels(rows)))
+    probabilities = scale(np.log(oof.probabilities(rows)), rule.temperature)
+    thresholds = conformal.fit_per_class(probabilities, oof.labels(rows), method="lac", alpha=0.1)
+    np.testing.assert_allclose(rule.set_thresholds, thresholds)
+    assert rule.familiarity is not None and rule.max_distance > 0
+    classifier = sperm_tf.load_model(file.parent)
+    assert classifier.rule is not None and classifier.views == 8
+
+
+def test_a_final_fit_waits_for_all_others(copy, capsys):
+    shutil.rmtree(copy / "results")
+    shutil.rmtree(min((copy / "root" / "Fit").glob("*/artifact.json")).parent)
+    assert _run(copy, "--final", "--no_training") == sweep.EXIT_INCOMPLETE
+    assert not (copy / "root" / "FinalFit").exists()
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_splits_hold_their_folds_and_every_image_once(artifact):
     rows = {split: read(artifact.directory, split) for split in examples.SPLITS}
     assert {split: len(found) for split, found in rows.items()} == artifact.properties["num_examples"]
     assert {row["fold"] for row in rows["test"]} == {0}
-    assert {row["fold"] for row in rows["validation"]} == {1}
+    assert {row["fold"] for row in rows["validation"]} == {row["fold"] for row in rows["calibration"]} == {1}
     assert {row["fold"] for row in rows["train"]} == {2, 3, 4}
     assert len({row["image_id"] for found in rows.values() for row in found}) == 80
     assert len(examples.shard_paths(artifact.directory, "train")) == 6
@@ -46,7 +46,7 @@ def test_every_feature_is_there(artifact):
 def test_dataset_card_lies_beside_the_examples(artifact):
     info = examples.read_dataset_info(artifact.directory)
     assert (info["name"], info["num_source_images"], info["num_undecodable"]) == ("synthetic_sperm", 80, 0)
-    assert info["folds"] == {"train": [2, 3, 4], "validation": [1], "test": [0]}
+    assert info["folds"] == {"train": [2, 3, 4], "validation": [1], "calibration": [1], "test": [0]}
     assert (artifact.directory / "excluded.csv").read_text().startswith("image_id,reason")
     json.dumps(info)
 
@@ -59,14 +59,25 @@ def test_another_run_writes_the_same_bytes(artifact, tmp_path):
 def test_a_small_test_set_leaves_the_rest_of_its_fold_unused(artifact, tmp_path):
     small = ExampleGen(dataclasses.replace(CONFIG, max_test_images=7)).run(RunContext(tmp_path))
     assert small.properties["num_examples"] == {**artifact.properties["num_examples"], "test": 7}
-    for split in ("train", "validation"):
+    for split in ("train", "validation", "calibration"):
         assert read(small.directory, split) == read(artifact.directory, split)
     assert read(small.directory, "test") == read(artifact.directory, "test")[:7]
 
 
 def test_other_folds_can_be_chosen():
     config = dataclasses.replace(CONFIG, test_fold=4, validation_fold=2)
-    assert split_folds(config) == {"train": (0, 1, 3), "validation": (2,), "test": (4,)}
+    assert split_folds(config) == {"train": (0, 1, 3), "validation": (2,), "calibration": (2,), "test": (4,)}
+
+
+def test_validation_and_calibration_share_a_fold_by_whole_groups(artifact):
+    rows = {split: read(artifact.directory, split) for split in ("validation", "calibration")}
+    assert {row["fold"] for found in rows.values() for row in found} == {1}
+    assert len(rows["validation"]) + len(rows["calibration"]) == 16
+    groups = [{row["group_id"] for row in found} for found in rows.values()]
+    assert not groups[0] & groups[1]
+    for name in artifact.properties["class_names"]:
+        sizes = [sum(row["label_name"].decode() == name for row in found) for found in rows.values()]
+        assert 0 <= sizes[0] - sizes[1] <= 1
 
 
 def test_a_wrong_manual_dir_is_named(tmp_path):

@@ -13,6 +13,7 @@ from sperm_tf.config import ModelConfig
 from sperm_tf.models import released
 from sperm_tf.models.classifier import build_classifier
 from tests import image_files
+from tests.decision.rules import make_rule
 from tests.helpers import ROOT
 from tests.models import weight_files
 
@@ -103,6 +104,34 @@ def test_a_trained_model_is_released_and_loads(trained, run, tmp_path, capsys, m
     ):
         assert part in card, part
     assert "private" not in card + (tmp_path / "released" / "manifest.json").read_text(encoding="utf-8")
+
+
+def test_the_decision_rule_is_released_with_the_model(trained, run, tmp_path, monkeypatch):
+    make_rule(num_features=192, min_confidence=0.4).write(trained)  # the early layers of simple_cnn
+    assert run(f"--model={trained}") == 0
+    release = released.read_manifest(tmp_path / "released")["smids"]
+    after_card = release.card_path.read_text(encoding="utf-8")
+    assert set(release.rule) == {"decision.json", "familiarity.npz"}
+    monkeypatch.setattr(released, "RELEASED_DIR", tmp_path / "released")
+    file = image_files.encode(image_files.random_pixels(), "PNG")
+    before, after = (sperm_tf.load_model(source).predict(file)[0] for source in (trained, "smids"))
+    assert (before.decision, before.reason) == (after.decision, after.reason)
+    assert before.reason != "not_calibrated"
+    assert before.prediction_set == after.prediction_set
+    assert "`smids/decision.json`" in after_card and "unlike the training images" in after_card
+    assert after.unfamiliarity == pytest.approx(before.unfamiliarity, rel=0.05)
+    with (tmp_path / "released" / "smids" / "decision.json").open("a") as damaged:
+        damaged.write(" ")
+    with pytest.raises(ValueError, match=r"decision rule of 'smids' must have .* is damaged.*git checkout"):
+        sperm_tf.load_model("smids")
+    (tmp_path / "released" / "smids" / "familiarity.npz").unlink()
+    with pytest.raises(ValueError, match=r"does not exist|is damaged"):
+        sperm_tf.load_model("smids")
+    for name in ("decision.json", "familiarity.npz"):
+        (trained / name).unlink()
+    assert run(f"--model={trained}") == 0  # and away with it
+    assert not (tmp_path / "released" / "smids").exists()
+    assert sperm_tf.load_model("smids").predict(file)[0].reason == "not_calibrated"
 
 
 def test_a_second_release_keeps_the_first(trained, run, tmp_path):

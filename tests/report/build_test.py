@@ -16,6 +16,7 @@ SECTIONS = (
     "defects",
     "training",
     "evaluation",
+    "trust",
     "explanations",
     "serving",
     "model-card",
@@ -122,7 +123,7 @@ def test_images_and_plots_have_words(page):
     assert len(pictures) == 60
     assert all(len(picture["alt"]) > 20 for picture in pictures)
     drawings = page.named("svg")
-    assert len(drawings) == 4
+    assert len(drawings) == 6
     assert all(drawing["role"] == "img" and len(drawing["aria-label"]) > 30 for drawing in drawings)
 
 
@@ -388,9 +389,38 @@ def test_model_card_in_markdown_holds_the_figures_and_the_limits(run, tmp_path):
     assert f"Accuracy {100 * accuracy:.1f}" in card
     for heading in ("Intended use", "Out of scope", "Limits", "Ethical considerations"):
         assert f"## {heading}\n" in card
-    assert "Calibration has not been assessed" in card
+    assert "Accepted without a person: " in card and "Calibration has not been assessed" not in card
     tables = [line for line in card.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in tables}) == 1 and "| --- |" in tables[1]
+
+
+def test_what_is_accepted_and_referred_is_told(page, run):
+    trust = json.loads((run["evaluator"] / "metrics.json").read_text())["trust"]
+    accepted, right = trust["selection"]["accepted"], trust["selection"]["accuracy_of_accepted"]
+    for figure in (accepted, right, trust["sets"]["coverage"]):
+        low, high = figure["wilson_95"]
+        assert f"{100 * figure['value']:.1f} %" in page.text
+        assert f"{100 * low:.1f}–{100 * high:.1f} %" in page.text
+    assert "at least 71.2 %" in page.text and "295 calibration images" in page.text
+    assert "with 95 % confidence, at most 5 % of the accepted answers are wrong" in page.text
+    assert f"{trust['scores']['ece']['value']:.3f}" in page.text
+    referred = trust["selection"]["reasons"]["uncertain"]
+    assert f"the answer is not sure enough {referred}" in page.text
+    assert "Calibration has not been assessed" not in page.text
+
+
+def test_a_model_that_guarantees_nothing_refers_everything(run, tmp_path):
+    changed = copy(run, tmp_path)
+    path = changed["calibrator"] / "decision.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "min_confidence": None, "num_images": 21}))
+    text = Page(write(changed, tmp_path)).text
+    assert "Every image is referred to a person. 21 calibration images are too few" in text
+
+
+def test_a_model_that_nobody_calibrated_is_called_so(run, tmp_path):
+    text = Page(write({name: path for name, path in run.items() if name != "calibrator"}, tmp_path)).text
+    assert "Nobody calibrated this model: it refers every image to a person." in text
+    assert "of answers with a probability of 90 %, 9 in 10 need not be right" in text
 
 
 def test_an_unknown_stage_is_refused(tmp_path):

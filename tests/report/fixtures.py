@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from sperm_tf.evaluation import predictions, summary
+from sperm_tf.evaluation import predictions, summary, trust
 
 CLASS_NAMES = ("normal", "tapered", "pyriform", "amorphous")
 PRODUCERS = {
@@ -20,6 +20,7 @@ PRODUCERS = {
     "example_validator": "ExampleValidator",
     "transform": "Transform",
     "trainer": "Trainer",
+    "calibrator": "Calibrator",
     "evaluator": "Evaluator",
     "explainer": "Explainer",
     "infra_validator": "InfraValidator",
@@ -29,10 +30,11 @@ _INPUTS = {
     "example_validator": ["example_gen"],
     "transform": ["example_gen", "example_validator"],
     "trainer": ["transform"],
-    "evaluator": ["example_gen", "trainer"],
-    "explainer": ["example_gen", "trainer", "evaluator"],
-    "infra_validator": ["trainer", "example_gen"],
-    "pusher": ["example_gen", "trainer", "evaluator", "infra_validator"],
+    "calibrator": ["trainer", "transform"],
+    "evaluator": ["example_gen", "calibrator"],
+    "explainer": ["example_gen", "calibrator", "evaluator"],
+    "infra_validator": ["calibrator", "example_gen"],
+    "pusher": ["example_gen", "calibrator", "evaluator", "infra_validator"],
 }
 _CONFIGS = {
     "trainer": {
@@ -88,6 +90,7 @@ def make_run(root: pathlib.Path, *, dataset: str = "hushem", odd_name: str = "")
     _write_validation(directories["example_validator"])
     _write_json(directories["transform"] / "transform.json", {"image_size": 224})
     _write_model(directories["trainer"])
+    _write_rule(directories["calibrator"])
     table = _make_predictions(odd_name)
     _write_evaluation(directories["evaluator"], table)
     _write_explanations(directories["explainer"], table)
@@ -190,6 +193,11 @@ def _write_model(directory: pathlib.Path) -> None:
         "phase": ["frozen"] * 3 + ["full"] * 9,
     }
     _write_json(directory / "history.json", history)
+
+
+def _write_rule(directory: pathlib.Path) -> None:
+    rule = {"temperature": 1.31, "set_coverage": 0.9, "class_conditional": True, "min_confidence": 0.712}
+    _write_json(directory / "decision.json", {**rule, "max_risk": 0.05, "delta": 0.05, "num_images": 295})
     (directory / "saved_model").mkdir()
 
 
@@ -205,6 +213,10 @@ def _make_predictions(odd_name: str) -> predictions.Predictions:
             "label": int(label),
             "status": "ok",
             "probabilities": probabilities[index],
+            "prediction_set": (probabilities[index] > 0.15).tolist(),
+            "decision": "accept" if probabilities[index].max() > 0.712 else "refer",
+            "reason": "confident" if probabilities[index].max() > 0.712 else "uncertain",
+            "unfamiliarity": 0.4,
         }
         for index, label in enumerate(labels)
     ]
@@ -214,6 +226,7 @@ def _make_predictions(odd_name: str) -> predictions.Predictions:
 def _write_evaluation(directory: pathlib.Path, table: predictions.Predictions) -> None:
     predictions.write_csv(table, directory / "predictions.csv")
     figures = summary.summarize(table, bootstrap_samples=200, slice_by=("label_name",))
+    figures["trust"] = trust.describe_trust(table, bootstrap_samples=200)
     _write_json(directory / "metrics.json", figures)
     check = {"metric": "accuracy", "kind": "minimum", "value": figures["accuracy"]["value"], "threshold": 0.5}
     baseline = {"model": None, "configured": "latest_pushed", "reason": "nothing was pushed before"}

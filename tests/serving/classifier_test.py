@@ -79,10 +79,13 @@ def test_one_bad_image_leaves_its_neighbours_unharmed(classifier, tmp_path):
     mixed = classifier.predict([FILES[0], *bad, FILES[1], tmp_path / "missing.png", tmp_path, FILES[2]])
     statuses = [status for _, status in image_files.bad_files().values()]
     assert [prediction.status for prediction in mixed] == ["ok", *statuses, "ok", "unreadable", "unreadable", "ok"]
-    assert mixed[-3] == Prediction(str(tmp_path / "missing.png"), "unreadable", "", {})
+    assert mixed[-3] == Prediction(str(tmp_path / "missing.png"), "unreadable")
+    assert (mixed[-3].decision, mixed[-3].reason, mixed[-3].prediction_set) == ("refer", "unreadable", ())
     answered = [prediction for prediction in mixed if prediction.status == "ok"]
     np.testing.assert_allclose(_probabilities(answered), _probabilities(good), rtol=1e-5)
     assert all(not prediction.predicted_class for prediction in mixed if prediction.status != "ok")
+    assert {prediction.reason for prediction in answered} == {"not_calibrated"}  # it has no rule
+    assert {prediction.decision for prediction in mixed} == {"refer"}
 
 
 def test_no_files_one_file_and_many_files(classifier):

@@ -118,7 +118,14 @@ def test_predictions_are_those_of_the_saved_model(connection, backend, tmp_path)
         assert prediction.predicted_class == expected["predicted_class"].numpy()[row].decode()
         assert list(prediction.probabilities) == CLASS_NAMES and prediction.maps == {}
         np.testing.assert_allclose(list(prediction.probabilities.values()), expected["probabilities"][row], rtol=1e-6)
-    assert predictions[2] == client.Prediction("unknown_format", "", {}, {})
+        members = [name for name, belongs in zip(CLASS_NAMES, expected["prediction_set"][row], strict=True) if belongs]
+        assert prediction.prediction_set == tuple(members)
+        assert (prediction.decision, prediction.reason) == (
+            expected["decision"].numpy()[row].decode(),
+            expected["reason"].numpy()[row].decode(),
+        )
+        assert prediction.unfamiliarity == pytest.approx(float(expected["unfamiliarity"][row]), rel=1e-6)
+    assert predictions[2] == client.Prediction("unknown_format", "", {}, (), "refer", "unreadable", 0.0, {})
 
 
 def test_explanations_carry_their_maps(connection, backend):

@@ -4,8 +4,10 @@ import pathlib
 import keras
 import pytest
 
+from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.serving.export import export_saved_model
 from tests import tiny_models
+from tests.decision.rules import make_rule
 
 CLASS_NAMES = ["normal", "tapered", "pyriform"]
 IMAGE_SIZE = 24
@@ -15,6 +17,7 @@ IMAGE_SIZE = 24
 class Exported:
     model: keras.Model
     path: pathlib.Path
+    rule: DecisionRule
     views: int = 1
 
 
@@ -35,5 +38,6 @@ def export(tmp_path_factory, *, views):
     logits = model.get_layer("logits")
     logits.set_weights([logits.get_weights()[0] * 30, logits.get_weights()[1]])
     path = tmp_path_factory.mktemp("exported") / "sperm" / "1"
-    export_saved_model(model, path, class_names=CLASS_NAMES, image_size=IMAGE_SIZE, views=views)
-    return Exported(model, path, views)
+    rule = make_rule(spread=5.0, set_thresholds=(0.9, 0.6, 0.8), min_confidence=0.5)
+    export_saved_model(model, path, class_names=CLASS_NAMES, image_size=IMAGE_SIZE, views=views, rule=rule)
+    return Exported(model, path, rule, views)

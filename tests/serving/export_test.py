@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from sperm_tf.config import ModelConfig
 from sperm_tf.data.preprocess import preprocess
+from sperm_tf.decision import rule
 from sperm_tf.evaluation import infra_checks, infra_probe
 from sperm_tf.explain.gradcam import GradCAMPlusPlus
 from sperm_tf.explain.reference import reference_grad_cam_plus_plus
@@ -51,12 +52,25 @@ def mean_logits(exported, pixels):
     return np.mean([exported.model.predict(np.rot90(x, n, (1, 2)), verbose=0) for x in mirrors for n in turns], axis=0)
 
 
+def decide(exported, pixels):
+    """The rule on logits and features that are computed apart from the answering model."""
+    features = keras.Model(exported.model.inputs[0], exported.model.get_layer("feature_map").output)
+    mirrors = [pixels, np.flip(pixels, 2)] if exported.views == 8 else [pixels]
+    turns = range(4) if exported.views == 8 else range(1)
+    maps = [features.predict(np.rot90(x, n, (1, 2)), verbose=0) for x in mirrors for n in turns]
+    style = np.mean([np.concatenate([m.mean(axis=(1, 2)), m.std(axis=(1, 2))], axis=1) for m in maps], axis=0)
+    found = exported.rule.decide(mean_logits(exported, pixels), style)
+    return {name: keras.ops.convert_to_numpy(value) for name, value in vars(found).items()}
+
+
 def test_a_process_with_tensorflow_alone_answers_every_signature(each_exported, tmp_path):
     exported = each_exported
     files = [file for pair in zip(GOOD.values(), [data for data, _ in BAD.values()], strict=False) for file in pair]
     answers = answers_elsewhere(exported.path, files, tmp_path)
     pixels = np.stack([preprocess(file, IMAGE_SIZE) for file in files[::2]]).astype(np.float32)
-    expected = keras.ops.softmax(mean_logits(exported, pixels))
+    decided = decide(exported, pixels)
+    expected = decided["probabilities"]
+    assert {"confident", "uncertain", "unfamiliar"} & {rule.REASONS[index] for index in decided["reason"]}
     explanation = GradCAMPlusPlus(exported.model, views=exported.views)(pixels)
     for answer in answers.values():
         assert answer["status"][::2] == ["ok"] * len(pixels)
@@ -65,6 +79,12 @@ def test_a_process_with_tensorflow_alone_answers_every_signature(each_exported, 
         assert answer["predicted_class"][::2] == [CLASS_NAMES[i] for i in np.argmax(expected, axis=1)]
         assert set(answer["predicted_class"][1::2]) == {""} and not np.any(answer["probabilities"][1::2])
         assert answer["class_names"] == [CLASS_NAMES] * len(files)
+        np.testing.assert_array_equal(answer["prediction_set"][::2], decided["prediction_set"])
+        assert not np.any(answer["prediction_set"][1::2]) and not np.any(answer["unfamiliarity"][1::2])
+        assert answer["reason"][::2] == [rule.REASONS[index] for index in decided["reason"]]
+        assert answer["decision"][::2] == [("accept", "refer")[bool(index)] for index in decided["reason"]]
+        np.testing.assert_allclose(answer["unfamiliarity"][::2], decided["unfamiliarity"], rtol=1e-3)
+        assert set(answer["decision"][1::2]) == {"refer"} and set(answer["reason"][1::2]) == {"unreadable"}
     maps = np.array(answers["explain"]["grad_cam_plus_plus_per_class"])
     np.testing.assert_allclose(maps[::2], explanation.maps, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(answers["explain"]["cbam_attention"][::2], explanation.attention, rtol=1e-4)

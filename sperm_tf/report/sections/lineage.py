@@ -15,6 +15,7 @@ _TITLES = {
     "example_validator": "ExampleValidator",
     "transform": "Transform",
     "trainer": "Trainer",
+    "calibrator": "Calibrator",
     "evaluator": "Evaluator",
     "explainer": "Explainer",
     "infra_validator": "InfraValidator",

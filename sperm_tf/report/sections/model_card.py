@@ -143,9 +143,26 @@ def _performance(facts: Mapping[str, Any]) -> list[str]:
             f"F1 {row['f1']['number']}, {text.plural(row['support'] or 0, 'image')}."
             for row in evaluation["classes"]
         ),
+        *_trust(facts["trust"]),
         *([_WEIGHTS_OF_A_FILE] if facts["training"]["starts_from_file"] else []),
         "One split, one training. The intervals hold the chance of which test images were drawn, not that of training "
         "again from another seed or on another split.",
+    ]
+
+
+def _trust(trust: Mapping[str, Any]) -> list[str]:
+    """What is accepted, and how far a probability can be believed."""
+    if not trust["is_known"]:
+        return []
+    accepted, right, coverage = trust["accepted"], trust["accuracy_of_accepted"], trust["coverage"]
+    ece = trust["scores"][0]
+    return [
+        f"Accepted without a person: {accepted['percent']} of the answered images "
+        f"({accepted['wilson'] or text.NOTHING}); of these {right['percent']} were right "
+        f"({right['wilson'] or text.NOTHING}). All others are referred.",
+        f"Prediction sets hold the true class of {coverage['percent']} of the images "
+        f"({coverage['wilson'] or text.NOTHING}).",
+        f"Calibration error (ECE) {ece['number']} (95 % group bootstrap {ece['bootstrap'] or text.NOTHING}).",
     ]
 
 
@@ -157,11 +174,24 @@ def _limits(facts: Mapping[str, Any]) -> list[str]:
         limits.append(f"The test split holds only {num_examples} images: read the intervals, not the figures.")
     return [
         *limits,
-        "Calibration has not been assessed yet: of answers with a probability of 90 %, 9 in 10 need not be right.",
-        "Nothing tells the model that an image shows no sperm at all, unless that is one of its classes: it names "
-        "a class for any picture.",
+        *_limits_of_trust(facts["trust"]),
         "One dataset: performance with another laboratory, stain or camera is unknown.",
         "Whether the explanation maps are faithful to the network has not been measured here.",
+    ]
+
+
+def _limits_of_trust(trust: Mapping[str, Any]) -> list[str]:
+    if not trust["is_known"] or not trust["promise"]:
+        return [
+            "Calibration has not been assessed: of answers with a probability of 90 %, 9 in 10 need not be right.",
+            "Nothing tells the model that an image shows no sperm at all, unless that is one of its classes: it names "
+            "a class for any picture.",
+        ]
+    return [
+        "Probabilities, prediction sets and the threshold for accepting an answer hold for images like the calibration "
+        "images, from the same microscopes and laboratories.",
+        "Images unlike the training images are referred by their colours and textures. An image of the usual look that "
+        "shows something else may pass.",
     ]
 
 
@@ -204,7 +234,7 @@ def _items(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Model, initialisation, training", "Training; the whole configuration: lineage"),
         ("Choice of the final model", choice),
         ("Performance with uncertainty", "Evaluation: Wilson and group-bootstrap intervals"),
-        ("Calibration", "Not assessed yet"),
+        ("Calibration", "When to look again" if facts["trust"]["is_known"] else "Not assessed"),
         (
             "Fairness, subgroups",
             "Not applicable" if is_synthetic else "Not possible: no data on donors came with the images",

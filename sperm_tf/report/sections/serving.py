@@ -14,11 +14,11 @@ SERVER_IMAGE = "tensorflow/serving:2.19.1"
 
 
 def describe_serving(stages: Mapping[str, Stage]) -> dict[str, Any]:
-    """The three verdicts on the model, and how to use it: pushed, or straight from the Trainer's artifact."""
-    evaluator, infra, trainer = (stages[name] for name in ("evaluator", "infra_validator", "trainer"))
+    """The three verdicts on the model, and how to use it: pushed, or straight from the Calibrator's artifact."""
+    evaluator, infra, calibrator = (stages[name] for name in ("evaluator", "infra_validator", "calibrator"))
     pushed = stages["pusher"].read_json("pushed.json")
     is_pushed = bool(pushed.get("pushed")) and bool(pushed.get("path"))
-    saved_model = str(pushed["path"]) if is_pushed else str(trainer.path("saved_model") or "")
+    saved_model = str(pushed["path"]) if is_pushed else str(calibrator.path("saved_model") or "")
     name = str(pushed.get("model_name") or "sperm")
     return {
         "is_pushed": is_pushed,
@@ -114,7 +114,7 @@ def _commands(saved_model: str, name: str, is_pushed: bool) -> list[dict[str, st
             f"model = tf.saved_model.load({saved_model!r})\n"
             'image = tf.constant([pathlib.Path("image.png").read_bytes()])\n'
             'answer = model.signatures["explain"](image_bytes=image)\n'
-            'print(answer["predicted_class"], answer["probabilities"], answer["grad_cam_plus_plus"].shape)',
+            'print(answer["decision"], answer["reason"], answer["predicted_class"], answer["probabilities"])',
         }
     )
     return commands

@@ -10,36 +10,38 @@ A threshold of infinity means that there are too few images to promise anything 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from keras import ops
 
-LAC, APS = METHODS = ("lac", "aps")
+from sperm_tf.config import APS, LAC, SET_METHODS
 
 
-def scores(probabilities: np.ndarray, method: str) -> np.ndarray:
+def scores(probabilities: Any, method: str) -> Any:
     """How ill each class fits each answer.
 
     `lac` (Sadinle, Lei and Wasserman 2019, JASA 114:223-234): 1 - p, which gives the smallest sets on average, and may
     leave a set empty. `aps` (Romano, Sesia and Candès 2020, NeurIPS, arXiv:2006.02544): the probability of the class
     and of all more probable ones, without randomisation, so that equal images get equal sets; it covers more than
-    promised.
+    promised. Of equally probable classes the first counts as the more probable one.
 
     Args:
         probabilities: float [N, C], rows sum to 1.
         method: `lac` or `aps`.
 
     Returns:
-        float64 [N, C], 0-1.
+        float [N, C], 0-1 up to rounding, of the dtype of the probabilities.
     """
-    probabilities = np.asarray(probabilities, np.float64)
+    probabilities = ops.convert_to_tensor(probabilities)
     if method == LAC:
         return 1 - probabilities
     if method != APS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}. Received: method={method!r}.")
-    order = np.argsort(-probabilities, axis=1, kind="stable")
-    accumulated = np.minimum(np.cumsum(np.take_along_axis(probabilities, order, axis=1), axis=1), 1.0)
-    result = np.empty_like(accumulated)
-    np.put_along_axis(result, order, accumulated, axis=1)
-    return result
+        raise ValueError(f"method must be one of {', '.join(SET_METHODS)}. Received: method={method!r}.")
+    others, own = probabilities[:, None, :], probabilities[:, :, None]
+    is_first = np.tri(probabilities.shape[1], dtype=bool)[None]  # [class, other]: the other stands at or before it
+    counts = ops.logical_or(others > own, ops.logical_and(ops.equal(others, own), is_first))
+    return ops.sum(ops.where(counts, others, ops.zeros_like(others)), axis=2)
 
 
 def threshold(true_scores: np.ndarray, alpha: float) -> float:
@@ -61,7 +63,7 @@ def threshold(true_scores: np.ndarray, alpha: float) -> float:
     return float(np.sort(np.asarray(true_scores, np.float64))[rank - 1])
 
 
-def fit(probabilities: np.ndarray, labels: np.ndarray, *, method: str, alpha: float) -> float:
+def fit(probabilities: np.ndarray, labels: np.ndarray, *, method: str, alpha: float) -> np.ndarray:
     """One threshold for all classes: coverage of at least 1 - alpha on average over images.
 
     Args:
@@ -69,8 +71,12 @@ def fit(probabilities: np.ndarray, labels: np.ndarray, *, method: str, alpha: fl
         labels: int [n], their true classes.
         method: as for `scores`.
         alpha: as for `threshold`.
+
+    Returns:
+        float64 [C], equal numbers.
     """
-    return threshold(_of_truth(probabilities, labels, method), alpha)
+    num_classes = np.shape(probabilities)[1]
+    return np.full(num_classes, threshold(_of_truth(probabilities, labels, method), alpha))
 
 
 def fit_per_class(probabilities: np.ndarray, labels: np.ndarray, *, method: str, alpha: float) -> np.ndarray:
@@ -92,22 +98,23 @@ def fit_per_class(probabilities: np.ndarray, labels: np.ndarray, *, method: str,
     return np.array([threshold(of_truth[labels == index], alpha) for index in range(np.shape(probabilities)[1])])
 
 
-def prediction_sets(probabilities: np.ndarray, thresholds: float | np.ndarray, *, method: str) -> np.ndarray:
+def prediction_sets(probabilities: Any, thresholds: np.ndarray, *, method: str) -> Any:
     """Which classes belong to each answer's set.
 
     Args:
         probabilities: float [N, C].
-        thresholds: of `fit`, or [C] of `fit_per_class`.
+        thresholds: float [C], of `fit` or `fit_per_class`.
         method: the one that they were fitted with.
 
     Returns:
         bool [N, C].
     """
-    return scores(probabilities, method) <= np.asarray(thresholds)
+    found = scores(probabilities, method)
+    return found <= ops.cast(ops.convert_to_tensor(np.asarray(thresholds)), found.dtype)
 
 
 def _of_truth(probabilities: np.ndarray, labels: np.ndarray, method: str) -> np.ndarray:
-    all_scores, labels = scores(probabilities, method), np.asarray(labels)
+    all_scores, labels = ops.convert_to_numpy(scores(probabilities, method)), np.asarray(labels)
     if labels.shape != all_scores.shape[:1]:
         raise ValueError(
             f"labels must be [N] for probabilities [N, C]. Received: shapes {labels.shape} and {all_scores.shape}. "

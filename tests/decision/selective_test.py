@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 from statsmodels.stats.proportion import proportion_confint
 
-from sperm_tf.evaluation import selective
+from sperm_tf.decision import selective
 
 
 def draw(count, seed=0):
@@ -69,19 +69,6 @@ def test_equal_confidences_are_accepted_together():
     correct = np.repeat([True, False], [100, 100])
     found = selective.guarantee(confidence, correct, max_risk=0.1, delta=0.05)
     assert (found.threshold, found.num_accepted) == (0.9, 100)
-
-
-def test_the_risk_coverage_curve_by_counting():
-    confidence, correct = draw(60)
-    confidence = np.round(confidence, 1)
-    coverage, risk = selective.risk_coverage(confidence, correct)
-    expected = [
-        ((confidence >= level).mean(), (~correct[confidence >= level]).mean())
-        for level in sorted(set(confidence), reverse=True)
-    ]
-    np.testing.assert_allclose(np.stack([coverage, risk], axis=1), expected)
-    assert coverage[-1] == 1 and risk[-1] == pytest.approx(1 - correct.mean())
-    assert [len(values) for values in selective.risk_coverage(np.zeros(0), np.zeros(0, bool))] == [0, 0]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from sperm_tf.evaluation import temperature
+from sperm_tf.decision import temperature
 
 
 def draw(count=400, seed=0, sharpness=3.0, num_classes=3):

@@ -1,4 +1,4 @@
-"""Answering only where the network is sure enough: a threshold with a guarantee, and the risk-coverage curve."""
+"""Answering only where the network is sure enough: a threshold with a guarantee."""
 
 from __future__ import annotations
 
@@ -93,22 +93,3 @@ def guarantee(confidence: np.ndarray, correct: np.ndarray, *, max_risk: float, d
         else:
             lowest = middle
     return best
-
-
-def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The risk-coverage curve (El-Yaniv and Wiener 2010, JMLR 11:1605-1641).
-
-    Args:
-        confidence: float [N].
-        correct: bool [N].
-
-    Returns:
-        Coverage, rising from above 0 to 1, and the share of wrong answers among those accepted, float64 [K] each: one
-        point for every distinct confidence, since equal ones are accepted together.
-    """
-    confidence, wrong = np.asarray(confidence, np.float64), ~np.asarray(correct, bool)
-    order = np.argsort(-confidence, kind="stable")
-    accepted = np.arange(1, len(order) + 1)
-    is_last = np.append(np.diff(confidence[order]) != 0, True)[: len(order)]
-    coverage, risk = accepted / max(len(order), 1), np.cumsum(wrong[order]) / accepted
-    return coverage[is_last], risk[is_last]

@@ -1,0 +1,80 @@
+"""How far an image lies from those that a network was trained on.
+
+A softmax is sure of itself far away from everything it has seen. The distance here is Mahalanobis', as in Lee et al.
+2018 (NeurIPS, arXiv:1807.03888), of the style that early layers see (`sperm_tf.models.style`), under one Gaussian for
+all classes: which class it is plays no part in whether the microscope is a strange one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import numpy as np
+from keras import ops
+from sklearn.covariance import LedoitWolf
+
+_MIN_IMAGES = 2
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Familiarity:
+    """The training images as a Gaussian.
+
+    Attributes:
+        mean: float32 [D].
+        whitening: float32 [D, D]; an offset from the mean times this has unit covariance over the training images.
+    """
+
+    mean: np.ndarray
+    whitening: np.ndarray
+
+    @classmethod
+    def fit(cls, features: np.ndarray) -> Familiarity:
+        """Learns from the features of the training images.
+
+        The covariance is Ledoit and Wolf's (2004, Journal of Multivariate Analysis 88:365-411), of standardised
+        features, which is well conditioned however few images there are.
+
+        Args:
+            features: float [N, D].
+
+        Raises:
+            ValueError: there are fewer than two images, or a feature is not finite.
+        """
+        features = np.asarray(features, np.float64)
+        if features.ndim != 2 or len(features) < _MIN_IMAGES:
+            raise ValueError(
+                f"features must be [N, D] of at least {_MIN_IMAGES} images. Received: shape {features.shape}. Pass the "
+                "features of all training images."
+            )
+        if not np.isfinite(features).all():
+            raise ValueError("features must be finite. Received: NaN or infinity. Look at the training: it diverged.")
+        mean, spread = features.mean(axis=0), features.std(axis=0)
+        spread = np.where(spread > 0, spread, 1.0)  # a channel that never moves
+        covariance = LedoitWolf(assume_centered=True).fit((features - mean) / spread).covariance_
+        lower = np.linalg.cholesky(np.linalg.inv(covariance))
+        return cls(mean.astype(np.float32), (lower / spread[:, None]).astype(np.float32))
+
+    def distance(self, features: Any) -> Any:
+        """Squared Mahalanobis distance from the mean; about D for an image like the training images.
+
+        Args:
+            features: float [B, D].
+
+        Returns:
+            float32 [B], 0 or more.
+        """
+        offsets = ops.cast(features, "float32") - self.mean
+        return ops.sum(ops.square(ops.matmul(offsets, self.whitening)), axis=1)
+
+    def write(self, path: pathlib.Path) -> None:
+        """Writes an `.npz` of the attributes."""
+        np.savez(path, **dataclasses.asdict(self))
+
+    @classmethod
+    def read(cls, path: pathlib.Path) -> Familiarity:
+        """Reads what `write` wrote."""
+        with np.load(path) as arrays:
+            return cls(arrays["mean"], arrays["whitening"])

@@ -1,0 +1,176 @@
+"""The decision rule: from logits and features to an answer that says how sure it is, and when to look again.
+
+The same code runs in the served graph and in Python.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import pathlib
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from sperm_tf.decision import conformal
+from sperm_tf.decision.familiarity import Familiarity
+
+ACCEPT, REFER = DECISIONS = ("accept", "refer")
+CONFIDENT = "confident"
+UNFAMILIAR = "unfamiliar"
+NO_GUARANTEE = "no_guarantee"
+UNCERTAIN = "uncertain"
+NOT_CALIBRATED = "not_calibrated"
+REASONS = (CONFIDENT, UNFAMILIAR, NO_GUARANTEE, UNCERTAIN, NOT_CALIBRATED)
+"""Why an answer is accepted (the first) or referred to a person (all others); the first that applies is given."""
+
+RULE_FILE, FAMILIARITY_FILE = "decision.json", "familiarity.npz"
+_SLACK = 1e-6  # a probability's last bits differ between processors; an image at a threshold belongs to the set
+
+
+@dataclasses.dataclass(frozen=True)
+class Decisions:
+    """Answers to B images.
+
+    Attributes:
+        probabilities: float32 [B, C], calibrated, rows sum to 1.
+        prediction_set: bool [B, C]; the most probable class always belongs to it.
+        reason: int32 [B], index into `REASONS`; 0 is accepted, all others are referred.
+        unfamiliarity: float32 [B], distance from the training images in units of the highest that is accepted: above
+            1 the image is unlike them. Zeros where the rule knows nothing about it.
+    """
+
+    probabilities: Any
+    prediction_set: Any
+    reason: Any
+    unfamiliarity: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class DecisionRule:
+    """What the calibration images taught.
+
+    Attributes:
+        temperature: that the logits are divided by (`sperm_tf.decision.temperature`).
+        set_method: `lac` or `aps` (`sperm_tf.decision.conformal`).
+        set_thresholds: one for each class; infinity keeps the class in every set.
+        set_coverage: share of sets, 0-1, that is promised to hold the true class.
+        class_conditional: whether that promise holds for the images of every class, or on average over all.
+        min_confidence: lowest probability of an accepted answer (`sperm_tf.decision.selective`); infinity where the
+            calibration images are too few, or too often answered wrongly, to guarantee anything.
+        max_risk: guaranteed highest share of wrong answers among the accepted ones.
+        delta: probability with which that guarantee may fail.
+        num_images: number of calibration images.
+        familiarity: knows the training images; None leaves unfamiliar ones unnoticed.
+        max_distance: highest distance from the training images that is accepted.
+    """
+
+    temperature: float
+    set_method: str
+    set_thresholds: tuple[float, ...]
+    set_coverage: float
+    class_conditional: bool
+    min_confidence: float
+    max_risk: float
+    delta: float
+    num_images: int
+    familiarity: Familiarity | None = None
+    max_distance: float = math.inf
+
+    def __post_init__(self) -> None:
+        if (self.familiarity is None) != math.isinf(self.max_distance):
+            raise ValueError(
+                f"max_distance must be finite with a familiarity, and infinite without. Received: max_distance="
+                f"{self.max_distance} and {'no' if self.familiarity is None else 'a'} familiarity. Copy both files, "
+                f"{RULE_FILE} and {FAMILIARITY_FILE}."
+            )
+
+    def decide(self, logits: Any, features: Any) -> Decisions:
+        """Applies the rule to a batch.
+
+        Args:
+            logits: float [B, C].
+            features: float [B, D], see `sperm_tf.models.style.summarize_style`.
+        """
+        probabilities = ops.softmax(ops.cast(logits, "float32") / self.temperature)
+        thresholds = np.asarray(self.set_thresholds) + _SLACK
+        prediction_set = ops.logical_or(
+            conformal.prediction_sets(probabilities, thresholds, method=self.set_method), _is_highest(probabilities)
+        )
+        confidence = ops.max(probabilities, axis=1)
+        unfamiliarity = ops.zeros_like(confidence)
+        if self.familiarity is not None:
+            unfamiliarity = self.familiarity.distance(features) / self.max_distance
+        doubt = NO_GUARANTEE if math.isinf(self.min_confidence) else UNCERTAIN
+        is_confident = confidence >= min(self.min_confidence, 2.0) - _SLACK
+        reason = ops.where(is_confident, REASONS.index(CONFIDENT), REASONS.index(doubt))
+        reason = ops.where(unfamiliarity <= 1.0, reason, REASONS.index(UNFAMILIAR))  # NaN is unfamiliar
+        return Decisions(probabilities, prediction_set, ops.cast(reason, "int32"), unfamiliarity)
+
+    def write(self, folder: pathlib.Path) -> None:
+        """Writes `RULE_FILE`, and `FAMILIARITY_FILE` where there is a familiarity."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        del fields["familiarity"]
+        content = json.dumps({name: _to_json(value) for name, value in fields.items()}, indent=2, allow_nan=False)
+        (folder / RULE_FILE).write_text(content + "\n", encoding="utf-8")
+        if self.familiarity is not None:
+            self.familiarity.write(folder / FAMILIARITY_FILE)
+
+
+def decide(rule: DecisionRule | None, logits: Any, features: Any) -> Decisions:
+    """`DecisionRule.decide`; without a rule every set holds all classes, and a person has to look at each image.
+
+    Args:
+        rule: None for a model that nobody calibrated.
+        logits: float [B, C].
+        features: float [B, D].
+    """
+    if rule is not None:
+        return rule.decide(logits, features)
+    probabilities = ops.softmax(ops.cast(logits, "float32"))
+    return Decisions(
+        probabilities,
+        ops.ones_like(probabilities, dtype="bool"),
+        ops.full_like(probabilities[:, 0], REASONS.index(NOT_CALIBRATED), dtype="int32"),
+        ops.zeros_like(probabilities[:, 0]),
+    )
+
+
+def read(folder: pathlib.Path) -> DecisionRule | None:
+    """The rule that `DecisionRule.write` wrote; None where there is none.
+
+    Raises:
+        ValueError: its file is damaged.
+    """
+    file = folder / RULE_FILE
+    if not file.is_file():
+        return None
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        thresholds = tuple(_from_json(value) for value in fields.pop("set_thresholds"))
+        fields = {name: _from_json(value) for name, value in fields.items()}
+        density = folder / FAMILIARITY_FILE
+        familiarity = Familiarity.read(density) if density.is_file() else None
+        return DecisionRule(**fields, set_thresholds=thresholds, familiarity=familiarity)
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"decision rule must be the {RULE_FILE} and {FAMILIARITY_FILE} that the Calibrator wrote. Received: "
+            f"{str(file)!r}, which cannot be read: {error!r}. Copy both again, or run the Calibrator again."
+        ) from error
+
+
+def _is_highest(probabilities: Any) -> Any:
+    return ops.one_hot(ops.argmax(probabilities, axis=1), probabilities.shape[1], dtype="bool")
+
+
+def _to_json(value: Any) -> Any:
+    """JSON has no infinity: null stands for it."""
+    if isinstance(value, tuple):
+        return [_to_json(item) for item in value]
+    return None if isinstance(value, float) and math.isinf(value) else value
+
+
+def _from_json(value: Any) -> Any:
+    return math.inf if value is None else value

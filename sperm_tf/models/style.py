@@ -1,0 +1,50 @@
+"""The style of an image: what the first layers see of its colours and textures, wherever they are.
+
+Whether an image comes from a microscope like the one that the network was trained with shows there, and not in the last
+layer, which keeps what tells the classes apart and forgets the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from sperm_tf.models.classifier import FEATURE_MAP
+
+EARLY_LAYERS = (
+    ("block1a_project_bn", "block2b_add"),  # EfficientNetB0
+    ("stage1_relu", "stage2_relu"),  # simple_cnn
+    ("patch_embedding", "block2_mlp_add"),  # vit_tiny
+)
+_EPSILON = 1e-6
+
+
+def early_maps(model: keras.Model) -> list[Any]:
+    """The symbolic outputs of a model's early layers: [B, h, w, K], or tokens [B, N, K].
+
+    Args:
+        model: of `sperm_tf.models.classifier.build_classifier`; any other is asked for its feature map.
+    """
+    present = {layer.name for layer in model.layers}
+    names = next((names for names in EARLY_LAYERS if present.issuperset(names)), (FEATURE_MAP,))
+    return [model.get_layer(name).output for name in names]
+
+
+def summarize_style(maps: Sequence[Any]) -> Any:
+    """Mean and standard deviation of every channel over the image.
+
+    Args:
+        maps: one or more of [B, h, w, K] or [B, N, K].
+
+    Returns:
+        float32 [B, D], D twice the number of all channels.
+    """
+    parts = []
+    for features in maps:
+        features = ops.cast(features, "float32")
+        mean, variance = ops.moments(features, axes=tuple(range(1, len(features.shape) - 1)))
+        parts += [mean, ops.sqrt(variance + _EPSILON)]
+    return ops.concatenate(parts, axis=1)

@@ -1,0 +1,62 @@
+"""Distances against scikit-learn's, and what they are for."""
+
+import keras
+import numpy as np
+import pytest
+from sklearn.covariance import LedoitWolf
+
+from sperm_tf.decision.familiarity import Familiarity
+
+
+def draw(count=200, seed=0, num_features=12):
+    rng = np.random.default_rng(seed)
+    mixing = np.random.default_rng(99).normal(size=(num_features, num_features))
+    return rng.normal(size=(count, num_features)) @ mixing * np.logspace(-2, 2, num_features) + 5
+
+
+def distance(familiarity, features):
+    return keras.ops.convert_to_numpy(familiarity.distance(features))
+
+
+def test_it_is_mahalanobis_distance_by_scikit_learn():
+    features, new = draw(), draw(50, seed=1)
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    reference = LedoitWolf(assume_centered=True).fit((features - mean) / spread)
+    expected = reference.mahalanobis((new - mean) / spread)
+    np.testing.assert_allclose(distance(Familiarity.fit(features), new), expected, rtol=1e-3)
+
+
+def test_like_images_are_near_and_others_far():
+    familiarity = Familiarity.fit(draw())
+    near, far = distance(familiarity, draw(100, seed=1)), distance(familiarity, draw(100, seed=1)[:, ::-1])
+    assert near.mean() == pytest.approx(12, rel=0.3)
+    assert near.max() < far.min()
+
+
+def test_a_channel_that_never_moves_harms_nothing():
+    features = draw()
+    features[:, 3] = 7.0
+    familiarity = Familiarity.fit(features)
+    assert np.isfinite(distance(familiarity, features)).all()
+    moved = features.copy()
+    moved[:, 3] += 30
+    assert (distance(familiarity, moved) > distance(familiarity, features)).all()
+
+
+def test_fewer_images_than_features_will_do():
+    familiarity = Familiarity.fit(draw(6))
+    assert np.isfinite(distance(familiarity, draw(5, seed=2))).all()
+
+
+def test_files_keep_it(tmp_path):
+    familiarity = Familiarity.fit(draw())
+    familiarity.write(tmp_path / "familiarity.npz")
+    again = Familiarity.read(tmp_path / "familiarity.npz")
+    np.testing.assert_array_equal(distance(again, draw(9, 3)), distance(familiarity, draw(9, 3)))
+
+
+def test_wrong_features_are_explained():
+    with pytest.raises(ValueError, match=r"features must be \[N, D\] of at least 2 images. Received: shape \(1, 4\)"):
+        Familiarity.fit(np.zeros((1, 4)))
+    with pytest.raises(ValueError, match="features must be finite"):
+        Familiarity.fit(np.array([[0.0, np.nan], [1, 2]]))

@@ -1,0 +1,116 @@
+"""The rule against NumPy and SciPy, in a graph, and through its files."""
+
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+import scipy.special
+import tensorflow as tf
+
+from sperm_tf.decision import rule as rule_lib
+from tests.decision.rules import make_rule
+
+
+def draw(count=300, seed=1):
+    rng = np.random.default_rng(seed)
+    scale = rng.choice([1.0, 1.5, 4.0], size=(count, 1))
+    return rng.normal(scale=3, size=(count, 3)).astype("float32"), (scale * rng.normal(size=(count, 16))).astype(
+        "float32"
+    )
+
+
+def decide(rule, logits, features):
+    found = rule_lib.decide(rule, logits, features)
+    return {name: keras.ops.convert_to_numpy(value) for name, value in vars(found).items()}
+
+
+def reasons(found):
+    return [rule_lib.REASONS[index] for index in found["reason"]]
+
+
+def test_it_is_what_numpy_makes_of_it():
+    rule, (logits, features) = make_rule(), draw()
+    found = decide(rule, logits, features)
+    probabilities = scipy.special.softmax(logits.astype(np.float64) / 1.7, axis=1)
+    np.testing.assert_allclose(found["probabilities"], probabilities, rtol=1e-5)
+    sets = probabilities >= 1 - np.array([0.5, 0.7, 0.9])
+    sets[np.arange(len(sets)), probabilities.argmax(axis=1)] = True
+    np.testing.assert_array_equal(found["prediction_set"], sets)
+    whitened = (features - rule.familiarity.mean) @ rule.familiarity.whitening
+    np.testing.assert_allclose(found["unfamiliarity"], (whitened**2).sum(axis=1) / 32, rtol=1e-4)
+    expected = np.where(probabilities.max(axis=1) >= 0.6, "confident", "uncertain")
+    expected = np.where(found["unfamiliarity"] > 1, "unfamiliar", expected)
+    assert reasons(found) == expected.tolist()
+    assert set(expected) == {"confident", "uncertain", "unfamiliar"}
+    assert set(sets.sum(axis=1)) >= {1, 2}
+
+
+def test_aps_sets_add_up_from_the_most_probable_class():
+    rule, (logits, features) = make_rule(set_method="aps", set_thresholds=(0.8, 0.8, 0.8)), draw()
+    found = decide(rule, logits, features)
+    for row, members in zip(found["probabilities"], found["prediction_set"], strict=True):
+        order = np.argsort(-row)
+        expected = set(order[np.cumsum(row[order]) <= 0.8]) | {order[0]}
+        assert set(np.flatnonzero(members)) == expected
+
+
+def test_without_a_guarantee_nothing_is_accepted():
+    logits, features = draw()
+    found = decide(make_rule(min_confidence=math.inf, set_thresholds=(math.inf,) * 3), logits, features)
+    assert set(reasons(found)) == {"no_guarantee", "unfamiliar"}
+    assert found["prediction_set"].all()
+
+
+def test_what_cannot_be_measured_is_unfamiliar():
+    logits, features = draw(2)
+    features[0] = np.nan
+    logits[:] = [20, 0, 0]
+    assert reasons(decide(make_rule(), logits, np.zeros_like(features))) == ["confident"] * 2
+    assert reasons(decide(make_rule(), logits, features))[0] == "unfamiliar"
+
+
+def test_without_familiarity_only_confidence_decides():
+    logits, features = draw()
+    found = decide(make_rule(familiarity=None, max_distance=math.inf), logits, features)
+    assert set(reasons(found)) == {"confident", "uncertain"} and not found["unfamiliarity"].any()
+
+
+def test_a_model_that_nobody_calibrated_refers_everything():
+    logits, features = draw(5)
+    found = decide(None, logits, features)
+    np.testing.assert_allclose(found["probabilities"], scipy.special.softmax(logits, axis=1), rtol=1e-5)
+    assert reasons(found) == ["not_calibrated"] * 5 and found["prediction_set"].all()
+
+
+@pytest.mark.parametrize("rule", [make_rule(), make_rule(set_method="aps"), None])
+def test_a_graph_decides_the_same(rule):
+    logits, features = draw()
+    expected = decide(rule, logits, features)
+    graph = tf.function(lambda *args: vars(rule_lib.decide(rule, *args)), autograph=False)
+    for name, value in graph(tf.constant(logits), tf.constant(features)).items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5, err_msg=name)
+    shape = tf.TensorSpec([None, 3]), tf.TensorSpec([None, 16])
+    assert graph.get_concrete_function(*shape).structured_outputs["prediction_set"].shape[1] == 3
+
+
+def test_a_rule_survives_its_files(tmp_path):
+    rule = make_rule(min_confidence=math.inf, set_thresholds=(0.1, math.inf, 0.3))
+    rule.write(tmp_path)
+    assert json.loads((tmp_path / "decision.json").read_text())["min_confidence"] is None
+    again = rule_lib.read(tmp_path)
+    logits, features = draw()
+    for name, value in decide(again, logits, features).items():
+        np.testing.assert_array_equal(value, decide(rule, logits, features)[name])
+    assert rule_lib.read(tmp_path / "elsewhere") is None
+
+
+def test_a_rule_without_its_familiarity_is_refused(tmp_path):
+    make_rule().write(tmp_path)
+    (tmp_path / "familiarity.npz").unlink()
+    with pytest.raises(ValueError, match=r"decision rule must be .* Copy both"):
+        rule_lib.read(tmp_path)
+    (tmp_path / "decision.json").write_text("{")
+    with pytest.raises(ValueError, match="cannot be read"):
+        rule_lib.read(tmp_path)

@@ -1,0 +1,25 @@
+"""A rule that does a bit of everything."""
+
+import numpy as np
+
+from sperm_tf.decision.familiarity import Familiarity
+from sperm_tf.decision.rule import DecisionRule
+
+
+def make_rule(*, num_features=16, spread=1.0, **changes):
+    """Three classes; features around 0 with standard deviation `spread` are familiar."""
+    features = np.random.default_rng(0).normal(scale=spread, size=(400, num_features))
+    fields = {
+        "temperature": 1.7,
+        "set_method": "lac",
+        "set_thresholds": (0.5, 0.7, 0.9),
+        "set_coverage": 0.9,
+        "class_conditional": True,
+        "min_confidence": 0.6,
+        "max_risk": 0.05,
+        "delta": 0.05,
+        "num_images": 100,
+        "familiarity": Familiarity.fit(features),
+        "max_distance": 2.0 * num_features,
+    }
+    return DecisionRule(**(fields | changes))
