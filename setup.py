@@ -13,6 +13,7 @@ REQUIRES = [
     "apache-beam>=2.70",
     "cleanlab>=2.9",  # under Apache-2.0 since 2.8; before that AGPL
     "filelock>=3.13",
+    "fpdf2>=2.8",
     "importlib-resources>=5.10",  # tensorflow-datasets needs it and does not say so
     "jinja2>=3.1",
     "keras>=3.10",
@@ -23,6 +24,8 @@ REQUIRES = [
     "numpy>=1.26",
     "pandas>=2.1",
     "pillow>=10.3",
+    "pyarrow>=15",
+    "scikit-image>=0.24",
     "scikit-learn>=1.5",
     "scipy>=1.13",
     "statsmodels>=0.14",
@@ -37,6 +40,7 @@ REQUIRES = [
 EXTRAS = {
     "hushem": ["rarfile>=4.2"],
     "jax": ["jax>=0.4.30"],
+    "review": ["gradio>=5"],
     "dev": [
         "import-linter>=2.1",
         "ipykernel>=6",
@@ -50,7 +54,7 @@ EXTRAS = {
         "pytest-xdist>=3.6",
         "pyyaml>=6",
         "ruff>=0.8",
-        "scikit-image>=0.24",
+        "selenium>=4.20",
     ],
 }
 EXTRAS["all"] = sorted({name for extra in EXTRAS.values() for name in extra})

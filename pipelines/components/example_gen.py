@@ -69,7 +69,10 @@ class ExampleGen(Component):
             shutil.copyfile(builder.data_path / name, output / name)
         info = self._dataset_info(builder)
         (output / examples.DATASET_FILE).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
-        sizes = {split: examples.count(output, split) for split in examples.SPLITS}
+        sizes = dict.fromkeys(examples.SPLITS, 0)
+        for shard in shards:
+            sizes[shard.split] += shard.stop - shard.start
+        sizes |= {split: examples.count(output, split) for split in HALVES}
         return {"dataset": info["name"], "num_examples": sizes, "class_names": info["class_names"]}
 
     def _prepared_builder(self, context: RunContext) -> Any:

@@ -150,7 +150,7 @@ def _list_undecodable(folder: pathlib.Path, output: pathlib.Path, records: list[
 def _missing_classes(splits: Mapping[str, list[dict[str, Any]]], names: list[str]) -> Iterator[tuple[str, str]]:
     for split, records in splits.items():
         if split == "calibration":
-            continue  # a class may have too few groups; its images are then referred, not answered wrongly
+            continue  # a class may have a single group in the fold; every image is referred then (`fit_rule`)
         present = {record.get("label") for record in records}
         missing = [name for label, name in enumerate(names) if label not in present]
         if missing:

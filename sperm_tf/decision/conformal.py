@@ -63,39 +63,30 @@ def threshold(true_scores: np.ndarray, alpha: float) -> float:
     return float(np.sort(np.asarray(true_scores, np.float64))[rank - 1])
 
 
-def fit(probabilities: np.ndarray, labels: np.ndarray, *, method: str, alpha: float) -> np.ndarray:
-    """One threshold for all classes: coverage of at least 1 - alpha on average over images.
+def fit(
+    probabilities: np.ndarray, labels: np.ndarray, *, method: str, alpha: float, class_conditional: bool
+) -> np.ndarray:
+    """The thresholds that images held aside teach.
+
+    Class-conditional (Mondrian) sets, Vovk 2012 (ACML), arXiv:1209.2673, hold the true class of at least 1 - alpha of
+    the images of every class; a class then needs at least 1 / alpha - 1 images to be left out of any set.
 
     Args:
         probabilities: float [n, C], answers to images held aside.
         labels: int [n], their true classes.
         method: as for `scores`.
         alpha: as for `threshold`.
+        class_conditional: a threshold for each class, from its own images; else one for all, with coverage of at least
+            1 - alpha on average over images.
 
     Returns:
-        float64 [C], equal numbers.
-    """
-    num_classes = np.shape(probabilities)[1]
-    return np.full(num_classes, threshold(_of_truth(probabilities, labels, method), alpha))
-
-
-def fit_per_class(probabilities: np.ndarray, labels: np.ndarray, *, method: str, alpha: float) -> np.ndarray:
-    """A threshold for each class, from its own images: the promise then holds for the images of every class.
-
-    Class-conditional (Mondrian) conformal prediction, Vovk 2012 (ACML), arXiv:1209.2673. A class needs at least
-    1 / alpha - 1 images to be left out of any set.
-
-    Args:
-        probabilities: float [n, C], answers to images held aside.
-        labels: int [n], their true classes.
-        method: as for `scores`.
-        alpha: as for `threshold`.
-
-    Returns:
-        float64 [C].
+        float64 [C]; equal numbers unless `class_conditional`.
     """
     of_truth, labels = _of_truth(probabilities, labels, method), np.asarray(labels)
-    return np.array([threshold(of_truth[labels == index], alpha) for index in range(np.shape(probabilities)[1])])
+    num_classes = np.shape(probabilities)[1]
+    if not class_conditional:
+        return np.full(num_classes, threshold(of_truth, alpha))
+    return np.array([threshold(of_truth[labels == index], alpha) for index in range(num_classes)])
 
 
 def prediction_sets(probabilities: Any, thresholds: np.ndarray, *, method: str) -> Any:
@@ -103,7 +94,7 @@ def prediction_sets(probabilities: Any, thresholds: np.ndarray, *, method: str) 
 
     Args:
         probabilities: float [N, C].
-        thresholds: float [C], of `fit` or `fit_per_class`.
+        thresholds: float [C], of `fit`.
         method: the one that they were fitted with.
 
     Returns:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from keras import ops
-from sklearn.covariance import LedoitWolf
 
 _MIN_IMAGES = 2
 
@@ -43,6 +42,8 @@ class Familiarity:
         Raises:
             ValueError: there are fewer than two images, or a feature is not finite.
         """
+        from sklearn.covariance import LedoitWolf  # not needed to use a rule, and slow to import
+
         features = np.asarray(features, np.float64)
         if features.ndim != 2 or len(features) < _MIN_IMAGES:
             raise ValueError(

@@ -20,7 +20,10 @@ def fit_rule(
     familiarity: Familiarity | None = None,
     distances: np.ndarray | None = None,
 ) -> DecisionRule:
-    """The rule that calibration images teach; where there are none, it refers everything.
+    """The rule that calibration images teach; where a class has none, it refers everything.
+
+    The guarantee on accepted answers is one for all classes together. It would say nothing of a class that no
+    calibration image shows, and images of that class would be accepted as another.
 
     The temperature and what is fitted to the probabilities that it makes use the same images: one number learnt from
     them does not undo the promises noticeably, and halving them would cost more.
@@ -38,8 +41,14 @@ def fit_rule(
     """
     degree = temperature.fit_temperature(logits, labels)
     probabilities = temperature.scale(logits, degree)
-    fit_thresholds = conformal.fit_per_class if config.class_conditional else conformal.fit
-    thresholds = fit_thresholds(probabilities, labels, method=config.set_method, alpha=1 - config.set_coverage)
+    thresholds = conformal.fit(
+        probabilities,
+        labels,
+        method=config.set_method,
+        alpha=1 - config.set_coverage,
+        class_conditional=config.class_conditional,
+    )
+    shows_all_classes = len(np.unique(labels)) == probabilities.shape[1]
     guarantee = selective.guarantee(
         probabilities.max(axis=1),
         probabilities.argmax(axis=1) == labels,
@@ -53,7 +62,7 @@ def fit_rule(
         set_thresholds=tuple(thresholds.tolist()),
         set_coverage=config.set_coverage,
         class_conditional=config.class_conditional,
-        min_confidence=guarantee.threshold,
+        min_confidence=guarantee.threshold if shows_all_classes else math.inf,
         max_risk=config.max_risk,
         delta=config.delta,
         num_images=len(labels),

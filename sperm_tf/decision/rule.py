@@ -17,7 +17,7 @@ from keras import ops
 from sperm_tf.decision import conformal
 from sperm_tf.decision.familiarity import Familiarity
 
-ACCEPT, REFER = DECISIONS = ("accept", "refer")
+ACCEPT, REFER = "accept", "refer"
 CONFIDENT = "confident"
 UNFAMILIAR = "unfamiliar"
 NO_GUARANTEE = "no_guarantee"
@@ -93,7 +93,15 @@ class DecisionRule:
         Args:
             logits: float [B, C].
             features: float [B, D], see `sperm_tf.models.style.summarize_style`.
+
+        Raises:
+            ValueError: the rule is that of a model with another number of classes.
         """
+        if logits.shape[-1] != len(self.set_thresholds):
+            raise ValueError(
+                f"logits must be [B, {len(self.set_thresholds)}], as the model's whose rule this is. Received: "
+                f"shape={tuple(logits.shape)}. Take the {RULE_FILE} that lies beside this model."
+            )
         probabilities = ops.softmax(ops.cast(logits, "float32") / self.temperature)
         thresholds = np.asarray(self.set_thresholds) + _SLACK
         prediction_set = ops.logical_or(
@@ -104,7 +112,7 @@ class DecisionRule:
         if self.familiarity is not None:
             unfamiliarity = self.familiarity.distance(features) / self.max_distance
         doubt = NO_GUARANTEE if math.isinf(self.min_confidence) else UNCERTAIN
-        is_confident = confidence >= min(self.min_confidence, 2.0) - _SLACK
+        is_confident = confidence >= self.min_confidence - _SLACK
         reason = ops.where(is_confident, REASONS.index(CONFIDENT), REASONS.index(doubt))
         reason = ops.where(unfamiliarity <= 1.0, reason, REASONS.index(UNFAMILIAR))  # NaN is unfamiliar
         return Decisions(probabilities, prediction_set, ops.cast(reason, "int32"), unfamiliarity)

@@ -19,18 +19,12 @@ class Guarantee:
             NaN where nothing could be guaranteed.
         coverage: share of the images held aside that is accepted.
         num_accepted: number of them.
-        num_images: number of images held aside.
-        max_risk: share of wrong answers that was asked for.
-        delta: probability with which the guarantee may fail.
     """
 
     threshold: float
     risk_bound: float
     coverage: float
     num_accepted: int
-    num_images: int
-    max_risk: float
-    delta: float
 
 
 def risk_bound(num_wrong: int, num_accepted: int, delta: float) -> float:
@@ -73,7 +67,7 @@ def guarantee(confidence: np.ndarray, correct: np.ndarray, *, max_risk: float, d
     count = len(confidence)
     num_steps = max(1, math.ceil(math.log2(count))) if count else 0
     thresholds = np.sort(confidence)
-    best = Guarantee(math.inf, math.nan, 0.0, 0, count, max_risk, delta)
+    best = Guarantee(math.inf, math.nan, 0.0, 0)
     lowest, highest = 0, count - 1
     for _ in range(num_steps):
         middle = math.ceil((lowest + highest) / 2)
@@ -82,13 +76,7 @@ def guarantee(confidence: np.ndarray, correct: np.ndarray, *, max_risk: float, d
         bound = risk_bound(int((accepted & ~correct).sum()), num_accepted, delta / num_steps)
         if bound <= max_risk:
             if num_accepted > best.num_accepted:
-                best = dataclasses.replace(
-                    best,
-                    threshold=float(thresholds[middle]),
-                    risk_bound=bound,
-                    coverage=num_accepted / count,
-                    num_accepted=num_accepted,
-                )
+                best = Guarantee(float(thresholds[middle]), bound, num_accepted / count, num_accepted)
             highest = middle
         else:
             lowest = middle

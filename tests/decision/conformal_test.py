@@ -48,7 +48,7 @@ def test_lac_equals_mapies(alpha, count):
     reference = SplitConformalClassifier(Answers(), confidence_level=1 - alpha, conformity_score="lac", prefit=True)
     reference.conformalize(held_out, labels)
     _, expected = reference.predict_set(new)
-    threshold = conformal.fit(held_out, labels, method="lac", alpha=alpha)
+    threshold = conformal.fit(held_out, labels, method="lac", alpha=alpha, class_conditional=False)
     sets = sets_of(new, threshold, method="lac")
     np.testing.assert_array_equal(sets, expected[:, :, 0])
     assert 0 < sets.mean() < 1
@@ -69,9 +69,13 @@ def test_what_is_promised_is_kept_on_average(method):
         probabilities, labels = draw(160, seed=seed)
         fitted, new = slice(0, 59), slice(59, None)
         rows = np.arange(101), labels[new]
-        threshold = conformal.fit(probabilities[fitted], labels[fitted], method=method, alpha=0.1)
+        threshold = conformal.fit(
+            probabilities[fitted], labels[fitted], method=method, alpha=0.1, class_conditional=False
+        )
         covered.append(sets_of(probabilities[new], threshold, method=method)[rows].mean())
-        thresholds = conformal.fit_per_class(probabilities[fitted], labels[fitted], method=method, alpha=0.1)
+        thresholds = conformal.fit(
+            probabilities[fitted], labels[fitted], method=method, alpha=0.1, class_conditional=True
+        )
         sets = sets_of(probabilities[new], thresholds, method=method)
         covered_per_class.append([sets[rows][labels[new] == index].mean() for index in range(3)])
     assert 0.895 < np.mean(covered) < {"lac": 0.915, "aps": 0.94}[method]
@@ -80,10 +84,13 @@ def test_what_is_promised_is_kept_on_average(method):
 
 def test_each_class_has_the_threshold_of_its_own_images():
     probabilities, labels = draw(300)
-    thresholds = conformal.fit_per_class(probabilities, labels, method="lac", alpha=0.1)
+    thresholds = conformal.fit(probabilities, labels, method="lac", alpha=0.1, class_conditional=True)
     for index in range(3):
         own = labels == index
-        assert (conformal.fit(probabilities[own], labels[own], method="lac", alpha=0.1) == thresholds[index]).all()
+        assert (
+            conformal.fit(probabilities[own], labels[own], method="lac", alpha=0.1, class_conditional=False)
+            == thresholds[index]
+        ).all()
 
 
 @pytest.mark.parametrize(("count", "rank"), [(8, None), (9, 9), (10, 10), (19, 18), (99, 90)])
@@ -94,9 +101,11 @@ def test_the_rank_is_that_of_n_plus_one(count, rank):
 
 def test_too_few_images_promise_only_all_classes():
     probabilities, labels = draw(8)
-    threshold = conformal.fit(probabilities, labels, method="aps", alpha=0.1)
+    threshold = conformal.fit(probabilities, labels, method="aps", alpha=0.1, class_conditional=False)
     assert np.isinf(threshold).all() and sets_of(probabilities, threshold, method="aps").all()
-    assert np.isinf(conformal.fit(np.zeros((0, 3)), np.zeros(0, int), method="lac", alpha=0.1)).all()
+    assert np.isinf(
+        conformal.fit(np.zeros((0, 3)), np.zeros(0, int), method="lac", alpha=0.1, class_conditional=False)
+    ).all()
 
 
 def test_wrong_arguments_are_explained():
@@ -104,6 +113,6 @@ def test_wrong_arguments_are_explained():
     with pytest.raises(ValueError, match=r"method must be one of lac, aps\. Received: method='raps'"):
         conformal.scores(probabilities, "raps")
     with pytest.raises(ValueError, match=r"alpha must lie between 0 and 1\. Received: alpha=90"):
-        conformal.fit(probabilities, labels, method="lac", alpha=90)
+        conformal.fit(probabilities, labels, method="lac", alpha=90, class_conditional=False)
     with pytest.raises(ValueError, match=r"Received: shapes \(9,\) and \(10, 3\)"):
-        conformal.fit(probabilities, labels[1:], method="lac", alpha=0.1)
+        conformal.fit(probabilities, labels[1:], method="lac", alpha=0.1, class_conditional=False)

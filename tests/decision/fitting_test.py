@@ -44,7 +44,7 @@ def test_its_parts_are_those_of_the_modules():
     degree = temperature.fit_temperature(calibration.logits, calibration.labels)
     probabilities = temperature.scale(calibration.logits, degree)
     assert fitted.temperature == degree > 1.3
-    expected = conformal.fit_per_class(probabilities, calibration.labels, method="lac", alpha=0.1)
+    expected = conformal.fit(probabilities, calibration.labels, method="lac", alpha=0.1, class_conditional=True)
     np.testing.assert_allclose(fitted.set_thresholds, expected)
     right = probabilities.argmax(axis=1) == calibration.labels
     guarantee = selective.guarantee(probabilities.max(axis=1), right, max_risk=0.08, delta=0.05)
@@ -90,3 +90,12 @@ def test_no_image_refers_everything():
     found = decide(fitted, draw(50, 3))
     assert found["prediction_set"].all() and set(found["reason"]) == {rule.REASONS.index(rule.NO_GUARANTEE)}
     assert fitted.temperature == 1
+
+
+def test_a_class_that_no_calibration_image_shows_refers_everything():
+    calibration = draw(600, 1)
+    shown = calibration.labels != 2
+    calibration = Answers(*(values[shown] for values in calibration))
+    fitted = fit(calibration, draw(300, 2), CalibratorConfig(max_risk=0.2))
+    assert fit(draw(600, 1), draw(300, 2), CalibratorConfig(max_risk=0.2)).min_confidence < 1
+    assert math.isinf(fitted.min_confidence) and math.isinf(fitted.set_thresholds[2])

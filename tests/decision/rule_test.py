@@ -114,3 +114,9 @@ def test_a_rule_without_its_familiarity_is_refused(tmp_path):
     (tmp_path / "decision.json").write_text("{")
     with pytest.raises(ValueError, match="cannot be read"):
         rule_lib.read(tmp_path)
+
+
+def test_the_rule_of_another_model_is_refused():
+    logits, features = draw(4)
+    with pytest.raises(ValueError, match=r"logits must be \[B, 3\].*Received: shape=\(4, 2\)"):
+        make_rule().decide(logits[:, :2], features)

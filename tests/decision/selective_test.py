@@ -56,7 +56,7 @@ def test_it_is_nearly_what_trying_every_threshold_finds():
 def test_too_few_images_guarantee_nothing():
     found = selective.guarantee(np.linspace(0.8, 1, 17), np.ones(17, bool), max_risk=0.05, delta=0.05)
     assert np.isinf(found.threshold) and np.isnan(found.risk_bound) and found.coverage == 0
-    assert selective.guarantee(np.zeros(0), np.zeros(0, bool), max_risk=0.05, delta=0.05).num_images == 0
+    assert selective.guarantee(np.zeros(0), np.zeros(0, bool), max_risk=0.05, delta=0.05).num_accepted == 0
 
 
 def test_a_network_that_is_always_right_answers_nearly_always():

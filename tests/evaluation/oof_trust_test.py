@@ -48,7 +48,7 @@ def test_every_fold_has_the_rule_of_its_own_calibration_part(table):
         aside, tested = (oof.select(table, part=part, fold=fold) for part in ("calibration", "test"))
         degree = fit_temperature(np.log(oof.probabilities(aside)), oof.labels(aside))
         calibrated = scale(np.log(oof.probabilities(aside)), degree)
-        thresholds = conformal.fit_per_class(calibrated, oof.labels(aside), method="lac", alpha=0.1)
+        thresholds = conformal.fit(calibrated, oof.labels(aside), method="lac", alpha=0.1, class_conditional=True)
         right = calibrated.argmax(axis=1) == oof.labels(aside)
         lowest = selective.guarantee(calibrated.max(axis=1), right, max_risk=0.1, delta=0.05).threshold
         rows = [row_of[image_id] for image_id in tested["image_id"]]

@@ -173,7 +173,7 @@ def test_all_images_train_the_final_fit(copy):
     assert rule.num_images == len(rows) == 80
     assert rule.temperature == pytest.approx(fit_temperature(np.log(oof.probabilities(rows)), oof.labels(rows)))
     probabilities = scale(np.log(oof.probabilities(rows)), rule.temperature)
-    thresholds = conformal.fit_per_class(probabilities, oof.labels(rows), method="lac", alpha=0.1)
+    thresholds = conformal.fit(probabilities, oof.labels(rows), method="lac", alpha=0.1, class_conditional=True)
     np.testing.assert_allclose(rule.set_thresholds, thresholds)
     assert rule.familiarity is not None and rule.max_distance > 0
     classifier = sperm_tf.load_model(file.parent)
