@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     own = _define_flags()
     try:
         rest = own(argv, known_only=True)
-        models = _parse_models(own.models)
+        models = flags.parse_names("models", own.models, MODELS)
         invocation = flags.parse(rest)
     except (absl_flags.Error, flags.FlagError) as error:
         print(f"pipelines.cross_validate: {error}", file=sys.stderr)
@@ -92,14 +92,6 @@ def _define_flags() -> absl_flags.FlagValues:
     absl_flags.DEFINE_string("plan_dir", "", "write a plan for another machine", flag_values=values)
     absl_flags.DEFINE_string("import_from", "", "take in another machine's fits", flag_values=values)
     return values
-
-
-def _parse_models(text: str) -> tuple[str, ...]:
-    models = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    unknown = [name for name in models if name not in MODELS]
-    if unknown or not models:
-        raise flags.FlagError(f"--models must be of {', '.join(MODELS)}. Received: --models={text}")
-    return models
 
 
 if __name__ == "__main__":

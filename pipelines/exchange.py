@@ -9,15 +9,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipelines import fits, sweep
+from pipelines import fits
 from pipelines.artifacts import to_jsonable
+from pipelines.units import Unit
 from sperm_tf.data import image_table
 from sperm_tf.data.image_table import ImageTable
 from sperm_tf.models.released import find_weights_file
 from sperm_tf.training.run_plan import IMAGES_FILE, PLAN_FILE
 
 
-def write_plan(folder: pathlib.Path, units: Sequence[sweep.Unit], table: ImageTable) -> None:
+def write_plan(folder: pathlib.Path, units: Sequence[Unit], table: ImageTable) -> None:
     """Writes images, initial weights and the list of fits into a folder.
 
     Args:
@@ -40,7 +41,7 @@ def write_plan(folder: pathlib.Path, units: Sequence[sweep.Unit], table: ImageTa
     (folder / PLAN_FILE).write_text(json.dumps(plan), encoding="utf-8")
 
 
-def take_in(folder: pathlib.Path, units: Sequence[sweep.Unit], table: ImageTable) -> None:
+def take_in(folder: pathlib.Path, units: Sequence[Unit], table: ImageTable) -> None:
     """Fills in the units whose answers lie in a folder that `run_plan` wrote.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -113,3 +114,8 @@ def weights_identity(trainer: TrainerConfig) -> str:
     """SHA-256 of the file of initial weights; empty for `none` and `imagenet`."""
     file = find_weights_file(trainer.model.weights)
     return "" if file is None else digest_file(file)
+
+
+def digest_rows(rows: pd.DataFrame) -> str:
+    """SHA-256 hex digest of a table, with its index left out."""
+    return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()

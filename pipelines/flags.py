@@ -104,6 +104,18 @@ def preset_config(name: str) -> PipelineConfig:
     return importlib.import_module(f"pipelines.configs.{name}").get_config()
 
 
+def parse_names(flag: str, text: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Names in a comma-separated flag, each once.
+
+    Raises:
+        FlagError: one of them is not known, or there is none.
+    """
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names or not set(names) <= set(known):
+        raise FlagError(f"--{flag} must be of {', '.join(known)}. Received: --{flag}={text}")
+    return names
+
+
 def from_dict(cls: type, values: dict[str, Any]) -> Any:
     """Builds a nested frozen dataclass; a tuple of names may be given as one comma-separated string."""
     hints = typing.get_type_hints(cls)

@@ -371,6 +371,23 @@ class PusherConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class AuditConfig:
+    """How closely the networks of a cross-validation are questioned, see `pipelines.audit`.
+
+    Attributes:
+        num_strangers: number of strange images of every kind that a network is shown.
+        seed: of what is drawn.
+    """
+
+    num_strangers: int = 40
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_range("audit.num_strangers", self.num_strangers, low=2)
+        _check_range("audit.seed", self.seed, low=0)
+
+
+@dataclasses.dataclass(frozen=True)
 class PipelineConfig:
     """A whole run.
 
@@ -390,3 +407,4 @@ class PipelineConfig:
     explainer: ExplainerConfig = ExplainerConfig()
     infra_validator: InfraValidatorConfig = InfraValidatorConfig()
     pusher: PusherConfig = PusherConfig()
+    audit: AuditConfig = AuditConfig()

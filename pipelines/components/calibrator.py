@@ -21,7 +21,10 @@ _BATCH_SIZE = 32
 
 
 class Calibrator(Component):
-    """Fits the decision rule to the calibration split, and exports the model with the rule in its graph.
+    """Fits the decision rule to images that the model did not learn from, and exports it with the rule in its graph.
+
+    Those are the images of the calibration split; where the recipe chose nothing by the validation split (it kept the
+    last epoch and never stopped early), that split's as well: a guarantee needs hundreds.
 
     Layout: `model.keras` and `model.json` (the Trainer's), `decision.json` and `familiarity.npz`
     (`sperm_tf.decision.rule`), `saved_model/` (what is evaluated and served: unlike `model.keras`, it averages its
@@ -29,6 +32,7 @@ class Calibrator(Component):
     """
 
     config: CalibratorConfig
+    version = 2  # calibrates on the validation split, too
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Asks the model about calibration and training images, fits and exports."""
@@ -36,6 +40,7 @@ class Calibrator(Component):
 
         from sperm_tf.decision.familiarity import Familiarity
         from sperm_tf.decision.fitting import fit_rule
+        from sperm_tf.models.views import build_answering_model, build_style_model
         from sperm_tf.serving.export import export_saved_model
         from sperm_tf.serving.warmup import write_warmup_requests
 
@@ -43,13 +48,17 @@ class Calibrator(Component):
         for name in _MODEL_FILES:
             shutil.copyfile(inputs["model"].directory / name, output / name)
         info = json.loads((output / "model.json").read_text(encoding="utf-8"))
+        views, num_classes = info["views"], len(info["class_names"])
         model = keras.models.load_model(output / "model.keras", compile=False)
         folder = inputs["examples"].directory
-        logits, features, labels = _ask(model, folder, "calibration", views=info["views"])
-        _, familiar, _ = _ask(model, folder, "train", views=info["views"], limit=self.config.max_training_images)
-        familiarity = Familiarity.fit(familiar)
-        distances = keras.ops.convert_to_numpy(familiarity.distance(features))
-        rule = fit_rule(logits, labels, self.config, familiarity=familiarity, distances=distances)
+        aside = _read(folder, _held_aside(info["config"]))
+        familiar = _read(folder, ["train"]).take(self.config.max_training_images)
+        style = _predict(build_style_model(model, views=views), familiar, num_classes, views)
+        answers = _predict(build_answering_model(model, views=views), aside, num_classes, views)
+        familiarity = Familiarity.fit(style)
+        distances = keras.ops.convert_to_numpy(familiarity.distance(answers["features"]))
+        labels = np.array([label for _, label in aside.as_numpy_iterator()], np.int64)
+        rule = fit_rule(answers["logits"], labels, self.config, familiarity=familiarity, distances=distances)
         rule.write(output)
         served = {name: info[name] for name in ("class_names", "image_size", "views")}
         export_saved_model(model, output / "saved_model", **served, rule=rule)
@@ -61,25 +70,31 @@ class Calibrator(Component):
         }
 
 
-def _ask(
-    model: Any, folder: pathlib.Path, split: str, *, views: int, limit: int | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logits, features and labels of the first images of a split."""
-    from sperm_tf.data import batches
-    from sperm_tf.models.views import build_answering_model
+def _held_aside(trainer: Mapping[str, Any]) -> list[str]:
+    chose_by_validation = trainer["checkpoint"] == "best" or trainer["early_stopping_patience"] > 0
+    return ["calibration"] if chose_by_validation else ["calibration", "validation"]
 
-    images = batches.read_images(folder, split)
-    if limit is not None:
-        images = images.take(limit)
-    labels = batches.read_labels(images)
-    answering = build_answering_model(model, views=views)
-    if not len(labels):
-        empty = {name: np.zeros((0, output.shape[-1]), np.float32) for name, output in answering.output.items()}
-        return empty["logits"], empty["features"], labels
-    num_classes = model.output_shape[-1]
+
+def _read(folder: pathlib.Path, splits: list[str]) -> Any:
+    """Images and labels of splits, one after the other."""
+    from sperm_tf.data import batches
+
+    first, *others = (batches.read_images(folder, split) for split in splits)
+    for images in others:
+        first = first.concatenate(images)
+    return first
+
+
+def _predict(model: Any, images: Any, num_classes: int, views: int) -> Any:
+    """The model's answers; without an image, empty ones."""
+    import keras
+
+    from sperm_tf.data import batches
+
+    if not len(images):
+        return keras.tree.map_structure(lambda output: np.zeros((0, output.shape[-1]), np.float32), model.output)
     pixels = batches.evaluation_batches(images, num_classes=num_classes, batch_size=_BATCH_SIZE // views)
-    answers = answering.predict(pixels, verbose=0)
-    return answers["logits"], answers["features"], labels
+    return model.predict(pixels, verbose=0)
 
 
 def _first_images(folder: pathlib.Path, count: int) -> list[bytes]:

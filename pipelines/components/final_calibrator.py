@@ -59,16 +59,17 @@ class FinalCalibrator(Component):
 
         from sperm_tf.decision.familiarity import Familiarity
         from sperm_tf.decision.fitting import fit_rule
-        from sperm_tf.models.views import build_answering_model
+        from sperm_tf.evaluation import oof, oof_trust
+        from sperm_tf.models.views import build_style_model
 
         del context
         for name in _MODEL_FILES:
             shutil.copyfile(inputs["model"].directory / name, output / name)
         views = json.loads((output / "model.json").read_text(encoding="utf-8"))["views"]
         table = fits.read_table(inputs["examples"].directory)
-        logits, labels = self._read_answers(len(table))
-        answering = build_answering_model(keras.models.load_model(output / "model.keras", compile=False), views=views)
-        features = answering.predict(table.images, batch_size=_BATCH_SIZE // views, verbose=0)["features"]
+        logits, labels = oof_trust.calibration_answers(oof.read_csv(self._answers, complete=False))
+        style = build_style_model(keras.models.load_model(output / "model.keras", compile=False), views=views)
+        features = style.predict(table.images, batch_size=_BATCH_SIZE // views, verbose=0)
         distances = np.concatenate(
             [
                 keras.ops.convert_to_numpy(
@@ -85,16 +86,3 @@ class FinalCalibrator(Component):
             "temperature": rule.temperature,
             "guarantees": bool(np.isfinite(rule.min_confidence)),
         }
-
-    def _read_answers(self, num_images: int) -> tuple[np.ndarray, np.ndarray]:
-        """Log-probabilities and labels of the images of the first repeat."""
-        from sperm_tf.evaluation import oof, oof_trust
-
-        rows = oof.read_csv(self._answers, complete=False)
-        rows = rows[(rows["repeat"] == 0) & (rows["part"] == oof.TEST)]
-        if len(rows) != num_images:
-            raise StageError(
-                f"answers must hold all {num_images} images in their first repeat. Received: {self._answers} with "
-                f"{len(rows)}. Finish the cross-validation first."
-            )
-        return oof_trust.log_probabilities(rows), oof.labels(rows)

@@ -1,4 +1,4 @@
-"""Decoding of source files with Pillow, for the dataset builders.
+"""Decoding of source files with Pillow, without TensorFlow.
 
 The file's content decides, never its name: 480 files of SMIDS are named `.bmp` and hold PNG bytes. For PNG and BMP
 the pixels equal those of `tf.io.decode_image`, which serving uses; JPEG decoders may differ by a grey level.
@@ -64,6 +64,13 @@ def decode_rgb(data: bytes) -> DecodedImage:
             f"data must be a complete {', '.join(FORMATS)} image. Received: {len(data)} bytes that Pillow rejects "
             f"({type(error).__name__}). Replace or remove the source file"
         ) from error
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """Encodes pixels, uint8 [H, W, 3], RGB, without loss."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
 
 
 def _check_size(width: int, height: int) -> None:

@@ -1,4 +1,11 @@
-"""Out-of-fold answers as they would be served: every fold with the rule that its own calibration part teaches."""
+"""Out-of-fold answers as they would be served: decided by a rule that answers out of fold teach.
+
+The rule of a model that was trained on every image is fitted to the answers of all five networks of a repeat
+(`pipelines.components.final_calibrator`). What such a rule is worth is measured here: the answers to each fold are
+decided by the rule that the answers to the other four teach. No rule sees the fold that it decides. But the networks
+that answered the other four were trained on images of it, as in cross-conformal prediction (Vovk 2015, Annals of
+Mathematics and Artificial Intelligence 74:9-28), whose promises hold for exchangeable images up to that dependence.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +13,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from sperm_tf.config import CalibratorConfig
+from sperm_tf.config import NUM_FOLDS, CalibratorConfig
 from sperm_tf.decision.fitting import fit_rule
 from sperm_tf.decision.rule import ACCEPT, CONFIDENT, REASONS, REFER
 from sperm_tf.evaluation import oof, predictions
@@ -14,24 +21,25 @@ from sperm_tf.evaluation.predictions import Predictions
 
 
 def decide(table: pd.DataFrame, config: CalibratorConfig, *, repeat: int = 0) -> Predictions:
-    """Calibrates and decides the test answers of one repeat.
+    """Calibrates and decides the test answers of one repeat, each fold by the rule of the other folds.
 
-    Each fold's rule is fitted to the answers of its network to its calibration part, of which no image is in its test
-    part. How familiar an image is cannot be said here: the table holds no features.
+    How familiar an image is cannot be said here: the table holds no features.
 
     Args:
-        table: as `sperm_tf.evaluation.oof` has it, with both parts of every fold of the repeat.
+        table: as `sperm_tf.evaluation.oof` has it, with every fold of the repeat.
         config: what is promised.
         repeat: number of the repeat.
 
     Returns:
         The answers to all images, in the order of `image_id`.
+
+    Raises:
+        OofError: a fold of the repeat is missing.
     """
     names = oof.class_names(table)
     rows = []
     for fold in sorted(oof.select(table, part=oof.TEST, repeat=repeat)["fold"].unique()):
-        held_aside = oof.select(table, part=oof.CALIBRATION, repeat=repeat, fold=fold)
-        rule = fit_rule(log_probabilities(held_aside), oof.labels(held_aside), config)
+        rule = fit_rule(*calibration_answers(table, repeat=repeat, without_fold=fold), config)
         tested = oof.select(table, part=oof.TEST, repeat=repeat, fold=fold)
         logits = log_probabilities(tested)
         decisions = rule.decide(logits, np.zeros((len(logits), 1), np.float32))
@@ -51,6 +59,33 @@ def decide(table: pd.DataFrame, config: CalibratorConfig, *, repeat: int = 0) ->
                 }
             )
     return predictions.from_rows(rows, class_names=names, split=oof.TEST)
+
+
+def calibration_answers(
+    table: pd.DataFrame, *, repeat: int = 0, without_fold: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `sperm_tf.decision.fitting.fit_rule` takes, from the test answers of a repeat.
+
+    Args:
+        table: as `sperm_tf.evaluation.oof` has it.
+        repeat: number of the repeat.
+        without_fold: the fold that is to be decided by the rule; None takes the answers to all images.
+
+    Returns:
+        Log-probabilities float64 [n, C], and labels int64 [n].
+
+    Raises:
+        OofError: a fold of the repeat is missing.
+    """
+    rows = oof.select(table, part=oof.TEST, repeat=repeat)
+    missing = sorted(set(range(NUM_FOLDS)) - set(rows["fold"]))
+    if missing:
+        raise oof.OofError(
+            f"repeat {repeat} must hold the answers to all {NUM_FOLDS} folds. Received: a table without "
+            f"{', '.join(f'fold {fold}' for fold in missing)}. Finish the cross-validation first"
+        )
+    rows = rows[rows["fold"] != without_fold]
+    return log_probabilities(rows), oof.labels(rows)
 
 
 def log_probabilities(table: pd.DataFrame) -> np.ndarray:

@@ -102,6 +102,25 @@ def build_answering_model(model: keras.Model, *, views: int) -> keras.Model:
     )
 
 
+def build_style_model(model: keras.Model, *, views: int) -> keras.Model:
+    """The `features` of `build_answering_model` alone, which the first layers settle, at a fraction of its cost.
+
+    Args:
+        model: of `sperm_tf.models.classifier.build_classifier`, with which the result shares its weights.
+        views: 1 or 8.
+
+    Returns:
+        Model images [B, S, S, 3] -> [B, D].
+
+    Raises:
+        ValueError: `views` is another number, or the images are not square.
+    """
+    check_views(views)
+    one_view = keras.Model(model.inputs[0], early_maps(model))
+    image = keras.Input(model.input_shape[1:], name="image", dtype=model.inputs[0].dtype)
+    return keras.Model(image, average_views(summarize_style(one_view(make_views(image, views))), views))
+
+
 def align_features(features: Any, views: int) -> Any:
     """Turns the feature maps of all views back and lays them on each other, as channels of one map.
 

@@ -12,25 +12,21 @@ NAMES = ("normal", "abnormal", "non-sperm")
 
 
 def draw_table(num_images=600, seed=0):
-    """Answers that are too sure of themselves, with a calibration part of a third of the other folds."""
+    """Answers that are too sure of themselves."""
     rng = np.random.default_rng(seed)
     labels, folds = rng.integers(3, size=num_images), np.arange(num_images) % 5
+    logits = 6 * (2.2 * np.eye(3)[labels] + rng.normal(size=(num_images, 3)))  # 2.2 would be calibrated
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     parts = []
     for fold in range(5):
-        logits = 6 * (2.2 * np.eye(3)[labels] + rng.normal(size=(num_images, 3)))  # 2.2 would be calibrated
-        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-        for part, chosen in (
-            ("test", folds == fold),
-            ("calibration", (folds != fold) & (rng.random(num_images) < 0.4)),
-        ):
-            index = np.flatnonzero(chosen)
-            names = [f"image_{number:03d}" for number in index]
-            parts.append(
-                oof.make_rows(
-                    repeat=0, fold=fold, part=part, image_ids=names, group_ids=names, labels=labels[index],
-                    probabilities=probabilities[index], class_names=NAMES,
-                )
-            )  # fmt: skip
+        index = np.flatnonzero(folds == fold)
+        names = [f"image_{number:03d}" for number in index]
+        parts.append(
+            oof.make_rows(
+                repeat=0, fold=fold, part="test", image_ids=names, group_ids=names, labels=labels[index],
+                probabilities=probabilities[index], class_names=NAMES,
+            )
+        )  # fmt: skip
     return oof.join(parts)
 
 
@@ -39,13 +35,14 @@ def table():
     return draw_table()
 
 
-def test_every_fold_has_the_rule_of_its_own_calibration_part(table):
+def test_every_fold_is_decided_by_the_rule_of_the_other_folds(table):
     config = CalibratorConfig(max_risk=0.1)
     decided = oof_trust.decide(table, config)
     assert len(decided) == 600 and set(decided.decisions) == {"accept", "refer"}
     row_of = {image_id: row for row, image_id in enumerate(decided.image_ids)}
     for fold in range(5):
-        aside, tested = (oof.select(table, part=part, fold=fold) for part in ("calibration", "test"))
+        answers = oof.select(table, part="test")
+        aside, tested = answers[answers["fold"] != fold], answers[answers["fold"] == fold]
         degree = fit_temperature(np.log(oof.probabilities(aside)), oof.labels(aside))
         calibrated = scale(np.log(oof.probabilities(aside)), degree)
         thresholds = conformal.fit(calibrated, oof.labels(aside), method="lac", alpha=0.1, class_conditional=True)
@@ -75,6 +72,11 @@ def test_a_probability_of_zero_is_survived(table):
     first = rounded.index[0]
     rounded.loc[first, [f"p_{name}" for name in NAMES]] = [1.0, 0.0, 0.0]
     assert np.isfinite(oof_trust.decide(rounded, CalibratorConfig()).probabilities).all()
+
+
+def test_a_repeat_with_a_missing_fold_is_refused(table):
+    with pytest.raises(oof.OofError, match=r"all 5 folds\. Received: a table without fold 3"):
+        oof_trust.decide(table[table["fold"] != 3], CalibratorConfig())
 
 
 def test_too_few_calibration_images_refer_everything():

@@ -1,6 +1,8 @@
 """The Calibrator's artifact against its parts, done by hand with NumPy."""
 
+import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -57,6 +59,18 @@ def test_the_temperature_is_fitted_to_the_calibration_images_alone(calibrated, t
     rows = [(mean_logits(model, image.astype("float32")), label) for image, label in images.as_numpy_iterator()]
     logits, labels = map(np.array, zip(*rows, strict=True))
     assert calibrated.properties["temperature"] == pytest.approx(fit_temperature(logits, labels), rel=1e-3)
+
+
+def test_where_validation_chose_nothing_it_calibrates_too(trained, transformed, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(trained.directory, folder)
+    info = json.loads((folder / "model.json").read_text())
+    info["config"] |= {"checkpoint": "last", "early_stopping_patience": 0}
+    (folder / "model.json").write_text(json.dumps(info))
+    calibrated = Calibrator(CONFIG, model=dataclasses.replace(trained, directory=folder), examples=transformed).run(
+        RunContext(tmp_path / "root")
+    )
+    assert calibrated.properties["num_images"] == 32
 
 
 def test_what_is_served_is_the_saved_model_averaged_over_views_and_calibrated(calibrated, served):

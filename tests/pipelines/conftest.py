@@ -1,4 +1,4 @@
-"""A small trained model, and the images that it was trained on; read only."""
+"""A small trained model with its images, and a small cross-validation; read only."""
 
 import csv
 
@@ -10,6 +10,7 @@ from pipelines.components.trainer import Trainer
 from pipelines.components.transform import Transform
 from sperm_tf.config import ModelConfig, TrainerConfig, TransformConfig
 from tests import examples_fixture
+from tests.pipelines.tiny_sweep import run_sweep
 
 TRAINER_CONFIG = TrainerConfig(
     model=ModelConfig(name="simple_cnn", norm_momentum=0.9),
@@ -40,3 +41,10 @@ def transformed(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(transformed, tmp_path_factory):
     return Trainer(TRAINER_CONFIG, examples=transformed).run(RunContext(tmp_path_factory.mktemp("root")))
+
+
+@pytest.fixture(scope="session")
+def finished_sweep(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep")
+    assert run_sweep(folder) == 0
+    return folder

@@ -16,34 +16,12 @@ from sperm_tf.decision import rule as rule_lib
 from sperm_tf.decision.temperature import fit_temperature, scale
 from sperm_tf.evaluation import oof
 from sperm_tf.training import run_plan
-
-TINY = (
-    "--preset=demo",
-    "--models=simple_cnn",
-    "--repeats=1",
-    "--config.example_gen.num_images=80",
-    "--config.transform.image_size=32",
-    "--config.trainer.full_epochs=1",
-    "--config.trainer.views=8",
-)
-
-
-def _run(folder, *flags):
-    return cross_validate.main(
-        ["cross_validate", *TINY, f"--pipeline_root={folder / 'root'}", f"--results_dir={folder / 'results'}", *flags]
-    )
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sweep")
-    assert _run(folder) == 0
-    return folder
+from tests.pipelines.tiny_sweep import run_sweep
 
 
 @pytest.fixture
-def copy(finished, tmp_path):
-    shutil.copytree(finished, tmp_path / "copy")
+def copy(finished_sweep, tmp_path):
+    shutil.copytree(finished_sweep, tmp_path / "copy")
     return tmp_path / "copy"
 
 
@@ -58,11 +36,11 @@ def _results(folder):
     return folder / "results" / "synthetic_sperm"
 
 
-def test_every_image_is_answered_by_a_network_that_did_not_see_it(finished):
-    table = oof.read_csv(_results(finished) / "simple_cnn.csv")
+def test_every_image_is_answered_by_a_network_that_did_not_see_it(finished_sweep):
+    table = oof.read_csv(_results(finished_sweep) / "simple_cnn.csv")
     test = oof.select(table, part=oof.TEST)
     assert sorted(test["fold"].unique()) == [0, 1, 2, 3, 4] and test["image_id"].nunique() == len(test) == 80
-    recorded = json.loads((_results(finished) / "fits.json").read_text())
+    recorded = json.loads((_results(finished_sweep) / "fits.json").read_text())
     assert [(fit["repeat"], fit["fold"]) for fit in recorded] == [(0, fold) for fold in range(5)]
     for fit in recorded:
         rows = test[test["fold"] == fit["fold"]]
@@ -70,10 +48,10 @@ def test_every_image_is_answered_by_a_network_that_did_not_see_it(finished):
         assert fit["test_accuracy"] == pytest.approx(right.mean(), abs=1e-6)
 
 
-def test_the_report_shows_the_figures_and_the_labels_in_doubt(finished):
-    folder = finished / "root" / "CrossValidation"
+def test_the_report_shows_the_figures_and_the_labels_in_doubt(finished_sweep):
+    folder = finished_sweep / "root" / "CrossValidation"
     html = (folder / "cross_validation.html").read_text(encoding="utf-8")
-    table = oof.select(oof.read_csv(_results(finished) / "simple_cnn.csv"), part=oof.TEST)
+    table = oof.select(oof.read_csv(_results(finished_sweep) / "simple_cnn.csv"), part=oof.TEST)
     right = oof.probabilities(table).argmax(1) == oof.labels(table)
     assert f"{100 * right.mean():.1f}" in html and "simple_cnn" in html
     listed = (folder / "label_issues.csv").read_text(encoding="utf-8").splitlines()
@@ -83,9 +61,9 @@ def test_the_report_shows_the_figures_and_the_labels_in_doubt(finished):
 def test_a_second_run_trains_nothing(copy, monkeypatch, capsys):
     before = (_results(copy) / "simple_cnn.csv").read_bytes()
     _forbid_training(monkeypatch)
-    assert _run(copy) == 0
+    assert run_sweep(copy) == 0
     assert (_results(copy) / "simple_cnn.csv").read_bytes() == before
-    assert _run(copy, "--dry_run") == 0
+    assert run_sweep(copy, "--dry_run") == 0
     assert capsys.readouterr().out.count("reuse  simple_cnn") == 5
 
 
@@ -93,12 +71,12 @@ def test_published_answers_are_not_trained_again(copy, monkeypatch):
     before = {path.name: path.read_bytes() for path in _results(copy).glob("*.*")}
     shutil.rmtree(copy / "root" / "Fit")
     _forbid_training(monkeypatch)
-    assert _run(copy) == 0
+    assert run_sweep(copy) == 0
     assert {path.name: path.read_bytes() for path in _results(copy).glob("*.*")} == before
 
 
 def test_another_recipe_is_another_fit(copy, capsys):
-    assert _run(copy, "--config.trainer.full_learning_rate=0.5", "--dry_run") == 0
+    assert run_sweep(copy, "--config.trainer.full_learning_rate=0.5", "--dry_run") == 0
     assert capsys.readouterr().out.count("run    simple_cnn") == 5
 
 
@@ -108,7 +86,7 @@ def test_a_killed_sweep_goes_on_where_it_was(copy, monkeypatch, capsys):
     artifacts = sorted((copy / "root" / "Fit").glob("*/artifact.json"))
     for path in artifacts[2:]:
         shutil.rmtree(path.parent)
-    assert _run(copy, "--no_training") == sweep.EXIT_INCOMPLETE
+    assert run_sweep(copy, "--no_training") == sweep.EXIT_INCOMPLETE
     assert "3 of 5 fits are missing" in capsys.readouterr().out
     assert oof.read_csv(_results(copy) / "simple_cnn.csv", complete=False)["fold"].nunique() == 2
     trained = []
@@ -119,7 +97,7 @@ def test_a_killed_sweep_goes_on_where_it_was(copy, monkeypatch, capsys):
         return execute(self, *arguments)
 
     monkeypatch.setattr(fit_component.Fit, "execute", count)
-    assert _run(copy) == 0
+    assert run_sweep(copy) == 0
     assert len(trained) == 3
     assert (_results(copy) / "simple_cnn.csv").read_bytes() == before, "a seed repeats a fit exactly"
 
@@ -128,12 +106,12 @@ def test_another_machine_answers_the_same(copy, tmp_path, monkeypatch):
     expected = (_results(copy) / "simple_cnn.csv").read_bytes()
     shutil.rmtree(copy / "root" / "Fit")
     shutil.rmtree(copy / "results")
-    assert _run(copy, f"--plan_dir={tmp_path / 'plan'}") == 0
+    assert run_sweep(copy, f"--plan_dir={tmp_path / 'plan'}") == 0
     assert run_plan.main([str(tmp_path / "plan"), str(tmp_path / "answers"), "--time_limit_s=0"]) in (0, 3)
     assert run_plan.main([str(tmp_path / "plan"), str(tmp_path / "answers")]) == 0
     assert len(list((tmp_path / "answers").glob("*.npz"))) == 5
     _forbid_training(monkeypatch)
-    assert _run(copy, f"--import_from={tmp_path / 'answers'}") == 0
+    assert run_sweep(copy, f"--import_from={tmp_path / 'answers'}") == 0
     assert (_results(copy) / "simple_cnn.csv").read_bytes() == expected
 
 
@@ -142,7 +120,7 @@ def test_fewer_repeats_than_published_are_refused(copy, capsys):
     recorded = json.loads(path.read_text())
     recorded += [{**fit, "repeat": 1, "fingerprint": "another"} for fit in recorded]
     path.write_text(json.dumps(recorded))
-    assert _run(copy, "--no_training") == 1
+    assert run_sweep(copy, "--no_training") == 1
     assert "--repeats must be at least 2" in capsys.readouterr().err
 
 
@@ -154,16 +132,16 @@ def test_answers_of_an_earlier_recipe_stay_until_the_new_ones_are_whole(copy, ca
     answers = (_results(copy) / "simple_cnn.csv").read_bytes()
     fit = min((copy / "root" / "Fit").glob("*/artifact.json")).parent
     fit.rename(copy / "kept")
-    assert _run(copy, "--no_training") == sweep.EXIT_INCOMPLETE
+    assert run_sweep(copy, "--no_training") == sweep.EXIT_INCOMPLETE
     assert "simple_cnn: the answers of an earlier recipe stay published until 1 more" in capsys.readouterr().out
     assert json.loads(path.read_text()) == recorded and (_results(copy) / "simple_cnn.csv").read_bytes() == answers
     (copy / "kept").rename(fit)
-    assert _run(copy, "--no_training") == 0
+    assert run_sweep(copy, "--no_training") == 0
     assert path.read_text() == now
 
 
 def test_all_images_train_the_final_fit(copy):
-    assert _run(copy, "--final") == 0
+    assert run_sweep(copy, "--final") == 0
     (folder,) = (copy / "root" / "FinalFit").glob("*/model.json")
     info = json.loads(folder.read_text())
     assert info["num_images"] == 80 and info["views"] == 8 and len(info["class_names"]) == 4
@@ -183,7 +161,7 @@ def test_all_images_train_the_final_fit(copy):
 def test_a_final_fit_waits_for_all_others(copy, capsys):
     shutil.rmtree(copy / "results")
     shutil.rmtree(min((copy / "root" / "Fit").glob("*/artifact.json")).parent)
-    assert _run(copy, "--final", "--no_training") == sweep.EXIT_INCOMPLETE
+    assert run_sweep(copy, "--final", "--no_training") == sweep.EXIT_INCOMPLETE
     assert not (copy / "root" / "FinalFit").exists()
 
 
@@ -204,7 +182,7 @@ def test_wrong_flags_are_explained(flag, message, capsys):
 
 
 def test_weights_that_have_seen_the_images_stop_the_sweep(tmp_path, capsys):
-    assert _run(tmp_path, "--config.trainer.model.weights=synthetic") == 1
+    assert run_sweep(tmp_path, "--config.trainer.model.weights=synthetic") == 1
     assert "must not have seen the test images" in capsys.readouterr().err
 
 

@@ -1,0 +1,152 @@
+"""Runs audits of finished fits, and writes what they found."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from pipelines import units as units_lib
+from pipelines.artifacts import Artifact
+from pipelines.component import Component, RunContext, StageError
+from pipelines.components.example_gen import ExampleGen
+from pipelines.components.fold_calibrator import FoldCalibrator
+from pipelines.components.stranger_audit import StrangerAudit
+from sperm_tf.config import AuditConfig, PipelineConfig
+
+TRUST_FILE = "trust.json"
+_OTHER_DATASET = {"smids": "hushem", "hushem": "smids"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What the command line asks for; the fields are those of `pipelines.audit`'s flags."""
+
+    config: PipelineConfig
+    beam_args: tuple[str, ...]
+    models: tuple[str, ...]
+    audits: tuple[str, ...]
+    repeat: int
+    results_dir: pathlib.Path | None
+    dry_run: bool
+
+
+def run(request: Request, *, report: Callable[[str], None] = print) -> int:
+    """Questions every network of the repeat that was trained here.
+
+    Figures of models and audits that are not asked for stay as they are published.
+
+    Args:
+        request: what to do.
+        report: receives lines for people.
+
+    Returns:
+        0.
+
+    Raises:
+        StageError: no model has all its networks here.
+    """
+    context = RunContext(pathlib.Path(request.config.pipeline_root).resolve(), request.beam_args)
+    examples = units_lib.transformed_examples(request.config, context)
+    generated = ExampleGen(request.config.example_gen).run(context)
+    dataset = request.config.example_gen.dataset
+    results_dir = (request.results_dir or units_lib.default_results_dir(dataset, context)) / dataset
+    by_model = {
+        model: _finished(request, model, examples, context, results_dir, report=report) for model in request.models
+    }
+    by_model = {model: units for model, units in by_model.items() if units}
+    if not by_model:
+        raise StageError(
+            f"a model must have all networks of repeat {request.repeat} under {context.pipeline_root}. Received: "
+            f"{', '.join(request.models)}, of which none has. Train them: python -m pipelines.cross_validate "
+            f"--preset={request.config.preset}"
+        )
+    file = results_dir / TRUST_FILE
+    published = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    other = _other_dataset(request.config, context, report=report) if "strangers" in request.audits else None
+    for model, units in by_model.items():
+        calibrated = [_calibrate(request, unit, units, examples, context) for unit in units]
+        for name in request.audits:
+            audit = _AUDITS[name]
+            parts = []
+            for unit, network in zip(units, calibrated, strict=True):
+                component = audit.build(request.config.audit, network, generated, other)
+                report(f"{name}: {unit.name} ...")
+                answers = pd.read_csv(component.run(context).directory / "answers.csv")
+                parts.append(answers.assign(fold=unit.config.fold))
+            published.setdefault(model, {})[name] = audit.describe(pd.concat(parts, ignore_index=True))
+            results_dir.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(published, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    report(f"Figures: {file}")
+    return 0
+
+
+def _finished(
+    request: Request,
+    model: str,
+    examples: Artifact,
+    context: RunContext,
+    results_dir: pathlib.Path,
+    *,
+    report: Callable[[str], None],
+) -> list[units_lib.Unit]:
+    """The model's units of the repeat, if every network is here; else none."""
+    units = units_lib.plan(request.config.trainer, [model], [request.repeat], examples, context)
+    units_lib.recall(units, context, results_dir)
+    missing = [unit.config.fold for unit in units if not (unit.directory(context) / "model.keras").is_file()]
+    if missing:
+        report(f"{model}: not questioned, the networks of fold {', '.join(map(str, missing))} are not here")
+        return []
+    return units
+
+
+def _calibrate(
+    request: Request, unit: units_lib.Unit, units: list[units_lib.Unit], examples: Artifact, context: RunContext
+) -> Artifact:
+    return FoldCalibrator(
+        request.config.calibrator,
+        fit_config=unit.config,
+        answers=pd.concat([other.rows for other in units], ignore_index=True),
+        fit=Artifact.read(unit.directory(context)),
+        examples=examples,
+    ).run(context)
+
+
+def _other_dataset(config: PipelineConfig, context: RunContext, *, report: Callable[[str], None]) -> Component | None:
+    """The images of the other public dataset, where they are at hand."""
+    name = _OTHER_DATASET.get(config.example_gen.dataset)
+    if name is None:
+        return None
+    component = ExampleGen(dataclasses.replace(config.example_gen, dataset=name))
+    try:
+        component.run(context)
+    except (StageError, ValueError, OSError) as error:
+        report(f"{name}: not shown as a stranger, it is not at hand ({error})")
+        return None
+    return component
+
+
+@dataclasses.dataclass(frozen=True)
+class _Audit:
+    """How an audit is built, and what is made of its answers in all folds."""
+
+    build: Callable[[AuditConfig, Artifact, Artifact, Any], Component]
+    describe: Callable[[pd.DataFrame], dict[str, Any]]
+
+
+def _build_strangers(config: AuditConfig, model: Artifact, examples: Artifact, other: Any) -> Component:
+    inputs = {} if other is None else {"other": other}
+    return StrangerAudit(config, model=model, examples=examples, **inputs)
+
+
+def _describe_strangers(answers: pd.DataFrame) -> dict[str, Any]:
+    from sperm_tf.evaluation.stranger_figures import describe_strangers
+
+    return describe_strangers(answers)
+
+
+_AUDITS = {"strangers": _Audit(_build_strangers, _describe_strangers)}

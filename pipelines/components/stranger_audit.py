@@ -1,0 +1,71 @@
+"""StrangerAudit: what a network answers to images that are none of its business."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from pipelines.artifacts import Artifact
+from pipelines.component import Component, RunContext
+from pipelines.fold_model import open_fold, read_images, sample
+from sperm_tf.config import AuditConfig
+
+TESTED, OTHER_DATASET = "tested", "other_dataset"
+
+
+class StrangerAudit(Component):
+    """Shows a network its test images, and strange ones.
+
+    Layout: `answers.csv`, one row an image: `kind` (`tested` for the images of the test part, `other_dataset`, or of
+    `sperm_tf.evaluation.strangers.KINDS`), `image_id`, `group_id`, `unfamiliarity`, `confidence` (the highest
+    probability), `predicted`, `decision`, `reason`.
+
+    Args:
+        config: how many, and the seed.
+        **inputs: `model` from FoldCalibrator, `examples` from ExampleGen and, if there is one, `other` from the
+            ExampleGen of another dataset.
+    """
+
+    config: AuditConfig
+
+    def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
+        """Makes the images, asks, and writes the answers."""
+        del context
+        fold = open_fold(inputs["model"], inputs["examples"])
+        files: dict[tuple[str, str, str], bytes] = {
+            (TESTED, image.image_id, image.group_id): image.image for image in fold.tested
+        }
+        for kind, name, content in self._strangers([image.image for image in fold.tested], inputs.get("other")):
+            files[kind, name, name] = content
+        rows = []
+        for (kind, image_id, group_id), found in zip(files, fold.classifier.predict(list(files.values())), strict=True):
+            if found.probabilities:
+                rows.append(
+                    {
+                        "kind": kind,
+                        "image_id": image_id,
+                        "group_id": group_id,
+                        "unfamiliarity": f"{found.unfamiliarity:.6g}",
+                        "confidence": f"{max(found.probabilities.values()):.6g}",
+                        "predicted": found.predicted_class,
+                        "decision": found.decision,
+                        "reason": found.reason,
+                    }
+                )
+        pd.DataFrame(rows).to_csv(output / "answers.csv", index=False)
+        return {"num_tested": len(fold.tested), "num_strangers": len(rows) - len(fold.tested)}
+
+    def _strangers(self, tested: list[bytes], other: Artifact | None) -> Iterator[tuple[str, str, bytes]]:
+        from sperm_tf.data.decode import decode_rgb, encode_png
+        from sperm_tf.evaluation.strangers import KINDS, make_strangers
+
+        familiar = [decode_rgb(content).pixels for content in tested]
+        for kind in KINDS:
+            drawn = make_strangers(kind, familiar, count=self.config.num_strangers, seed=self.config.seed)
+            yield from ((kind, f"{kind}_{number}", encode_png(pixels)) for number, pixels in enumerate(drawn))
+        if other is not None:
+            images = sample(read_images(other), self.config.num_strangers)
+            yield from ((OTHER_DATASET, image.image_id, image.image) for image in images)

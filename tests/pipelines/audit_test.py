@@ -1,0 +1,126 @@
+"""Audits of a small cross-validation's networks."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import sperm_tf
+from pipelines import audit
+from pipelines.artifacts import Artifact
+from pipelines.components.stranger_audit import StrangerAudit
+from pipelines.fold_model import open_fold, read_images, sample
+from sperm_tf.config import CalibratorConfig
+from sperm_tf.decision.fitting import fit_rule
+from sperm_tf.evaluation import oof, oof_trust
+from tests.pipelines.tiny_sweep import FLAGS, folders
+
+
+def run_audit(folder, *flags):
+    return audit.main(["audit", *FLAGS, *folders(folder), "--config.audit.num_strangers=2", *flags])
+
+
+@pytest.fixture(scope="module")
+def audited(finished_sweep, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("audit") / "copy"
+    shutil.copytree(finished_sweep, folder)
+    assert run_audit(folder) == 0
+    return folder
+
+
+def _answers(folder):
+    return oof.read_csv(folder / "results" / "synthetic_sperm" / "simple_cnn.csv")
+
+
+def _artifacts(folder, stage):
+    return [Artifact.read(path.parent) for path in sorted((folder / "root" / stage).glob("*/artifact.json"))]
+
+
+def _generated(folder):
+    (artifact,) = _artifacts(folder, "ExampleGen")
+    return artifact
+
+
+def test_every_network_is_asked_about_the_images_that_it_was_tested_on(audited):
+    answers = oof.select(_answers(audited), part=oof.TEST)
+    seen = []
+    for calibrated in _artifacts(audited, "FoldCalibrator"):
+        fold = open_fold(calibrated, _generated(audited))
+        rows = answers[answers["fold"] == fold.fold]
+        assert [image.image_id for image in fold.tested] == rows["image_id"].tolist()
+        found = fold.classifier.predict([image.image for image in fold.tested])
+        temperature = fold.classifier.rule.temperature
+        logits = oof_trust.log_probabilities(rows) / temperature
+        expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        np.testing.assert_allclose([list(row.probabilities.values()) for row in found], expected, rtol=2e-3, atol=1e-4)
+        seen.append(fold.fold)
+    assert sorted(seen) == [0, 1, 2, 3, 4]
+
+
+def test_the_rule_of_a_network_is_that_of_the_other_folds_answers(audited):
+    answers = oof.select(_answers(audited), part=oof.TEST)
+    for calibrated in _artifacts(audited, "FoldCalibrator"):
+        rule = sperm_tf.load_model(calibrated.directory).rule
+        others = answers[answers["fold"] != calibrated.properties["fold"]]
+        expected = fit_rule(oof_trust.log_probabilities(others), oof.labels(others), CalibratorConfig())
+        assert rule.num_images == len(others) == 64
+        assert rule.temperature == pytest.approx(expected.temperature)
+        np.testing.assert_allclose(rule.set_thresholds, expected.set_thresholds)
+        assert rule.familiarity is not None
+
+
+def test_strangers_are_answered_and_counted(audited):
+    trust = json.loads((audited / "results" / "synthetic_sperm" / "trust.json").read_text())
+    found = trust["simple_cnn"]["strangers"]
+    assert found["num_folds"] == 5 and found["kinds"]["tested"]["num_images"] == 80
+    assert found["kinds"]["uniform_noise"]["num_images"] == 10
+    assert found["kinds"]["uniform_noise"]["auroc"]["unfamiliarity"]["value"] > 0.9
+    artifact = _artifacts(audited, "StrangerAudit")[0]
+    rows = pd.read_csv(artifact.directory / "answers.csv")
+    assert artifact.properties["num_strangers"] == len(rows) - 16 == (rows["kind"] != "tested").sum()
+    noise = rows[rows["kind"] == "uniform_noise"]
+    assert (noise["decision"] == "refer").all() and (noise["reason"] == "unfamiliar").all()
+
+
+def test_a_second_audit_asks_nothing(audited, monkeypatch):
+    before = (audited / "results" / "synthetic_sperm" / "trust.json").read_bytes()
+
+    def refuse(*arguments):
+        raise AssertionError("nothing was to be asked")
+
+    monkeypatch.setattr(StrangerAudit, "execute", refuse)
+    assert run_audit(audited) == 0
+    assert (audited / "results" / "synthetic_sperm" / "trust.json").read_bytes() == before
+
+
+def test_a_network_that_is_not_here_is_named(finished_sweep, tmp_path, capsys):
+    shutil.copytree(finished_sweep, tmp_path / "copy")
+    shutil.rmtree(min((tmp_path / "copy" / "root" / "Fit").glob("*/artifact.json")).parent)
+    assert run_audit(tmp_path / "copy") == 1
+    printed = capsys.readouterr()
+    assert "simple_cnn: not questioned, the networks of fold" in printed.out
+    assert "python -m pipelines.cross_validate --preset=demo" in printed.err
+
+
+def test_a_sample_holds_every_class_and_one_image_of_a_group(audited):
+    images = read_images(_generated(audited))
+    chosen = sample(images, 20)
+    assert len(chosen) == len({image.group_id for image in chosen}) == 20 and sample(images, 20) == chosen
+    assert np.bincount([image.label for image in chosen]).tolist() == [5, 5, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    (
+        ("--audits=spies", "--audits must be of strangers.* Received: --audits=spies"),
+        ("--models=resnet", "--models must be of"),
+        ("--repeet=1", "unknown flag --repeet"),
+    ),
+)
+def test_wrong_flags_are_explained(flag, message, capsys):
+    import re
+
+    assert audit.main(["audit", flag]) == 2
+    assert re.search(message, capsys.readouterr().err)
