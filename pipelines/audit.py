@@ -13,14 +13,14 @@ from absl import flags as absl_flags
 from pipelines import flags
 from sperm_tf.config import MODELS
 
-AUDITS = ("strangers",)
+AUDITS = ("strangers", "transfer")
 USAGE = """Asks every network of a finished cross-validation what its answers are worth, on images that it never saw.
 
   python -m pipelines.audit --preset=smids --manual_dir=<folder>
   python -m pipelines.audit --preset=hushem --manual_dir=<folder> --models=efficientnet_b0_cbam --audits=strangers
 
 Every network is questioned with the decision rule that the other folds' answers teach it. What is finished is kept: an
-audit that was stopped goes on where it was. The figures are written to <results_dir>/<dataset>/trust.json, from which
+audit that was stopped goes on where it was. The figures are written to <results_dir>/<dataset>/audits.json, from which
 python -m pipelines.results makes docs/trust.md. Networks that were trained elsewhere cannot be questioned here.
 
 Flags, besides those of pipelines.run (see python -m pipelines.run --help):

@@ -16,9 +16,10 @@ from pipelines.component import Component, RunContext, StageError
 from pipelines.components.example_gen import ExampleGen
 from pipelines.components.fold_calibrator import FoldCalibrator
 from pipelines.components.stranger_audit import StrangerAudit
+from pipelines.components.transfer_audit import TransferAudit
 from sperm_tf.config import AuditConfig, PipelineConfig
 
-TRUST_FILE = "trust.json"
+AUDITS_FILE = "audits.json"
 _OTHER_DATASET = {"smids": "hushem", "hushem": "smids"}
 
 
@@ -65,13 +66,16 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
             f"{', '.join(request.models)}, of which none has. Train them: python -m pipelines.cross_validate "
             f"--preset={request.config.preset}"
         )
-    file = results_dir / TRUST_FILE
+    file = results_dir / AUDITS_FILE
     published = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    other = _other_dataset(request.config, context, report=report) if "strangers" in request.audits else None
+    needs_other = {"strangers", "transfer"} & set(request.audits)
+    other = _other_dataset(request.config, context, report=report) if needs_other else None
     for model, units in by_model.items():
         calibrated = [_calibrate(request, unit, units, examples, context) for unit in units]
         for name in request.audits:
             audit = _AUDITS[name]
+            if name == "transfer" and other is None:
+                continue
             parts = []
             for unit, network in zip(units, calibrated, strict=True):
                 component = audit.build(request.config.audit, network, generated, other)
@@ -149,4 +153,17 @@ def _describe_strangers(answers: pd.DataFrame) -> dict[str, Any]:
     return describe_strangers(answers)
 
 
-_AUDITS = {"strangers": _Audit(_build_strangers, _describe_strangers)}
+def _build_transfer(config: AuditConfig, model: Artifact, examples: Artifact, other: Any) -> Component:
+    return TransferAudit(config, model=model, examples=examples, other=other)
+
+
+def _describe_transfer(answers: pd.DataFrame) -> dict[str, Any]:
+    from sperm_tf.evaluation.transfer_figures import describe_transfer
+
+    return describe_transfer(answers)
+
+
+_AUDITS = {
+    "strangers": _Audit(_build_strangers, _describe_strangers),
+    "transfer": _Audit(_build_transfer, _describe_transfer),
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -19,14 +20,18 @@ USAGE = """Computes every published figure from the out-of-fold predictions; tra
   python -m pipelines.results
 
 Reads <results_dir>/<dataset>/<model>.csv and fits.json, and notes.md in <results_dir> if there is one. Writes
-<results_dir>/<dataset>/results.json, the plots beside it, and the page.
+<results_dir>/<dataset>/results.json and decisions.json, the plots beside them, and the pages. The page on trust also
+shows what pipelines.audit found, <results_dir>/<dataset>/audits.json.
 
 Flags:
   --results_dir=docs/results   folder with one folder a dataset
-  --page=docs/results.md       page to write
+  --page=docs/results.md       page of results to write
+  --trust_page=docs/trust.md   page to write on when an answer can be trusted
   --bootstrap_samples=2000     resamples of the group bootstrap, at least 100
 """
 RESULTS_FILE, FITS_FILE = "results.json", "fits.json"
+DECISIONS_FILE, AUDITS_FILE = "decisions.json", "audits.json"
+TRUST_PAGE = "trust.md"
 _DIGITS = 6
 
 
@@ -52,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pipelines.results: {str(error).rstrip('. ')}. See --help", file=sys.stderr)
         return 2
     try:
+        os.environ.setdefault("KERAS_BACKEND", "numpy")  # decides without TensorFlow, which takes seconds to import
         _run(pathlib.Path(values.results_dir), pathlib.Path(values.page), values.bootstrap_samples)
     except (ValueError, OSError) as error:
         print(f"pipelines.results: {error}", file=sys.stderr)
@@ -81,27 +87,44 @@ def find_tables(results_dir: pathlib.Path) -> dict[str, dict[str, pathlib.Path]]
 def _define_flags() -> flags.FlagValues:
     values = flags.FlagValues()
     flags.DEFINE_string("results_dir", "docs/results", "folder with one folder a dataset", flag_values=values)
-    flags.DEFINE_string("page", "docs/results.md", "page to write", flag_values=values)
+    flags.DEFINE_string("page", "docs/results.md", "page of results", flag_values=values)
     flags.DEFINE_integer("bootstrap_samples", 2000, "number of resamples", lower_bound=100, flag_values=values)
     return values
 
 
 def _run(results_dir: pathlib.Path, page: pathlib.Path, bootstrap_samples: int) -> None:
     found = find_tables(results_dir)
-    from sperm_tf.report import results_page
+    from sperm_tf.config import CalibratorConfig
+    from sperm_tf.evaluation import oof_trust
+    from sperm_tf.report import results_page, trust_page
 
-    results = {}
+    results, decisions, audits = {}, {}, {}
     for dataset, paths in found.items():
         print(f"{dataset}: {', '.join(paths)}", flush=True)
-        content, _ = analyze_folder(results_dir / dataset, bootstrap_samples=bootstrap_samples)
+        folder = results_dir / dataset
+        content, tables = analyze_folder(folder, bootstrap_samples=bootstrap_samples)
         if not content:
             print(f"{dataset}: no repeat is complete yet")
             continue
-        text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
-        (results_dir / dataset / RESULTS_FILE).write_text(text, encoding="utf-8")
         results[dataset] = content
-    for path in results_page.write_page(results, results_dir=results_dir, page=page):
+        decisions[dataset] = _rounded(
+            {
+                model: oof_trust.describe(table, CalibratorConfig(), bootstrap_samples=bootstrap_samples)
+                for model, table in tables.items()
+            }
+        )
+        audits[dataset] = _read_json(folder / AUDITS_FILE)
+        for name, figures in ((RESULTS_FILE, content), (DECISIONS_FILE, decisions[dataset])):
+            text = json.dumps(figures, indent=1, sort_keys=True, allow_nan=False) + "\n"
+            (folder / name).write_text(text, encoding="utf-8")
+    pages = results_page.write_page(results, results_dir=results_dir, page=page)
+    pages += trust_page.write_page(decisions, audits, results_dir=results_dir, page=page.with_name(TRUST_PAGE))
+    for path in pages:
         print(f"wrote {path}")
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def analyze_folder(folder: pathlib.Path, *, bootstrap_samples: int = 2000) -> tuple[dict[str, Any], dict[str, Any]]:

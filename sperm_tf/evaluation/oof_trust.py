@@ -9,6 +9,9 @@ Mathematics and Artificial Intelligence 74:9-28), whose promises hold for exchan
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from keras import ops
@@ -16,8 +19,10 @@ from keras import ops
 from sperm_tf.config import NUM_FOLDS, CalibratorConfig
 from sperm_tf.decision.fitting import fit_rule
 from sperm_tf.decision.rule import ACCEPT, CONFIDENT, REASONS, REFER
-from sperm_tf.evaluation import oof, predictions
+from sperm_tf.evaluation import oof, predictions, trust
 from sperm_tf.evaluation.predictions import Predictions
+
+MAX_RISKS = (0.02, 0.05, 0.08, 0.1)
 
 
 def decide(table: pd.DataFrame, config: CalibratorConfig, *, repeat: int = 0) -> Predictions:
@@ -91,3 +96,34 @@ def calibration_answers(
 def log_probabilities(table: pd.DataFrame) -> np.ndarray:
     """Logits up to a constant an image, float64 [N, C]; a probability that was rounded to zero is the smallest one."""
     return np.log(np.maximum(oof.probabilities(table), np.finfo(np.float64).tiny))
+
+
+def describe(table: pd.DataFrame, config: CalibratorConfig, *, bootstrap_samples: int) -> dict[str, Any]:
+    """What the served answers of a model are worth, repeat by repeat.
+
+    Args:
+        table: as `sperm_tf.evaluation.oof` has it, of complete repeats.
+        config: what is promised.
+        bootstrap_samples: number of resamples of the group bootstrap.
+
+    Returns:
+        A JSON-serializable dictionary: `repeats`, what `trust.describe_trust` says of each; `guarantees`, for each of
+        `MAX_RISKS` the share that would be accepted in each repeat and the accuracy of what is (None without any).
+    """
+    repeats = sorted(table["repeat"].unique().tolist())
+    guarantees = []
+    for max_risk in MAX_RISKS:
+        decided = [decide(table, dataclasses.replace(config, max_risk=max_risk), repeat=repeat) for repeat in repeats]
+        guarantees.append({"max_risk": max_risk, "repeats": [_accepted(predicted) for predicted in decided]})
+    decided = [decide(table, config, repeat=repeat) for repeat in repeats]
+    return {
+        "promise": {"set_coverage": config.set_coverage, "max_risk": config.max_risk, "delta": config.delta},
+        "repeats": [trust.describe_trust(predicted, bootstrap_samples=bootstrap_samples) for predicted in decided],
+        "guarantees": guarantees,
+    }
+
+
+def _accepted(predicted: Predictions) -> dict[str, Any]:
+    accepted = np.array(predicted.decisions) == ACCEPT
+    right = (predicted.predicted == predicted.labels)[accepted]
+    return {"accepted": float(accepted.mean()), "accuracy_of_accepted": float(right.mean()) if len(right) else None}

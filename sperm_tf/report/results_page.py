@@ -64,7 +64,7 @@ def write_page(
         "sections": sections,
     }
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(_template().render(**facts).rstrip() + "\n", encoding="utf-8")
+    page.write_text(environment().get_template("results.md.j2").render(**facts).rstrip() + "\n", encoding="utf-8")
     return [page, *written]
 
 
@@ -73,17 +73,16 @@ def best_model(results: Mapping[str, Any]) -> str:
     return max(results["models"], key=lambda name: results["models"][name]["over_folds"]["accuracy"]["mean"])
 
 
-def _template() -> Any:
-    """The page is Markdown of our own making and notes that are copied as they are, so nothing is escaped."""
+def environment() -> Any:
+    """For pages in Markdown: of our own making, with notes that are copied as they are, so nothing is escaped."""
     import jinja2
 
-    environment = jinja2.Environment(
+    return jinja2.Environment(
         loader=jinja2.PackageLoader("sperm_tf.report"),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    return environment.get_template("results.md.j2")
 
 
 def _targets(results: Mapping[str, Mapping[str, Any]]) -> str:

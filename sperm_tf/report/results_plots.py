@@ -34,7 +34,9 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def _styled(plot: Callable[..., None]) -> Callable[..., None]:
+def styled(plot: Callable[..., None]) -> Callable[..., None]:
+    """Draws with this page's style, and leaves Matplotlib's settings as they were."""
+
     @functools.wraps(plot)
     def draw(*args: Any, **kwargs: Any) -> None:
         import matplotlib
@@ -45,7 +47,7 @@ def _styled(plot: Callable[..., None]) -> Callable[..., None]:
     return draw
 
 
-@_styled
+@styled
 def accuracies(
     path: str | os.PathLike[str],
     groups: Sequence[tuple[str, Sequence[Mapping[str, Any]]]],
@@ -90,10 +92,10 @@ def accuracies(
     axes.plot([], [], color=MUTED, linewidth=1.2, linestyle=_DASHES, label="± 1 SD, where no interval is published")
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     axes.set_title(title, pad=18, color=INK)
-    _save(figure, path)
+    save(figure, path)
 
 
-@_styled
+@styled
 def confusion_matrix(
     path: str | os.PathLike[str],
     counts: Sequence[Sequence[int]],
@@ -134,10 +136,10 @@ def confusion_matrix(
     axes.set_xlabel(f"predicted class\n\n% of the true class; below, predictions in {times}")
     axes.set_ylabel("true class")
     axes.set_title(title, color=INK)
-    _save(figure, path)
+    save(figure, path)
 
 
-@_styled
+@styled
 def reliability(path: str | os.PathLike[str], bins: Sequence[Mapping[str, float]], *, title: str) -> None:
     """Reliability diagram: accuracy against confidence, and below how many predictions are that confident.
 
@@ -167,7 +169,7 @@ def reliability(path: str | os.PathLike[str], bins: Sequence[Mapping[str, float]
     lower.set_xlabel("probability of the predicted class, mean of the bin, %")
     lower.set_ylabel("predictions, %")
     lower.grid(axis="y")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _draw_row(axes: Any, position: float, row: Mapping[str, Any], colour: str) -> tuple[float, float]:
@@ -196,5 +198,6 @@ def _new_figure(width: float, height: float) -> tuple[Any, Any]:
     return figure, figure.add_subplot()
 
 
-def _save(figure: Any, path: str | os.PathLike[str]) -> None:
+def save(figure: Any, path: str | os.PathLike[str]) -> None:
+    """Writes a PNG that holds nothing but the picture, so that equal figures give equal bytes."""
     figure.savefig(path, format="png", dpi=_DPI, metadata={"Software": None})

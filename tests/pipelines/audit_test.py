@@ -10,9 +10,11 @@ import pytest
 import sperm_tf
 from pipelines import audit
 from pipelines.artifacts import Artifact
+from pipelines.component import RunContext
 from pipelines.components.stranger_audit import StrangerAudit
+from pipelines.components.transfer_audit import TransferAudit
 from pipelines.fold_model import open_fold, read_images, sample
-from sperm_tf.config import CalibratorConfig
+from sperm_tf.config import AuditConfig, CalibratorConfig
 from sperm_tf.decision.fitting import fit_rule
 from sperm_tf.evaluation import oof, oof_trust
 from tests.pipelines.tiny_sweep import FLAGS, folders
@@ -72,7 +74,7 @@ def test_the_rule_of_a_network_is_that_of_the_other_folds_answers(audited):
 
 
 def test_strangers_are_answered_and_counted(audited):
-    trust = json.loads((audited / "results" / "synthetic_sperm" / "trust.json").read_text())
+    trust = json.loads((audited / "results" / "synthetic_sperm" / "audits.json").read_text())
     found = trust["simple_cnn"]["strangers"]
     assert found["num_folds"] == 5 and found["kinds"]["tested"]["num_images"] == 80
     assert found["kinds"]["uniform_noise"]["num_images"] == 10
@@ -84,15 +86,29 @@ def test_strangers_are_answered_and_counted(audited):
     assert (noise["decision"] == "refer").all() and (noise["reason"] == "unfamiliar").all()
 
 
+def test_sperm_of_another_dataset_is_taken_for_normal_or_not(audited, tmp_path):
+    calibrated, generated = _artifacts(audited, "FoldCalibrator")[0], _generated(audited)
+    config = AuditConfig(num_transferred=12)
+    artifact = TransferAudit(config, model=calibrated, examples=generated, other=generated).run(RunContext(tmp_path))
+    rows = pd.read_csv(artifact.directory / "answers.csv")
+    images = sample(read_images(generated), 12)
+    names = sperm_tf.load_model(calibrated.directory).class_names
+    assert rows["label_name"].tolist() == [names[image.label] for image in images] and len(rows) == 12
+    assert rows["is_normal"].tolist() == [int(image.label == names.index("normal")) for image in images]
+    found = sperm_tf.load_model(calibrated.directory).predict([image.image for image in images])
+    np.testing.assert_allclose(rows["p_normal"], [row.probabilities["normal"] for row in found], rtol=1e-4)
+    assert rows["decision"].tolist() == [row.decision for row in found]
+
+
 def test_a_second_audit_asks_nothing(audited, monkeypatch):
-    before = (audited / "results" / "synthetic_sperm" / "trust.json").read_bytes()
+    before = (audited / "results" / "synthetic_sperm" / "audits.json").read_bytes()
 
     def refuse(*arguments):
         raise AssertionError("nothing was to be asked")
 
     monkeypatch.setattr(StrangerAudit, "execute", refuse)
     assert run_audit(audited) == 0
-    assert (audited / "results" / "synthetic_sperm" / "trust.json").read_bytes() == before
+    assert (audited / "results" / "synthetic_sperm" / "audits.json").read_bytes() == before
 
 
 def test_a_network_that_is_not_here_is_named(finished_sweep, tmp_path, capsys):

@@ -1,0 +1,67 @@
+"""How well networks of one dataset tell normal from abnormal sperm of another, and whether they notice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sperm_tf.evaluation import intervals, jsonable
+from sperm_tf.evaluation.stranger_figures import weighted_auroc
+
+NORMAL = "normal"
+_SAMPLES, _SEED = 1000, 0
+
+
+def describe_transfer(answers: pd.DataFrame) -> dict[str, Any]:
+    """Figures of one model: every image is asked of every fold's network, and the networks are averaged.
+
+    Args:
+        answers: rows of TransferAudit's `answers.csv` of every fold, with a column `fold`.
+
+    Returns:
+        `num_images`, `num_folds`, and with `value` and `bootstrap_95` (over the groups of images; None where
+        undefined): `auroc` of the probability of `normal`; `sensitivity`, the share of abnormal sperm that is not
+        taken for normal; `specificity`, the share of normal sperm that is; `accepted`, `unfamiliar`, the shares that
+        were accepted and that were referred as unfamiliar; `accepted_right`, of the accepted, the share that was
+        rightly taken for normal or not.
+    """
+    answers = answers.sort_values(["fold", "image_id"], kind="stable")
+    folds = [rows for _, rows in answers.groupby("fold", sort=True)]
+    images = folds[0]
+    is_normal = images["is_normal"].to_numpy(bool)
+
+    def stacked(column: pd.Series) -> np.ndarray:
+        return column.to_numpy().reshape(len(folds), len(images))
+
+    scores = stacked(answers["p_normal"])
+    says_normal = stacked(answers["predicted"] == NORMAL)
+    is_accepted = stacked(answers["decision"] == "accept")
+    is_unfamiliar = stacked(answers["reason"] == "unfamiliar")
+    is_right = says_normal == is_normal
+
+    def statistic(weights: np.ndarray) -> dict[str, np.ndarray]:
+        return {
+            "auroc": np.mean([weighted_auroc(one, is_normal, weights) for one in scores], axis=0),
+            "sensitivity": _share(weights, ~is_normal[None], ~says_normal),
+            "specificity": _share(weights, is_normal[None], says_normal),
+            "accepted": _share(weights, np.ones_like(is_accepted), is_accepted),
+            "accepted_right": _share(weights, is_accepted, is_right),
+            "unfamiliar": _share(weights, np.ones_like(is_unfamiliar), is_unfamiliar),
+        }
+
+    values = statistic(np.ones((1, len(images))))
+    bounds = intervals.group_bootstrap(images["group_id"].to_numpy(), statistic, samples=_SAMPLES, seed=_SEED)
+    figures = {
+        name: {"value": jsonable.number(values[name][0]), "bootstrap_95": jsonable.interval(*bounds[name])}
+        for name in values
+    }
+    return {"num_images": len(images), "num_folds": len(folds), **figures}
+
+
+def _share(weights: np.ndarray, counts: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """Of the rows that count, the share that are members, over all networks: [S]."""
+    counts = np.broadcast_to(counts, members.shape)
+    total, found = weights @ counts.sum(axis=0), weights @ (counts & members).sum(axis=0)
+    return np.divide(found, total, out=np.full(len(weights), np.nan), where=total > 0)

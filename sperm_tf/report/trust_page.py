@@ -1,0 +1,78 @@
+"""`docs/trust.md`: how far the published answers, and the networks behind them, can be trusted.
+
+The page is made from each dataset's `decisions.json` (`sperm_tf.evaluation.oof_trust.describe`) and `audits.json`
+(`pipelines.audit`), and from nothing else. Whatever was not measured is said to be missing.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from sperm_tf.report import results_page, text, trust_plots, trust_tables
+from sperm_tf.report.literature import TARGET_MODEL, TITLES
+
+COMMAND = "python -m pipelines.audit --preset={dataset} --manual_dir=<folder>"
+
+
+def write_page(
+    decisions: Mapping[str, Mapping[str, Any]],
+    audits: Mapping[str, Mapping[str, Any]],
+    *,
+    results_dir: str | os.PathLike[str],
+    page: str | os.PathLike[str],
+) -> list[pathlib.Path]:
+    """Writes the page and its plots.
+
+    Args:
+        decisions: dataset -> model -> content of `decisions.json`.
+        audits: dataset -> model -> audit -> content of `audits.json`; empty where nothing was audited.
+        results_dir: folder with one folder a dataset, which receives that dataset's plots.
+        page: Markdown file to write.
+
+    Returns:
+        Every file written, the page first.
+    """
+    results_dir, page = pathlib.Path(results_dir), pathlib.Path(page)
+    base = pathlib.PurePath(os.path.relpath(results_dir, page.parent)).as_posix()
+    sections, written = [], []
+    for dataset in sorted(decisions, key=lambda name: ([*TITLES, name].index(name), name)):
+        models = decisions[dataset]
+        plot = results_dir / dataset / "trust.png"
+        shown = TARGET_MODEL if TARGET_MODEL in models else next(iter(models))
+        trust_plots.trust(plot, models[shown]["repeats"][0], title=f"{_title(dataset)}, {shown}, repeat 0")
+        written.append(plot)
+        sections.append(
+            {
+                "title": _title(dataset),
+                "plot": f"{base}/{dataset}/{plot.name}",
+                "shown": shown,
+                "promise": _promise(models[shown]["promise"]),
+                "targets": trust_tables.targets(models, audits.get(dataset, {})) if dataset == "smids" else "",
+                "probabilities": trust_tables.probabilities(models),
+                "sets": trust_tables.sets(models),
+                "selection": trust_tables.selection(models),
+                "guarantees": trust_tables.guarantees(models[shown]),
+                "transfer": trust_tables.transfer(audits.get(dataset, {})),
+                "strangers": trust_tables.strangers(audits.get(dataset, {})),
+                "command": COMMAND.format(dataset=dataset),
+            }
+        )
+    template = results_page.environment().get_template("trust.md.j2")
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(template.render(base=base, sections=sections).rstrip() + "\n", encoding="utf-8")
+    return [page, *written]
+
+
+def _title(dataset: str) -> str:
+    return TITLES.get(dataset, dataset)
+
+
+def _promise(promise: Mapping[str, float]) -> dict[str, str]:
+    return {
+        "coverage": text.percent(promise["set_coverage"], 0),
+        "max_risk": text.percent(promise["max_risk"], 0),
+        "confidence": text.percent(1 - promise["delta"], 0),
+    }

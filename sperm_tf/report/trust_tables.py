@@ -1,0 +1,177 @@
+"""Markdown tables of the trust page, from the content of `decisions.json` and `audits.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from sperm_tf.report import text
+from sperm_tf.report.literature import TARGET_MODEL
+from sperm_tf.report.results_tables import MISSING, markdown_table, percent_bounds, with_bounds
+
+_MET, _NOT_MET = "**met**", "not met"
+MAX_ECE, SET_COVERAGE, MIN_CLASS_COVERAGE = 0.02, (0.88, 0.92), 0.85
+MIN_ACCEPTED, MIN_ACCEPTED_ACCURACY, MIN_AUROC = 0.60, 0.95, 0.95
+"""What this project set out to reach on SMIDS."""
+
+Models = Mapping[str, Mapping[str, Any]]
+
+
+def targets(models: Models, audits: Models) -> str:
+    """What was set out to be reached for the target model, and what was measured: the mean over the repeats."""
+    if TARGET_MODEL not in models:
+        return ""
+    repeats = models[TARGET_MODEL]["repeats"]
+
+    def mean(read: Callable[[Mapping[str, Any]], float]) -> float:
+        return sum(map(read, repeats)) / len(repeats)
+
+    def coverage_of(name: str) -> Callable[[Mapping[str, Any]], float]:
+        return lambda repeat: repeat["sets"]["per_class"][name]["coverage"]["value"]
+
+    ece = mean(lambda repeat: repeat["scores"]["ece"]["value"])
+    covered = mean(lambda repeat: repeat["sets"]["coverage"]["value"])
+    least = min(mean(coverage_of(name)) for name in repeats[0]["sets"]["per_class"])
+    accepted = mean(lambda repeat: repeat["selection"]["accepted"]["value"])
+    right = mean(lambda repeat: repeat["selection"]["accuracy_of_accepted"]["value"] or 0.0)
+    rows = [
+        ["ECE, 15 bins", f"≤ {MAX_ECE}", text.number(ece), _verdict(round(ece, 3) <= MAX_ECE)],
+        [
+            "sets hold the truth",
+            text.percent_interval(SET_COVERAGE),
+            text.percent(covered),
+            _verdict(SET_COVERAGE[0] <= covered <= SET_COVERAGE[1]),
+        ],
+        [
+            "… in every class",
+            f"≥ {text.percent(MIN_CLASS_COVERAGE)}",
+            text.percent(least),
+            _verdict(least >= MIN_CLASS_COVERAGE),
+        ],
+        [
+            "accepted without a person",
+            f"≥ {text.percent(MIN_ACCEPTED)}",
+            text.percent(accepted),
+            _verdict(accepted >= MIN_ACCEPTED),
+        ],
+        [
+            "… of which right",
+            f"≥ {text.percent(MIN_ACCEPTED_ACCURACY)}",
+            text.percent(right),
+            _verdict(right >= MIN_ACCEPTED_ACCURACY),
+        ],
+    ]
+    auroc = audits.get(TARGET_MODEL, {}).get("strangers", {}).get("mean_auroc", {}).get("unfamiliarity", {})
+    known = text.is_finite(auroc.get("value"))
+    rows.append(
+        [
+            "strange images told apart, AUROC",
+            f"≥ {MIN_AUROC}",
+            with_bounds(auroc) if known else MISSING,
+            _verdict(auroc["value"] >= MIN_AUROC) if known else "open",
+        ]
+    )
+    return markdown_table(["Figure", "Target", "Measured", "Outcome"], rows)
+
+
+def probabilities(models: Models) -> str:
+    """Calibration of every model in every repeat."""
+    names = ("ece", "ece_equal_mass", "brier", "nll", "aurc")
+    rows = [[label, *(with_bounds(repeat["scores"][name]) for name in names)] for label, repeat in _repeats(models)]
+    return markdown_table(["Model", "ECE, equal width", "ECE, equal mass", "Brier", "NLL", "AURC"], rows)
+
+
+def sets(models: Models) -> str:
+    """Coverage and size of the prediction sets."""
+    classes = next(repeat for _, repeat in _repeats(models))["sets"]["per_class"]
+    rows = []
+    for label, repeat in _repeats(models):
+        found = repeat["sets"]
+        shares = [found["coverage"], *(found["per_class"][name]["coverage"] for name in classes)]
+        rows.append([label, *map(_share, shares), with_bounds(found["mean_size"])])
+    return markdown_table(["Model", "All", *classes, "Classes in a set"], rows)
+
+
+def selection(models: Models) -> str:
+    """What is accepted, and how much of it is right."""
+    classes = next(repeat for _, repeat in _repeats(models))["selection"]["per_class"]
+    rows = []
+    for label, repeat in _repeats(models):
+        found = repeat["selection"]
+        if not found["num_accepted"]:
+            rows.append([label, "nothing", *[text.NOTHING] * (1 + len(classes))])
+            continue
+        per_class = [text.percent(found["per_class"][name]["accepted"]["value"]) for name in classes]
+        rows.append([label, _share(found["accepted"]), _share(found["accuracy_of_accepted"]), *per_class])
+    header = ["Model", "Accepted", "Right among them", *(f"Accepted of {name}" for name in classes)]
+    return markdown_table(header, rows)
+
+
+def guarantees(model: Mapping[str, Any]) -> str:
+    """What other guarantees would accept, in every repeat."""
+    num_repeats = len(model["repeats"])
+    rows = []
+    for entry in model["guarantees"]:
+        cells = []
+        for found in entry["repeats"]:
+            right = found["accuracy_of_accepted"]
+            accepted = text.percent(found["accepted"])
+            cells.append("nothing" if right is None else f"{accepted}, {text.percent(right)} right")
+        rows.append([text.percent(entry["max_risk"], 0), *cells])
+    return markdown_table(["At most wrong", *(f"Repeat {number}" for number in range(num_repeats))], rows)
+
+
+def strangers(audits: Models) -> str:
+    """How well strange images are told apart, and what becomes of them; empty where nothing was audited."""
+    audited = {name: found["strangers"] for name, found in audits.items() if "strangers" in found}
+    return "\n\n".join(f"`{name}`\n\n{_strangers_of(found)}" for name, found in audited.items())
+
+
+def _strangers_of(found: Mapping[str, Any]) -> str:
+    rows = []
+    for kind, entry in found["kinds"].items():
+        scores = [with_bounds(entry["auroc"][name]) if "auroc" in entry else text.NOTHING for name in _SCORES]
+        name = "*the dataset's own test images*" if kind == "tested" else kind.replace("_", " ")
+        shares = [_share({**entry[share], "bootstrap_95": None}) for share in ("unfamiliar", "accepted")]
+        rows.append([name, text.count(entry["num_images"]), *scores, *shares])
+    means = [with_bounds(found["mean_auroc"][name]) for name in _SCORES]
+    rows.append(["**mean of the strange kinds**", text.NOTHING, *means, text.NOTHING, text.NOTHING])
+    header = ["Kind", "Images", "AUROC, distance", "AUROC, 1 − probability", "Referred as unfamiliar", "Accepted"]
+    return markdown_table(header, rows)
+
+
+def transfer(audits: Models) -> str:
+    """How the networks do on sperm of another dataset; empty where nothing was audited."""
+    names = ("auroc", "sensitivity", "specificity", "accepted", "accepted_right", "unfamiliar")
+    rows = [
+        [
+            f"`{name}`",
+            text.count(found["transfer"]["num_images"]),
+            *(with_bounds(found["transfer"][key]) for key in names),
+        ]
+        for name, found in audits.items()
+        if "transfer" in found
+    ]
+    header = ["Model", "Images", "AUROC, normal", "Abnormal found", "Normal found", "Accepted", "Right of accepted"]
+    return markdown_table([*header, "Referred as unfamiliar"], rows) if rows else ""
+
+
+_SCORES = ("unfamiliarity", "doubt")
+
+
+def _repeats(models: Models) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, model in models.items():
+        for number, repeat in enumerate(model["repeats"]):
+            yield f"`{name}`, repeat {number}", repeat
+
+
+def _share(figure: Mapping[str, Any]) -> str:
+    """`90.2 [89.1, 91.2]`, in percent; the group bootstrap's interval, Wilson's where there is none."""
+    if not text.is_finite(figure["value"]):
+        return text.NOTHING
+    bounds = figure["bootstrap_95"] or figure["wilson_95"]
+    return f"{100 * figure['value']:.1f} {percent_bounds(bounds)}"
+
+
+def _verdict(is_met: bool) -> str:
+    return _MET if is_met else _NOT_MET

@@ -1,0 +1,124 @@
+"""The page on trust: its figures are those of the decisions and audits, and it leaves nothing out silently."""
+
+import copy
+
+import pytest
+from PIL import Image
+
+from sperm_tf.config import CalibratorConfig
+from sperm_tf.evaluation import oof_trust
+from sperm_tf.report import trust_page, trust_plots, trust_tables
+from tests.evaluation.oof_tables import draw_table
+
+SMIDS = ("normal", "abnormal", "non-sperm")
+STRANGERS = {
+    "num_folds": 5,
+    "mean_auroc": {
+        "unfamiliarity": {"value": 0.971, "bootstrap_95": [0.96, 0.98]},
+        "doubt": {"value": 0.612, "bootstrap_95": [0.6, 0.63]},
+    },
+    "kinds": {
+        "tested": {
+            "num_images": 600,
+            "accepted": {"value": 0.61, "wilson_95": [0.57, 0.65]},
+            "unfamiliar": {"value": 0.012, "wilson_95": [0.01, 0.02]},
+        },
+        "uniform_noise": {
+            "num_images": 200,
+            "accepted": {"value": 0.005, "wilson_95": [0.001, 0.03]},
+            "unfamiliar": {"value": 0.995, "wilson_95": [0.97, 1.0]},
+            "auroc": {
+                "unfamiliarity": {"value": 0.999, "bootstrap_95": [0.998, 1.0]},
+                "doubt": {"value": 0.7, "bootstrap_95": [0.65, 0.75]},
+            },
+        },
+    },
+}
+TRANSFER = {
+    "num_images": 216,
+    "num_folds": 5,
+    "auroc": {"value": 0.71, "bootstrap_95": [0.64, 0.77]},
+    "sensitivity": {"value": 0.8, "bootstrap_95": [0.75, 0.85]},
+    "specificity": {"value": 0.5, "bootstrap_95": [0.4, 0.6]},
+    "accepted": {"value": 0.0, "bootstrap_95": [0.0, 0.0]},
+    "accepted_right": {"value": None, "bootstrap_95": None},
+    "unfamiliar": {"value": 0.99, "bootstrap_95": [0.98, 1.0]},
+}
+
+
+@pytest.fixture(scope="module")
+def decisions():
+    table = draw_table(skill=2.6, num_groups=600, num_repeats=2, class_names=SMIDS)
+    return {"efficientnet_b0_cbam": oof_trust.describe(table, CalibratorConfig(), bootstrap_samples=100)}
+
+
+def render(decisions, audits, tmp_path):
+    (tmp_path / "results" / "smids").mkdir(parents=True, exist_ok=True)
+    page, plot = trust_page.write_page(
+        {"smids": decisions}, {"smids": audits}, results_dir=tmp_path / "results", page=tmp_path / "trust.md"
+    )
+    return page.read_text(encoding="utf-8"), plot
+
+
+def test_the_page_shows_the_figures_of_every_repeat(decisions, tmp_path, monkeypatch):
+    monkeypatch.setattr(trust_plots, "trust", lambda path, *args, **kwargs: path.touch())
+    page, _ = render(decisions, {}, tmp_path)
+    for number, repeat in enumerate(decisions["efficientnet_b0_cbam"]["repeats"]):
+        line = next(
+            line for line in page.splitlines() if line.startswith(f"| `efficientnet_b0_cbam`, repeat {number} | 0.")
+        )
+        assert f"{repeat['scores']['ece']['value']:.3f} [" in line
+        accepted = repeat["selection"]["accepted"]
+        low, high = accepted["bootstrap_95"]
+        assert f"| {100 * accepted['value']:.1f} [{100 * low:.1f}, {100 * high:.1f}] |" in page
+        assert f"| {100 * repeat['sets']['coverage']['value']:.1f} [" in page
+    assert "*Not measured yet*: `python -m pipelines.audit --preset=smids" in page
+    assert "*not measured yet* | open |" in page
+
+
+def test_strangers_are_shown_with_the_price_of_noticing_them(decisions, tmp_path, monkeypatch):
+    monkeypatch.setattr(trust_plots, "trust", lambda path, *args, **kwargs: path.touch())
+    audits = {"efficientnet_b0_cbam": {"strangers": STRANGERS, "transfer": TRANSFER}}
+    page, _ = render(decisions, audits, tmp_path)
+    assert "| *the dataset's own test images* | 600 | – | – | 1.2 [1.0, 2.0] | 61.0 [57.0, 65.0] |" in page
+    assert "| uniform noise | 200 | 0.999 [0.998, 1.000] | 0.700 [0.650, 0.750] | 99.5 [97.0, 100.0] |" in page
+    assert "| strange images told apart, AUROC | ≥ 0.95 | 0.971 [0.960, 0.980] | **met** |" in page
+    assert "| `efficientnet_b0_cbam` | 216 | 0.710 [0.640, 0.770] |" in page
+    assert page.count("0.000 [0.000, 0.000] | – | 0.990 [0.980, 1.000] |") == 1
+    assert "Not measured yet" not in page
+
+
+def test_a_target_is_met_by_the_mean_over_the_repeats(decisions):
+    changed = copy.deepcopy(decisions)
+    first, second = changed["efficientnet_b0_cbam"]["repeats"]
+    first["scores"]["ece"]["value"], second["scores"]["ece"]["value"] = 0.012, 0.028
+    first["selection"]["accepted"]["value"], second["selection"]["accepted"]["value"] = 0.7, 0.49
+    rows = trust_tables.targets(changed, {}).splitlines()
+    assert next(row for row in rows if "ECE" in row).endswith("| 0.020 | **met** |")
+    assert "59.5" in next(row for row in rows if "accepted without" in row)
+    assert next(row for row in rows if "accepted without" in row).endswith("| not met |")
+
+
+def test_nothing_accepted_is_said(decisions):
+    changed = copy.deepcopy(decisions)
+    selection = changed["efficientnet_b0_cbam"]["repeats"][0]["selection"]
+    selection["num_accepted"], selection["accuracy_of_accepted"]["value"] = 0, None
+    assert "| `efficientnet_b0_cbam`, repeat 0 | nothing | – |" in trust_tables.selection(changed)
+    assert trust_tables.targets(changed, {}).count("not met") >= 1
+
+
+def test_other_guarantees_accept_more_for_more_risk(decisions):
+    entries = decisions["efficientnet_b0_cbam"]["guarantees"]
+    assert [entry["max_risk"] for entry in entries] == list(oof_trust.MAX_RISKS)
+    for repeat in range(2):
+        accepted = [entry["repeats"][repeat]["accepted"] for entry in entries]
+        assert accepted == sorted(accepted) and accepted[-1] > accepted[0]
+
+
+def test_the_plot_is_a_small_picture_of_the_same_bytes(decisions, tmp_path):
+    first, second = tmp_path / "a.png", tmp_path / "b.png"
+    for path in (first, second):
+        trust_plots.trust(path, decisions["efficientnet_b0_cbam"]["repeats"][0], title="SMIDS")
+    assert first.read_bytes() == second.read_bytes() and len(first.read_bytes()) < 100_000
+    with Image.open(first) as image:
+        assert image.width > 800
