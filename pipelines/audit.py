@@ -13,11 +13,12 @@ from absl import flags as absl_flags
 from pipelines import flags
 from sperm_tf.config import MODELS
 
-AUDITS = ("strangers", "transfer")
+AUDITS = ("strangers", "transfer", "attacks")
 USAGE = """Asks every network of a finished cross-validation what its answers are worth, on images that it never saw.
 
   python -m pipelines.audit --preset=smids --manual_dir=<folder>
   python -m pipelines.audit --preset=hushem --manual_dir=<folder> --models=efficientnet_b0_cbam --audits=strangers
+  python -m pipelines.audit --preset=smids --manual_dir=<folder> --dry_run      lists the networks that are here
 
 Every network is questioned with the decision rule that the other folds' answers teach it. What is finished is kept: an
 audit that was stopped goes on where it was. The figures are written to <results_dir>/<dataset>/audits.json, from which
@@ -39,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments, the program's name first; None takes those of the process.
 
     Returns:
-        The exit status: 0 when the figures were written, 1 when something stopped the audit, 2 for a wrong flag.
+        The exit status: 0 when the figures were written or a plan printed, 1 when something stopped the audit, 2 for a
+        wrong flag.
     """
     argv = list(sys.argv if argv is None else argv)
     if any(argument in flags.HELP_FLAGS for argument in argv[1:]):

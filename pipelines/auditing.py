@@ -6,18 +6,16 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Callable
-from typing import Any
 
 import pandas as pd
 
 from pipelines import units as units_lib
 from pipelines.artifacts import Artifact
+from pipelines.audits import AUDITS, NEEDED, NOT_TAKEN
 from pipelines.component import Component, RunContext, StageError
 from pipelines.components.example_gen import ExampleGen
 from pipelines.components.fold_calibrator import FoldCalibrator
-from pipelines.components.stranger_audit import StrangerAudit
-from pipelines.components.transfer_audit import TransferAudit
-from sperm_tf.config import AuditConfig, PipelineConfig
+from sperm_tf.config import PipelineConfig
 
 AUDITS_FILE = "audits.json"
 _OTHER_DATASET = {"smids": "hushem", "hushem": "smids"}
@@ -39,14 +37,14 @@ class Request:
 def run(request: Request, *, report: Callable[[str], None] = print) -> int:
     """Questions every network of the repeat that was trained here.
 
-    Figures of models and audits that are not asked for stay as they are published.
+    Figures of models and audits that are not asked for stay as they are published, unless they are of other networks.
 
     Args:
         request: what to do.
         report: receives lines for people.
 
     Returns:
-        0.
+        0, the exit status.
 
     Raises:
         StageError: no model has all its networks here.
@@ -66,23 +64,31 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
             f"{', '.join(request.models)}, of which none has. Train them: python -m pipelines.cross_validate "
             f"--preset={request.config.preset}"
         )
+    if request.dry_run:
+        for unit in (unit for units in by_model.values() for unit in units):
+            report(f"ask    {unit.name}: {', '.join(request.audits)}")
+        return 0
     file = results_dir / AUDITS_FILE
     published = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    needs_other = {"strangers", "transfer"} & set(request.audits)
-    other = _other_dataset(request.config, context, report=report) if needs_other else None
+    takes_other = any(AUDITS[name].other != NOT_TAKEN for name in request.audits)
+    other = _other_dataset(request.config, context, report=report) if takes_other else None
     for model, units in by_model.items():
         calibrated = [_calibrate(request, unit, units, examples, context) for unit in units]
+        networks = [unit.fingerprint for unit in units]
+        if published.get(model, {}).get("networks") != networks:
+            published[model] = {"networks": networks}
         for name in request.audits:
-            audit = _AUDITS[name]
-            if name == "transfer" and other is None:
+            audit = AUDITS[name]
+            if audit.other == NEEDED and other is None:
                 continue
+            inputs = {"other": other} if audit.other != NOT_TAKEN and other is not None else {}
             parts = []
             for unit, network in zip(units, calibrated, strict=True):
-                component = audit.build(request.config.audit, network, generated, other)
                 report(f"{name}: {unit.name} ...")
+                component = audit.component(request.config.audit, model=network, examples=generated, **inputs)
                 answers = pd.read_csv(component.run(context).directory / "answers.csv")
                 parts.append(answers.assign(fold=unit.config.fold))
-            published.setdefault(model, {})[name] = audit.describe(pd.concat(parts, ignore_index=True))
+            published[model][name] = audit.describe(pd.concat(parts, ignore_index=True))
             results_dir.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(published, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     report(f"Figures: {file}")
@@ -132,38 +138,3 @@ def _other_dataset(config: PipelineConfig, context: RunContext, *, report: Calla
         report(f"{name}: not shown as a stranger, it is not at hand ({error})")
         return None
     return component
-
-
-@dataclasses.dataclass(frozen=True)
-class _Audit:
-    """How an audit is built, and what is made of its answers in all folds."""
-
-    build: Callable[[AuditConfig, Artifact, Artifact, Any], Component]
-    describe: Callable[[pd.DataFrame], dict[str, Any]]
-
-
-def _build_strangers(config: AuditConfig, model: Artifact, examples: Artifact, other: Any) -> Component:
-    inputs = {} if other is None else {"other": other}
-    return StrangerAudit(config, model=model, examples=examples, **inputs)
-
-
-def _describe_strangers(answers: pd.DataFrame) -> dict[str, Any]:
-    from sperm_tf.evaluation.stranger_figures import describe_strangers
-
-    return describe_strangers(answers)
-
-
-def _build_transfer(config: AuditConfig, model: Artifact, examples: Artifact, other: Any) -> Component:
-    return TransferAudit(config, model=model, examples=examples, other=other)
-
-
-def _describe_transfer(answers: pd.DataFrame) -> dict[str, Any]:
-    from sperm_tf.evaluation.transfer_figures import describe_transfer
-
-    return describe_transfer(answers)
-
-
-_AUDITS = {
-    "strangers": _Audit(_build_strangers, _describe_strangers),
-    "transfer": _Audit(_build_transfer, _describe_transfer),
-}

@@ -377,16 +377,19 @@ class AuditConfig:
     Attributes:
         num_strangers: number of strange images of every kind that a network is shown.
         num_transferred: most images of another dataset that a network is asked about.
+        num_attacked: most test images of a fold that are changed to mislead its network.
         seed: of what is drawn.
     """
 
     num_strangers: int = 40
     num_transferred: int = 216
+    num_attacked: int = 24
     seed: int = 0
 
     def __post_init__(self) -> None:
         _check_range("audit.num_strangers", self.num_strangers, low=2)
         _check_range("audit.num_transferred", self.num_transferred, low=2)
+        _check_range("audit.num_attacked", self.num_attacked, low=2)
         _check_range("audit.seed", self.seed, low=0)
 
 

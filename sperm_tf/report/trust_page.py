@@ -56,6 +56,7 @@ def write_page(
                 "selection": trust_tables.selection(models),
                 "guarantees": trust_tables.guarantees(models[shown]),
                 "transfer": trust_tables.transfer(audits.get(dataset, {})),
+                "attacks": trust_tables.attacks(audits.get(dataset, {})),
                 "strangers": trust_tables.strangers(audits.get(dataset, {})),
                 "command": COMMAND.format(dataset=dataset),
             }

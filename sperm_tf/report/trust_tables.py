@@ -156,6 +156,18 @@ def transfer(audits: Models) -> str:
     return markdown_table([*header, "Referred as unfamiliar"], rows) if rows else ""
 
 
+def attacks(audits: Models) -> str:
+    """What attacks leave of the accuracy; empty where nothing was audited."""
+    rows = []
+    for model, found in audits.items():
+        for entry in found.get("attacks", ()):
+            attack = "unchanged" if entry["attack"] == "none" else f"{entry['attack'].upper()}, {entry['epsilon']}"
+            shares = [_share({**entry[name], "wilson_95": None}) for name in ("accuracy", "accepted", "accepted_wrong")]
+            rows.append([f"`{model}`, {attack}", text.count(entry["num_images"]), *shares])
+    header = ["Model, attack, grey levels", "Images", "Right", "Accepted", "Accepted and wrong"]
+    return markdown_table(header, rows) if rows else ""
+
+
 _SCORES = ("unfamiliarity", "doubt")
 
 

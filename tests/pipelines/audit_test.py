@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import sperm_tf
-from pipelines import audit
+from pipelines import audit, audits
 from pipelines.artifacts import Artifact
 from pipelines.component import RunContext
 from pipelines.components.stranger_audit import StrangerAudit
@@ -21,7 +21,8 @@ from tests.pipelines.tiny_sweep import FLAGS, folders
 
 
 def run_audit(folder, *flags):
-    return audit.main(["audit", *FLAGS, *folders(folder), "--config.audit.num_strangers=2", *flags])
+    few = ("--config.audit.num_strangers=2", "--config.audit.num_attacked=4")
+    return audit.main(["audit", *FLAGS, *folders(folder), "--audits=strangers,attacks", *few, *flags])
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,21 @@ def test_strangers_are_answered_and_counted(audited):
     assert (noise["decision"] == "refer").all() and (noise["reason"] == "unfamiliar").all()
 
 
+def test_attacks_change_little_and_mislead(audited):
+    found = json.loads((audited / "results" / "synthetic_sperm" / "audits.json").read_text())["simple_cnn"]["attacks"]
+    assert {(entry["attack"], entry["epsilon"]) for entry in found} == {
+        ("none", 0),
+        *((attack, epsilon) for attack in ("fgsm", "pgd") for epsilon in (1, 2, 4)),
+    }
+    assert all(entry["num_images"] == 20 for entry in found)
+    accuracy = {(entry["attack"], entry["epsilon"]): entry["accuracy"]["value"] for entry in found}
+    assert accuracy["pgd", 4] <= accuracy["none", 0]
+
+
+def test_every_audit_has_a_flag():
+    assert tuple(audits.AUDITS) == audit.AUDITS
+
+
 def test_sperm_of_another_dataset_is_taken_for_normal_or_not(audited, tmp_path):
     calibrated, generated = _artifacts(audited, "FoldCalibrator")[0], _generated(audited)
     config = AuditConfig(num_transferred=12)
@@ -109,6 +125,21 @@ def test_a_second_audit_asks_nothing(audited, monkeypatch):
     monkeypatch.setattr(StrangerAudit, "execute", refuse)
     assert run_audit(audited) == 0
     assert (audited / "results" / "synthetic_sperm" / "audits.json").read_bytes() == before
+
+
+def test_figures_of_other_networks_are_not_kept(finished_sweep, tmp_path, monkeypatch, capsys):
+    shutil.copytree(finished_sweep, tmp_path / "copy")
+    file = tmp_path / "copy" / "results" / "synthetic_sperm" / "audits.json"
+    file.write_text(json.dumps({"vit_tiny": {"attacks": 1}, "simple_cnn": {"networks": ["others"], "attacks": 2}}))
+    before = file.read_bytes()
+    assert run_audit(tmp_path / "copy", "--dry_run") == 0
+    assert capsys.readouterr().out.count("ask    simple_cnn, repeat 0, fold ") == 5 and file.read_bytes() == before
+    stranger = audits.Audit(StrangerAudit, lambda rows: len(rows))
+    monkeypatch.setitem(audits.AUDITS, "strangers", stranger)
+    assert run_audit(tmp_path / "copy", "--audits=strangers") == 0
+    found = json.loads(file.read_text())
+    assert found["vit_tiny"] == {"attacks": 1} and set(found["simple_cnn"]) == {"networks", "strangers"}
+    assert len(found["simple_cnn"]["networks"]) == 5
 
 
 def test_a_network_that_is_not_here_is_named(finished_sweep, tmp_path, capsys):

@@ -44,6 +44,16 @@ TRANSFER = {
     "accepted_right": {"value": None, "bootstrap_95": None},
     "unfamiliar": {"value": 0.99, "bootstrap_95": [0.98, 1.0]},
 }
+ATTACKS = [
+    {
+        "attack": "pgd",
+        "epsilon": 4,
+        "num_images": 120,
+        "accuracy": {"value": 0.125, "bootstrap_95": [0.071, 0.19]},
+        "accepted": {"value": 0.6, "bootstrap_95": [0.51, 0.69]},
+        "accepted_wrong": {"value": 0.55, "bootstrap_95": [0.46, 0.64]},
+    }
+]
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +88,14 @@ def test_the_page_shows_the_figures_of_every_repeat(decisions, tmp_path, monkeyp
 
 def test_strangers_are_shown_with_the_price_of_noticing_them(decisions, tmp_path, monkeypatch):
     monkeypatch.setattr(trust_plots, "trust", lambda path, *args, **kwargs: path.touch())
-    audits = {"efficientnet_b0_cbam": {"strangers": STRANGERS, "transfer": TRANSFER}}
+    audits = {"efficientnet_b0_cbam": {"strangers": STRANGERS, "transfer": TRANSFER, "attacks": ATTACKS}}
     page, _ = render(decisions, audits, tmp_path)
     assert "| *the dataset's own test images* | 600 | – | – | 1.2 [1.0, 2.0] | 61.0 [57.0, 65.0] |" in page
     assert "| uniform noise | 200 | 0.999 [0.998, 1.000] | 0.700 [0.650, 0.750] | 99.5 [97.0, 100.0] |" in page
     assert "| strange images told apart, AUROC | ≥ 0.95 | 0.971 [0.960, 0.980] | **met** |" in page
     assert "| `efficientnet_b0_cbam` | 216 | 0.710 [0.640, 0.770] |" in page
     assert page.count("0.000 [0.000, 0.000] | – | 0.990 [0.980, 1.000] |") == 1
+    assert "| `efficientnet_b0_cbam`, PGD, 4 | 120 | 12.5 [7.1, 19.0] | 60.0 [51.0, 69.0] | 55.0 [46.0, 64.0] |" in page
     assert "Not measured yet" not in page
 
 

@@ -1,0 +1,42 @@
+"""The audits that there are: what asks the networks, and what makes figures of their answers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from pipelines.component import Component
+from pipelines.components.attack_audit import AttackAudit
+from pipelines.components.stranger_audit import StrangerAudit
+from pipelines.components.transfer_audit import TransferAudit
+from sperm_tf.evaluation.attack_figures import describe_attacks
+from sperm_tf.evaluation.stranger_figures import describe_strangers
+from sperm_tf.evaluation.transfer_figures import describe_transfer
+
+NOT_TAKEN, TAKEN, NEEDED = "not taken", "taken", "needed"
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """One way to question the networks of a cross-validation.
+
+    Attributes:
+        component: asks one network. It takes an `AuditConfig`, `model` from FoldCalibrator, `examples` from ExampleGen
+            and perhaps `other` from the ExampleGen of another dataset; it writes `answers.csv`.
+        describe: figures for `audits.json` from the rows of all folds, which have a column `fold`.
+        other: whether it takes the other dataset, and whether it can do without.
+    """
+
+    component: type[Component]
+    describe: Callable[[pd.DataFrame], Any]
+    other: str = NOT_TAKEN
+
+
+AUDITS = {
+    "strangers": Audit(StrangerAudit, describe_strangers, TAKEN),
+    "transfer": Audit(TransferAudit, describe_transfer, NEEDED),
+    "attacks": Audit(AttackAudit, describe_attacks),
+}

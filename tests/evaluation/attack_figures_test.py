@@ -1,0 +1,23 @@
+import pandas as pd
+import pytest
+
+from sperm_tf.evaluation import attack_figures
+
+
+def test_shares_are_counted_for_every_attack():
+    rows = [
+        (attack, epsilon, f"image_{number}", f"group_{number // 2}", 0, int(number < wrong), decision)
+        for attack, epsilon, wrong in (("none", 0, 1), ("fgsm", 2, 4), ("pgd", 2, 7))
+        for number, decision in enumerate(["accept", "refer"] * 4)
+    ]
+    columns = ["attack", "epsilon", "image_id", "group_id", "label", "predicted", "decision"]
+    found = attack_figures.describe_attacks(pd.DataFrame(rows, columns=columns))
+    assert [(entry["attack"], entry["epsilon"], entry["num_images"]) for entry in found] == [
+        ("none", 0, 8),
+        ("fgsm", 2, 8),
+        ("pgd", 2, 8),
+    ]
+    assert [entry["accuracy"]["value"] for entry in found] == pytest.approx([7 / 8, 4 / 8, 1 / 8])
+    assert [entry["accepted_wrong"]["value"] for entry in found] == pytest.approx([1 / 8, 2 / 8, 4 / 8])
+    low, high = found[1]["accuracy"]["bootstrap_95"]
+    assert low < 0.5 < high
