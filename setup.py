@@ -40,7 +40,7 @@ REQUIRES = [
 EXTRAS = {
     "hushem": ["rarfile>=4.2"],
     "jax": ["jax>=0.4.30"],
-    "review": ["gradio>=5"],
+    "review": ["gradio>=6"],  # 5 takes theme and style elsewhere
     "dev": [
         "import-linter>=2.1",
         "ipykernel>=6",

@@ -50,7 +50,7 @@ def _run(invocation: flags.Invocation) -> int:
                 print(f"{plan.action:<6} {name:<17} {plan.reason}")
             return 0
         say = functools.partial(print, flush=True)
-        finished = graph.run(components, context, report=say, on_start=_import_tensorflow_quietly)
+        finished = graph.run(components, context, report=say, on_start=import_tensorflow_quietly)
     except (StageError, ValueError, OSError, ImportError, ArithmeticError) as error:
         print(f"pipelines.run: {error}", file=sys.stderr)
         return 1
@@ -68,7 +68,7 @@ def _run(invocation: flags.Invocation) -> int:
     return 0
 
 
-def _import_tensorflow_quietly() -> None:
+def import_tensorflow_quietly() -> None:
     """Imports TensorFlow, once, without the lines that its C++ code prints whatever the log level."""
     if "tensorflow" in sys.modules:
         return

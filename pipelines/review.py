@@ -1,0 +1,109 @@
+"""Starts the review page: `python -m pipelines.review --model=smids --output=<folder>`."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pathlib
+import signal
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from pipelines.flags import HELP_FLAGS
+from pipelines.run import import_tensorflow_quietly
+
+USAGE = """Serves a page on this machine, on which a person looks at a model's answers, agrees or corrects them.
+
+  python -m pipelines.review --model=smids --output=reviews
+  python -m pipelines.review --model=runs/own/Calibrator/<fingerprint> --output=reviews --port=7861
+
+Flags:
+  --model=NAME|DIR|FILE    a released model (smids, hushem), a folder that the Calibrator wrote, or a .keras file
+  --output=DIR             where verdicts go: reviews.csv, images/, and labels.csv, which is training data
+  --class_names=A,B,...    in the order of the logits; for a .keras file without a model.json beside it
+  --host=127.0.0.1         address to listen on; any other than this machine's own lets others in, without a password
+  --port=7860              to listen on
+
+Nothing is sent anywhere; no network is needed. How verdicts become training data: docs/review.md
+"""
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Flags to a running page.
+
+    Args:
+        argv: the arguments, the program's name first; None takes those of the process.
+
+    Returns:
+        The exit status: 0 when the page was stopped, 1 when it could not start, 2 for a wrong flag.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    if any(argument in HELP_FLAGS for argument in argv[1:]):
+        print(USAGE, end="")
+        return 0
+    values = _define_flags()
+    try:
+        rest = values(argv)[1:]
+        if rest:
+            raise flags.Error(f"arguments must be flags. Received: {rest[0]!r}.")
+    except flags.Error as error:
+        print(f"pipelines.review: {error} See --help", file=sys.stderr)
+        return 2
+    if importlib.util.find_spec("gradio") is None:
+        print("pipelines.review: the page needs Gradio. Run: pip install 'sperm_tf[review]'", file=sys.stderr)
+        return 1
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
+    try:
+        _serve(values)
+    except (ValueError, OSError) as error:
+        print(f"pipelines.review: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _define_flags() -> flags.FlagValues:
+    values = flags.FlagValues()
+    flags.DEFINE_string("model", None, "see USAGE", required=True, flag_values=values)
+    flags.DEFINE_string("output", None, "see USAGE", required=True, flag_values=values)
+    flags.DEFINE_list("class_names", [], "see USAGE", flag_values=values)
+    flags.DEFINE_string("host", "127.0.0.1", "see USAGE", flag_values=values)
+    flags.DEFINE_integer("port", 7860, "see USAGE", lower_bound=1, upper_bound=65535, flag_values=values)
+    return values
+
+
+def _serve(values: flags.FlagValues) -> None:
+    import_tensorflow_quietly()
+    import sperm_tf
+    from sperm_tf.review.journal import Journal
+    from sperm_tf.review.page import Page
+    from sperm_tf.review.reader import Reader
+
+    journal = Journal(pathlib.Path(values.output).expanduser())
+    classifier = sperm_tf.load_model(values.model, class_names=values.class_names or None)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # stop as Ctrl+C does: what was dropped in is deleted
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
+    page = Page(Reader(classifier, name=name_model(values.model)), journal)
+    try:
+        address = page.launch(host=values.host, port=values.port)
+        if values.host not in _LOCAL:
+            print(
+                f"Anyone who reaches {values.host} can see and change this page: it has no password.", file=sys.stderr
+            )
+        print(f"Review page: {address}  (Ctrl+C stops it)\nVerdicts go to: {journal.folder.resolve()}", flush=True)
+        page.wait()
+    finally:
+        page.close()
+
+
+def name_model(source: str) -> str:
+    """A short name for the model, without the path to it: `smids`, `Calibrator/1a2b3c` or `tuned.keras`."""
+    path = pathlib.Path(source)
+    return "/".join(path.resolve().parts[-2:]) if path.is_dir() else path.name
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""The page: Gradio around `Session`, for one person at one desk, without a network.
+
+What the browser asks for comes from this process alone: no analytics, no fonts or scripts from elsewhere, no share
+link, no history in the browser. Files that are dropped in are deleted when the page stops; what was judged is in the
+journal.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import os
+import tempfile
+from typing import Any
+
+import gradio as gr
+
+from sperm_tf.review import view
+from sperm_tf.review.actions import PREDICTED, Actions
+from sperm_tf.review.journal import Journal
+from sperm_tf.review.reader import Reader
+
+_MAX_FILE_SIZE = "100mb"  # the largest image that is accepted, uncompressed
+_SETTINGS = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
+_CLEAN_UP_S = (3600, 6 * 3600)  # how often, and after how long, files that were dropped in are deleted
+_FONT = ("system-ui", "Segoe UI", "Roboto", "Liberation Sans", "Arial", "sans-serif")
+_NUM_KEYS = 9  # classes that a digit chooses
+
+
+class Page:
+    """The page of one model and one journal.
+
+    Args:
+        reader: the model.
+        journal: where verdicts go.
+    """
+
+    def __init__(self, reader: Reader, journal: Journal):
+        os.environ.update(_SETTINGS)
+        # Gradio looks up where uploads go when the page is built. Images of patients go when the page goes.
+        self._uploads = tempfile.TemporaryDirectory(prefix="sperm_tf_review_")
+        os.environ["GRADIO_TEMP_DIR"] = self._uploads.name
+        self._reader = reader
+        self._actions = Actions(reader, journal)
+        with gr.Blocks(title="Review of sperm images", analytics_enabled=False, delete_cache=_CLEAN_UP_S) as blocks:
+            self._lay_out()
+        self._blocks = blocks
+
+    def launch(self, *, host: str, port: int | None) -> str:
+        """Serves the page from threads of this process, and returns its address.
+
+        Args:
+            host: address to listen on; anything but this machine's own lets others in, without a password.
+            port: to listen on; None takes a free one.
+
+        Raises:
+            OSError: the port is taken, or the host is no address of this machine.
+        """
+        theme = gr.themes.Base(primary_hue="blue", neutral_hue="slate", font=_FONT, font_mono=("monospace",))
+        self._blocks.launch(
+            server_name=host,
+            server_port=port,
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            footer_links=[],
+            max_file_size=_MAX_FILE_SIZE,
+            theme=theme,
+            # Not as `css`, which Gradio rewrites: it puts a prefix before every selector.
+            head=f"<style>{_asset('page.css')}</style><script>{_asset('page.js')}</script>",
+        )
+        return self._blocks.local_url
+
+    def wait(self) -> None:
+        """Returns when the page is stopped (Ctrl+C)."""
+        self._blocks.block_thread()
+
+    def close(self) -> None:
+        """Stops the page and deletes what was dropped in."""
+        self._blocks.close(verbose=False)
+        self._uploads.cleanup()
+
+    def _lay_out(self) -> None:
+        state = gr.State(None)  # the Session of this tab, once there is one
+        shown = gr.Number(None, visible=False)  # the image that the person sees while pressing a button
+        gr.HTML(view.render_head(self._reader), apply_default_css=False)
+        with gr.Accordion("Add images", elem_id="rv-intake") as intake, gr.Row():
+            files = gr.File(label="Crops: PNG, JPEG, BMP or GIF", file_count="multiple", height=140, elem_id="rv-files")
+            with gr.Column():
+                reviewer = gr.Textbox(label="Your initials (optional)", max_length=20, elem_id="rv-reviewer")
+                group = gr.Textbox(
+                    label="Patient or slide code of the images to drop in (optional; never a name)",
+                    max_length=60,
+                    elem_id="rv-group",
+                )
+        with gr.Row(elem_id="rv-main"):
+            with gr.Column(scale=1, min_width=270, elem_id="rv-side"):
+                worklist = gr.HTML(elem_id="rv-worklist", js_on_load=_asset("worklist.js"), apply_default_css=False)
+            with gr.Column(scale=4, min_width=320):
+                card = gr.HTML(view.render_welcome(), elem_id="rv-card", apply_default_css=False)
+                with gr.Column(visible=False, elem_id="rv-actions") as buttons:
+                    verdicts, comment, back, skip = self._lay_out_buttons()
+                status = gr.HTML(elem_id="rv-status", apply_default_css=False)
+        updated = [state, shown, status, worklist, card, buttons, verdicts["agree"], comment]
+        prompt: dict[str, Any] = {"outputs": updated, "show_progress": "hidden"}
+        files.upload(self._actions.add, [state, files, group], [*updated, files, intake], show_progress_on=card)
+        labels = {"agree": PREDICTED, "cannot_tell": None, **self._choices()}
+        for name, button in verdicts.items():
+            judge = functools.partial(self._actions.judge, labels[name])
+            button.click(judge, [state, shown, reviewer, comment], api_name=name, **prompt)
+        back.click(self._actions.back, state, **prompt)
+        skip.click(self._actions.skip, state, **prompt)
+        worklist.click(self._actions.show, state, **prompt)
+
+    def _lay_out_buttons(self) -> tuple[dict[str, gr.Button], gr.Textbox, gr.Button, gr.Button]:
+        with gr.Row():
+            verdicts = {"agree": gr.Button("A · agree", elem_id="rv-agree", min_width=215)}
+            for number, (name, label) in enumerate(self._choices().items(), start=1):
+                text = f"{number} · {label}" if number <= _NUM_KEYS else label
+                verdicts[name] = gr.Button(text, elem_id=f"rv-{name}", min_width=110)
+            verdicts["cannot_tell"] = gr.Button("0 · cannot tell", elem_id="rv-cannot_tell", min_width=110)
+        with gr.Row():
+            comment = gr.Textbox(
+                placeholder="Comment (optional), before the verdict",
+                show_label=False,
+                label="Comment",
+                max_length=500,
+                elem_id="rv-comment",
+                scale=4,
+                min_width=200,
+            )
+            back = gr.Button("← back", elem_id="rv-back", min_width=90, size="md")
+            skip = gr.Button("later →", elem_id="rv-skip", min_width=90, size="md")
+        return verdicts, comment, back, skip
+
+    def _choices(self) -> dict[str, str]:
+        """Name of a class's button -> the class."""
+        return {f"choose_{number}": name for number, name in enumerate(self._reader.class_names, start=1)}
+
+
+def _asset(name: str) -> str:
+    return (importlib.resources.files("sperm_tf.review") / "templates" / name).read_text(encoding="utf-8")

@@ -1,0 +1,67 @@
+import importlib.util
+import pathlib
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from pipelines import review
+from tests import tiny_models
+from tests.helpers import ROOT
+
+
+def test_help_answers_without_keras():
+    code = (
+        "import sys; from pipelines import review; assert review.main(['review', '--help']) == 0; "
+        "assert not {'gradio', 'keras', 'numpy', 'tensorflow'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "--output=DIR" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", ((), ("--model=smids",), ("--model=smids", "--output=x", "--port=0"), ("smids",)))
+def test_wrong_flags_are_refused(arguments, capsys):
+    assert review.main(["review", *arguments]) == 2
+    assert "See --help" in capsys.readouterr().err
+
+
+def test_what_is_missing_is_named(tmp_path, capsys, monkeypatch):
+    arguments = ["review", "--model=nothing", f"--output={tmp_path / 'reviews'}"]
+    assert review.main(arguments) == 1
+    assert "source must be one of the released models" in capsys.readouterr().err
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert review.main(arguments) == 1
+    assert "pip install 'sperm_tf[review]'" in capsys.readouterr().err
+
+
+def test_a_model_is_named_without_the_path_to_it(tmp_path):
+    folder = tmp_path / "Calibrator" / "1a2b"
+    folder.mkdir(parents=True)
+    names = [review.name_model(str(source)) for source in ("smids", folder, folder / "tuned.keras")]
+    assert names == ["smids", "Calibrator/1a2b", "tuned.keras"]
+
+
+def test_the_page_starts_and_leaves_nothing_behind_when_it_is_stopped(tmp_path):
+    pytest.importorskip("gradio")
+    import keras
+
+    model = keras.Sequential(tiny_models.build(with_gate=False).layers)  # of layers that another process knows
+    keras.Model(model.inputs, model.outputs).save(tmp_path / "tiny.keras")
+    (tmp_path / "temporary").mkdir()
+    command = [sys.executable, "-m", "pipelines.review", f"--model={tmp_path / 'tiny.keras'}", "--class_names=a,b,c"]
+    command += [f"--output={tmp_path / 'reviews'}", "--port=7899"]
+    environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path / "temporary"), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+    ) as process:
+        line = process.stdout.readline()
+        assert "http://127.0.0.1:7899" in line, process.stderr.read()
+        assert urllib.request.urlopen("http://127.0.0.1:7899").status == 200
+        assert [path.name[:9] for path in (tmp_path / "temporary").glob("sperm_tf*")] == ["sperm_tf_"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    assert not list((tmp_path / "temporary").glob("sperm_tf*"))
+    assert pathlib.Path(tmp_path / "reviews" / "images").is_dir()

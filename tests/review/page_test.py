@@ -1,0 +1,154 @@
+import csv
+import json
+import pathlib
+import shutil
+import time
+
+import pytest
+from PIL import Image
+
+from sperm_tf.synthesis.renderer import render
+
+gradio_client = pytest.importorskip("gradio_client", reason="pip install 'sperm_tf[review]'")
+from sperm_tf.review.page import Page  # noqa: E402  (needs Gradio)
+
+SHOWN, STATUS, WORKLIST, CARD, COMMENT = range(5)  # of an answer of the page's interface for programs
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+PATIENCE_S = 120
+
+
+@pytest.fixture
+def address(reader, journal):
+    page = Page(reader, journal)
+    yield page.launch(host="127.0.0.1", port=None)
+    page.close()
+
+
+def _rows(journal, name="reviews.csv"):
+    with (journal.folder / name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _drop(client, files, group=""):
+    files = [gradio_client.handle_file(file) for file in files if pathlib.Path(file).exists()]
+    return client.predict(files, group, api_name="/add")
+
+
+def test_a_pile_is_worked_through(address, reader, journal, files):
+    client = gradio_client.Client(address, verbose=False)
+    answer = _drop(client, files, group="P 1")
+    expected = [prediction for prediction in reader.classifier.predict(files) if prediction.status == "ok"]
+    expected.sort(key=lambda prediction: (prediction.decision == "accept", max(prediction.probabilities.values())))
+    for number, prediction in enumerate(expected):
+        card = answer[CARD]
+        assert pathlib.Path(prediction.file).name in card and f"{number + 1} of 6" in card
+        is_accepted = prediction.decision == "accept"
+        assert ("Please look yourself" in card) is not is_accepted and ("rv-decision rv-accept" in card) is is_accepted
+        for probability in prediction.probabilities.values():
+            assert f"width: {100 * probability:.1f}%" in card
+        answer = client.predict(answer[SHOWN], "ab", f"comment {number}", api_name="/agree" if number else "/choose_3")
+        assert "Saved:" in answer[STATUS] and f"{number + 1} of 6 reviewed" in answer[WORKLIST]
+    assert "All 6 images are reviewed" in answer[CARD]
+    rows = _rows(journal)
+    assert [row["predicted_class"] for row in rows] == [prediction.predicted_class for prediction in expected]
+    assert [json.loads(row["probabilities"]) for row in rows] == [prediction.probabilities for prediction in expected]
+    assert [(row["decision"], row["reason"]) for row in rows] == [(p.decision, p.reason) for p in expected]
+    assert rows[0]["label"] == "non-sperm" and {row["verdict"] for row in rows[1:]} == {"agree"}
+    assert [row["comment"] for row in rows] == [f"comment {number}" for number in range(6)]
+    assert len(_rows(journal, "labels.csv")) == 6
+
+
+def test_what_cannot_be_read_or_saved_is_said(address, journal, files, tmp_path):
+    hostile = tmp_path / "<img src=x onerror=alert(1)>${1+1}{{value}}.png"
+    shutil.copy(files[0], hostile)
+    (tmp_path / "broken <b>.png").write_bytes(b"no image")
+    client = gradio_client.Client(address, verbose=False)
+    answer = _drop(client, [hostile, tmp_path / "broken <b>.png"])
+    assert "1 file could not be read" in answer[WORKLIST] and "Convert it to PNG" in answer[WORKLIST]
+    assert "<img src=x" not in answer[CARD] + answer[WORKLIST] and "onerror" in answer[CARD]
+    (journal.folder / "reviews.csv").write_text("spoilt\n", encoding="utf-8")
+    failed = client.predict(answer[SHOWN], "", "keep me", api_name="/cannot_tell")
+    assert "Not saved: reviews.csv must have the columns" in failed[STATUS] and failed[COMMENT] == "keep me"
+    assert failed[SHOWN] == answer[SHOWN] and failed[CARD] == answer[CARD]
+
+
+def test_two_tabs_do_not_mix(address, journal, files):
+    tabs = [gradio_client.Client(address, verbose=False) for _ in range(2)]
+    answers = [_drop(tab, files[start : start + 2]) for tab, start in zip(tabs, (0, 2), strict=True)]
+    jobs = [
+        tab.submit(answer[SHOWN], name, "", api_name="/cannot_tell")
+        for tab, answer, name in zip(tabs, answers, "ab", strict=True)
+    ]
+    results = [job.result() for job in jobs]
+    assert all("1 of 2 reviewed" in result[WORKLIST] for result in results)
+    assert {row["reviewer"] for row in _rows(journal)} == {"a", "b"}
+
+
+@pytest.fixture
+def browser(tmp_path):
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("needs chromium and chromedriver")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    options.add_argument(f"--user-data-dir={tmp_path / 'chromium'}")
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1280,900"):
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def _wait(browser, css, text=""):
+    """The first element of a kind that is shown with a text."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        # In one script: an element that was found may be gone before it is asked for its text.
+        found = browser.execute_script(
+            "return [...document.querySelectorAll(arguments[0])].find(e => (e.innerText ?? '').includes(arguments[1]))",
+            css,
+            text,
+        )
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"no {css} with {text!r} in {browser.find_element('css selector', 'body').text}")
+
+
+def _asked_hosts(browser):
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    return {url.split("/")[2] for url in urls if url.startswith(("http", "ws"))}
+
+
+def test_a_person_agrees_and_corrects_in_a_browser(address, browser, journal, tmp_path):
+    files = [tmp_path / f"drawn {index}.png" for index in range(2)]
+    for index, file in enumerate(files):
+        Image.fromarray(render(index, label_set="quality", seed=1).image).save(file)
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    browser.get(address)
+    _wait(browser, "#rv-files")
+    upload = _wait(browser, "#rv-files input[type=file]")
+    upload.send_keys("\n".join(map(str, [*files, tmp_path / "broken.png"])))
+    _wait(browser, ".rv-problems", "1 file could not be read")
+    card = _wait(browser, ".rv-card", "1 of 2")
+    assert "Model’s" in card.text and "not a medical device" in _wait(browser, ".rv-notice").text
+    first = _wait(browser, ".rv-card h2").text
+    predicted = _wait(browser, ".rv-class b").text
+    agree = _wait(browser, "#rv-agree", predicted)
+    is_accepted = bool(browser.find_elements("css selector", ".rv-decision.rv-accept"))
+    assert ("primary" in agree.get_attribute("class")) is is_accepted, "nothing may invite to agree with a referral"
+    agree.click()
+    second = _wait(browser, ".rv-card", "2 of 2").find_element("css selector", "h2").text
+    _wait(browser, "#rv-status", f"Saved: {first}, {predicted}")
+    browser.find_element("css selector", "body").send_keys("3")  # the key of the third class
+    _wait(browser, ".rv-empty", "All 2 images are reviewed")
+    rows = _rows(journal)
+    assert [row["file"] for row in rows] == [first, second] and {first, second} == {file.name for file in files}
+    assert rows[0]["verdict"] == "agree" and rows[0]["label"] == predicted
+    assert rows[1]["label"] == "non-sperm"
+    _wait(browser, ".rv-entry[data-position]", first).click()  # an image of the list can be decided again
+    _wait(browser, ".rv-earlier", "Reviewed before")
+    hosts = _asked_hosts(browser)
+    assert hosts == {address.split("/")[2]}, "the page must work without a network"

@@ -1,0 +1,61 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sperm_tf.data.decode import decode_rgb
+from sperm_tf.data.identity import pixel_sha256
+from sperm_tf.decision.familiarity import Familiarity
+from sperm_tf.review.reader import Reader, digest_classifier
+from sperm_tf.serving.classifier import Classifier, load_model
+from tests import tiny_models
+from tests.review.reviews import make_image
+
+
+def test_answers_are_those_of_the_classifier(reader, files):
+    told = []
+    items = reader.read(files, group="P 1", on_progress=lambda *progress: told.append(progress))
+    expected = reader.classifier.predict(files)
+    names = [file.rsplit("/", 1)[1] for file in files]
+    assert [item.prediction for item in items] == [
+        dataclasses.replace(answer, file=name) for answer, name in zip(expected, names, strict=True)
+    ]
+    statuses = {item.name: item.prediction.status for item in items if not item.is_readable}
+    assert statuses == {"empty.png": "empty", "scan.tif": "unknown_format", "gone.png": "unreadable"}
+    decisions = {item.prediction.decision for item in items if item.is_readable}
+    assert decisions == {"accept", "refer"}, "the fixture must show both"
+    assert items[0].pixel_sha256 == pixel_sha256(decode_rgb(make_image(0)).pixels)
+    assert told == [(0, len(files))]
+
+
+@pytest.mark.parametrize("views", (1, 8))
+def test_the_map_is_that_of_the_served_model(classifier, files, tmp_path, views):
+    averaged = dataclasses.replace(classifier, views=views)
+    items = [item for item in Reader(averaged, name="tiny").read(files) if item.is_readable]
+    reader = Reader(averaged, name="tiny")
+    averaged.export(tmp_path / "1")
+    explain = tf.saved_model.load(str(tmp_path / "1")).signatures["explain"]
+    served = explain(image_bytes=tf.constant([item.data for item in items]))["grad_cam_plus_plus"].numpy()
+    for item, expected in zip(items, served, strict=True):
+        np.testing.assert_allclose(reader.explain(item), expected, atol=1e-4)
+    assert np.ptp(served) > 0.5
+
+
+def test_the_digest_is_that_of_the_model_however_it_is_stored(classifier, rule, tmp_path):
+    digest = digest_classifier(classifier)
+    classifier.keras_model.save(tmp_path / "model.keras")
+    assert digest_classifier(load_model(tmp_path / "model.keras", class_names=classifier.class_names)) == digest
+    familiar = dataclasses.replace(rule, familiarity=Familiarity(np.zeros(3), np.eye(3)), max_distance=1.0)
+    others = [
+        dataclasses.replace(classifier, views=8),
+        dataclasses.replace(classifier, class_names=classifier.class_names[::-1]),
+        dataclasses.replace(classifier, rule=rule),
+        dataclasses.replace(classifier, rule=dataclasses.replace(rule, min_confidence=0.5)),
+        dataclasses.replace(classifier, rule=familiar),
+        dataclasses.replace(
+            classifier, rule=dataclasses.replace(familiar, familiarity=Familiarity(np.ones(3), np.eye(3)))
+        ),
+        Classifier(tiny_models.build(image_size=24, seed=1), classifier.class_names, 24),
+    ]
+    assert len({digest, *map(digest_classifier, others)}) == 1 + len(others)
