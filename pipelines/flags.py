@@ -79,7 +79,7 @@ def parse(argv: Sequence[str]) -> Invocation:
         rest = parsed(argv, known_only=True)[1:]
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
         raise FlagError(_explain(argv, error, defaults)) from error
-    beam_args = _check_beam_args(rest, defaults)
+    beam_args = check_beam_args(rest, _own_flags(defaults))
     values = parsed.config.to_dict()
     values |= {"preset": preset, "pipeline_root": parsed.pipeline_root or defaults.pipeline_root}
     for name in ("manual_dir", "data_dir"):
@@ -201,13 +201,22 @@ def _find_preset(argv: Sequence[str]) -> str:
     return parser.preset
 
 
-def _check_beam_args(rest: Sequence[str], defaults: PipelineConfig) -> tuple[str, ...]:
+def check_beam_args(rest: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
+    """What of a command line is left for Beam, when all of it is.
+
+    Args:
+        rest: the arguments that no flag of the command itself took.
+        own: names of the command's own flags, for the message.
+
+    Raises:
+        FlagError: an argument is no flag, or Beam has none of that name.
+    """
     if rest and not rest[0].startswith("--"):  # further on it may be the value of a flag: --environment_type LOOPBACK
         raise FlagError(f"arguments must be flags. Received: {rest[0]!r}. See --help")
     for argument in rest:
         name = argument.lstrip("-").split("=")[0]
         if argument.startswith("--") and name not in _beam_flags() and name.removeprefix("no_") not in _beam_flags():
-            raise FlagError(_unknown(name, defaults))
+            raise FlagError(_unknown(name, own))
     return tuple(rest)
 
 
@@ -217,15 +226,18 @@ def _explain(argv: Sequence[str], error: Exception, defaults: PipelineConfig) ->
     for argument in argv[1:]:
         name = argument.lstrip("-").split("=")[0]
         if name.startswith("config.") and name.removeprefix("config.") not in known:
-            return _unknown(name, defaults)
+            return _unknown(name, _own_flags(defaults))
     return f"{error}. See --help for every field and its default"
 
 
-def _unknown(name: str, defaults: PipelineConfig) -> str:
+def _own_flags(defaults: PipelineConfig) -> list[str]:
     fields = [f"config.{field}" for field, _, _ in describe_fields(defaults)]
-    own = ["preset", "pipeline_root", "manual_dir", "data_dir", "dry_run", "help", *fields]
+    return ["preset", "pipeline_root", "manual_dir", "data_dir", "dry_run", "help", *fields]
+
+
+def _unknown(name: str, own: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, [*own, *_beam_flags()], n=3, cutoff=0.6)
-    same_leaf = [field for field in fields if field.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
+    same_leaf = [field for field in own if field.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
     meant = list(dict.fromkeys([*same_leaf, *close]))
     hint = f"Did you mean {' or '.join('--' + item for item in meant)}?\n" if meant else ""
     section = name.rsplit(".", 1)[0] + "." if "." in name else ""

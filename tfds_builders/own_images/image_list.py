@@ -118,7 +118,7 @@ def _list_folder(path: pathlib.Path) -> ImageList:
     ignored: Counter[str] = Counter()
     files: list[SourceFile] = []
     origins: dict[str, str] = {}
-    folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and not _is_hidden(entry)]
+    folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and not is_hidden(entry)]
     if folders and all(folder.name.casefold() in _SPLIT_NAMES for folder in folders):
         raise DataDirError(
             f"data_dir must hold one folder per class. Received: data_dir={path}, whose folders are splits: "
@@ -127,11 +127,11 @@ def _list_folder(path: pathlib.Path) -> ImageList:
         )
     for entry in path.iterdir():
         if not entry.is_dir():  # it has no class
-            ignored[HIDDEN if _is_hidden(entry) else "outside the class folders"] += 1
+            ignored[HIDDEN if is_hidden(entry) else "outside the class folders"] += 1
     for folder in folders:
         label = clean_label(folder.name, where=str(folder))
         skipped: Counter[str] = Counter()
-        found = list(_walk(folder, skipped, above=(_identity(path),)))
+        found = list(walk_images(folder, skipped, above=(_identity(path),)))
         if not found:
             listed = f" ({_list_counts(skipped)})" if skipped else ""
             raise DataDirError(
@@ -148,23 +148,32 @@ def _list_folder(path: pathlib.Path) -> ImageList:
     return ImageList(path, path, tuple(sorted(files)), origins, dict(sorted(ignored.items())))
 
 
-def _walk(folder: pathlib.Path, ignored: Counter[str], *, above: tuple[tuple[int, int], ...]) -> Iterator[pathlib.Path]:
-    """The images at any depth; `above` are the folders on the way here, which a link may lead back to."""
+def walk_images(
+    folder: pathlib.Path, ignored: Counter[str], *, above: tuple[tuple[int, int], ...] = ()
+) -> Iterator[pathlib.Path]:
+    """Yields the images of a folder and its subfolders, following links.
+
+    Args:
+        folder: where to look.
+        ignored: counts the files that are no images, by suffix.
+        above: the folders on the way here, which a link may lead back to.
+    """
     here = _identity(folder)
     if here in above:
         return
     for entry in folder.iterdir():
-        if _is_hidden(entry):
+        if is_hidden(entry):
             ignored[HIDDEN] += 1
         elif entry.is_dir():
-            yield from _walk(entry, ignored, above=(*above, here))
+            yield from walk_images(entry, ignored, above=(*above, here))
         elif entry.suffix.casefold() in SUFFIXES and (entry.is_file() or not entry.exists()):
             yield entry  # a link to nowhere too: it is listed as unreadable, a pipe is not waited for
         else:
             ignored[entry.suffix.casefold() or "no suffix"] += 1
 
 
-def _is_hidden(path: pathlib.Path) -> bool:
+def is_hidden(path: pathlib.Path) -> bool:
+    """Whether a file or folder is hidden, or was left by a file manager, an archiver or a network drive."""
     return path.name.startswith(".") or path.name.casefold() in _SYSTEM_NAMES
 
 

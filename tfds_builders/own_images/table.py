@@ -57,7 +57,7 @@ def read_table(path: pathlib.Path) -> list[TableRow]:
         raise DataDirError(
             f"table must be encoded in UTF-8. Received: {path} ({error}). In a spreadsheet, save it as 'CSV UTF-8'"
         ) from error
-    lines = _split(text, path)
+    lines = split_table(text, path)
     columns = _find_columns([cell for _, cells in lines[:1] for cell in cells], path)
     rows = [_read_row(line, cells, columns, path) for line, cells in lines[1:]]
     rows = list(_with_existing_files(rows, path))
@@ -65,8 +65,16 @@ def read_table(path: pathlib.Path) -> list[TableRow]:
     return rows
 
 
-def _split(text: str, path: pathlib.Path) -> list[tuple[int, list[str]]]:
-    """Line and cells of everything that is not blank, the header first."""
+def split_table(text: str, path: pathlib.Path) -> list[tuple[int, list[str]]]:
+    """Line and cells of everything in a table that is not blank, the header first.
+
+    Args:
+        text: the table; commas, semicolons or tabs separate its cells.
+        path: where it comes from, for messages.
+
+    Raises:
+        DataDirError: a quote is left open.
+    """
     head = text.lstrip().partition("\n")[0]
     delimiter = max(_DELIMITERS, key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)

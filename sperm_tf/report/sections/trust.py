@@ -15,7 +15,7 @@ _SCORES = (
     ("brier", "Brier score"),
     ("aurc", "Area under the risk-coverage curve"),
 )
-_REASONS = {
+REASONS = {
     "confident": "accepted: the answer is sure enough",
     "uncertain": "the answer is not sure enough",
     "unfamiliar": "the image is unlike the training images",
@@ -38,7 +38,7 @@ def describe_trust(stages: Mapping[str, Stage]) -> dict[str, Any]:
         "accuracy_of_accepted": _share(selection.get("accuracy_of_accepted")),
         "num_accepted": selection.get("num_accepted"),
         "reasons": [
-            {"text": _REASONS.get(reason, reason), "count": count}
+            {"text": REASONS.get(reason, reason), "count": count}
             for reason, count in sorted((selection.get("reasons") or {}).items(), key=lambda item: -item[1])
         ],
         "coverage": _share(sets.get("coverage")),

@@ -1,0 +1,58 @@
+"""Reading crops by their address, from folders and archives."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import zipfile
+import zlib
+
+from pipelines.crops import ARCHIVE_ERRORS, IN_ARCHIVE, UNKNOWN, Crop, open_tar
+from sperm_tf.data.archives import archive_kind
+
+
+class CropReader:
+    """Reads crops by their address; opens each archive once.
+
+    Args:
+        root: the folder that addresses start from.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]):
+        self._root = pathlib.Path(root)
+        self._zips: dict[str, zipfile.ZipFile] = {}
+        self._offsets: dict[str, dict[str, tuple[int, int]]] = {}
+
+    def read(self, crop: Crop) -> bytes | None:
+        """The bytes of a file; None where it cannot be read."""
+        archive, _, member = crop.file.partition(IN_ARCHIVE)
+        try:
+            if (self._root / crop.file).is_file() or not member:
+                return (self._root / crop.file).read_bytes()
+            if crop.offset != UNKNOWN:
+                return self._read_slice(archive, crop.offset, crop.size)
+            return self._read_member(archive, member)
+        except (OSError, KeyError, ValueError, RuntimeError, EOFError, zlib.error, *ARCHIVE_ERRORS):
+            return None  # RuntimeError: encrypted, or compressed by a method unknown to zipfile
+
+    def close(self) -> None:
+        """Closes the archives."""
+        for archive in self._zips.values():
+            archive.close()
+        self._zips.clear()
+
+    def _read_slice(self, archive: str, offset: int, size: int) -> bytes:
+        with (self._root / archive).open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+
+    def _read_member(self, archive: str, member: str) -> bytes:
+        path = self._root / archive
+        if archive in self._zips or (archive not in self._offsets and archive_kind(path) == "zip"):
+            if archive not in self._zips:
+                self._zips[archive] = zipfile.ZipFile(path)
+            return self._zips[archive].read(member)
+        if archive not in self._offsets:
+            with open_tar(path) as tar:
+                self._offsets[archive] = {info.name: (info.offset_data, info.size) for info in tar if info.isreg()}
+        return self._read_slice(archive, *self._offsets[archive][member])

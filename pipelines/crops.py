@@ -1,0 +1,191 @@
+"""Where the crops to score are: in a folder, in archives, or named by a pattern or a table.
+
+A crop is known by its address: its path below a root, with slashes, and for one inside an archive the archive's path,
+an exclamation mark and its name there, `slide_1.tar!cell_17.png`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import glob
+import hashlib
+import itertools
+import os
+import pathlib
+import re
+import tarfile
+import unicodedata
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pipelines.crop_table import FILE, read_table
+from sperm_tf.data.archives import archive_kind
+from tfds_builders.own_images.image_list import SUFFIXES, is_hidden, walk_images
+from tfds_builders.own_images.names import DataDirError
+from tfds_builders.own_images.table import TABLE_SUFFIXES
+
+IN_ARCHIVE = "!"
+UNKNOWN = -1
+_TAR_NAME = re.compile(r"\.(tar|tgz|tar\.\w+)$", re.IGNORECASE)
+ARCHIVE_ERRORS = (tarfile.TarError, zipfile.BadZipFile)
+
+
+class Crop(NamedTuple):
+    """One image to score.
+
+    Attributes:
+        file: its address.
+        size: bytes; -1 where the file cannot be found.
+        state: changes when the file does: time of its last change in nanoseconds, in a zip its checksum.
+        offset: of its first byte in an uncompressed tar; -1 for everything else.
+        further: what the table says of it beside the file, in the order of `CropList.columns`.
+    """
+
+    file: str
+    size: int = UNKNOWN
+    state: int = UNKNOWN
+    offset: int = UNKNOWN
+    further: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class CropList:
+    """Every image of an input.
+
+    Attributes:
+        root: the folder that addresses start from.
+        columns: names of the table's further columns; empty without a table.
+        crops: the images, sorted by their address.
+    """
+
+    root: pathlib.Path
+    columns: tuple[str, ...]
+    crops: tuple[Crop, ...]
+
+    def digest(self) -> str:
+        """SHA-256 hex digest of the addresses, sizes, times of change and further columns; not of the root."""
+        digest = hashlib.sha256(repr(self.columns).encode())
+        for crop in self.crops:
+            digest.update(repr(tuple(crop)).encode())
+        return digest.hexdigest()
+
+
+def list_crops(source: str) -> CropList:
+    """Lists the images of an input.
+
+    Args:
+        source: a folder, searched with all its subfolders for files that are named as images; a table (`.csv`, `.tsv`)
+            with a column `file`, whose paths start from the table's folder, and any further columns; a tar or zip
+            archive; or a pattern with `*`, `?` or `[...]` (`**` for folders of any depth) that matches any of these
+            but tables. A file of a table may lie in an archive: `slide_1.tar!cell_17.png`.
+
+    Raises:
+        DataDirError: the input does not exist, holds no image, or is malformed; the message says what to change.
+        OSError: a folder, table or archive may not be read.
+    """
+    path = pathlib.Path(source).expanduser()
+    if path.is_file() and path.suffix.casefold() in TABLE_SUFFIXES:
+        return _list_table(path)
+    if path.exists():
+        root = path if path.is_dir() else path.parent
+        found = [path]
+    else:
+        plain = list(itertools.takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
+        root = pathlib.Path(*plain)
+        found = [match for match in root.glob(str(path.relative_to(root))) if not is_hidden(match)]
+    crops = sorted({crop for entry in found for crop in _expand(entry, root)})
+    if not crops:
+        raise DataDirError(
+            f"input must hold images ({', '.join(SUFFIXES)}): a folder, a tar or zip archive, a table with a column "
+            f"{FILE}, or a pattern in quotes. Received: {source!r}, "
+            f"{'in which none is found' if found else 'which matches nothing'}. Look at the path"
+        )
+    return CropList(root.resolve(), (), tuple(crops))
+
+
+def _expand(path: pathlib.Path, root: pathlib.Path) -> Iterator[Crop]:
+    """The images that a path stands for."""
+    if path.is_dir():
+        for file in walk_images(path, Counter()):
+            yield _crop_of_file(file, root)
+    elif path.suffix.casefold() in SUFFIXES:
+        yield _crop_of_file(path, root)
+    elif path.is_file() and archive_kind(path) == "zip":
+        yield from _list_zip(path, root)
+    elif path.is_file() and _TAR_NAME.search(path.name):
+        yield from _list_tar(path, root)
+
+
+def _crop_of_file(path: pathlib.Path, root: pathlib.Path, further: Sequence[str] = ()) -> Crop:
+    address = _address(path.relative_to(root).as_posix())
+    try:
+        status = path.stat()
+    except OSError:  # a link to nowhere, a file that a table names and that is not there
+        return Crop(address, further=tuple(further))
+    return Crop(address, status.st_size, status.st_mtime_ns, further=tuple(further))
+
+
+def _list_zip(path: pathlib.Path, root: pathlib.Path) -> Iterator[Crop]:
+    name = path.relative_to(root).as_posix()
+    with _archive_errors(path), zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if _is_image(info.filename) and not info.is_dir():
+                yield Crop(_address(f"{name}{IN_ARCHIVE}{info.filename}"), info.file_size, info.CRC)
+
+
+def _list_tar(path: pathlib.Path, root: pathlib.Path) -> Iterator[Crop]:
+    name = path.relative_to(root).as_posix()
+    with _archive_errors(path), open_tar(path) as archive:
+        for info in archive:
+            archive.members = []  # type: ignore[attr-defined]  # or it keeps every header that it has read
+            if _is_image(info.name) and info.isreg():
+                changed_ns = int(info.mtime * 1e9)
+                yield Crop(_address(f"{name}{IN_ARCHIVE}{info.name}"), info.size, changed_ns, info.offset_data)
+
+
+def open_tar(path: pathlib.Path) -> tarfile.TarFile:
+    """Opens a tar whose files can be read in place: one without compression."""
+    return tarfile.open(path, "r:")
+
+
+@contextlib.contextmanager
+def _archive_errors(path: pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    except ARCHIVE_ERRORS as error:
+        raise DataDirError(
+            f"input must be a whole zip, or a tar without compression. Received: {path} ({error}). Uncompress a tar.gz "
+            "with gunzip, which leaves a .tar; copy a damaged archive again"
+        ) from error
+
+
+def _is_image(member: str) -> bool:
+    path = pathlib.PurePosixPath(member.replace("\\", "/"))
+    hidden = any(is_hidden(pathlib.Path(part)) for part in path.parts)
+    return path.suffix.casefold() in SUFFIXES and not hidden
+
+
+def _address(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataDirError(
+            f"names of files must be UTF-8. Received: {os.fsencode(text)!r}. Rename it, for example with convmv"
+        ) from error
+    return text
+
+
+def _list_table(path: pathlib.Path) -> CropList:
+    columns, rows = read_table(path)
+    root = path.parent
+    crops = [_crop_of_file(root / _existing(root, file), root, further) for file, further in rows]
+    return CropList(root.resolve(), columns, tuple(sorted(crops)))
+
+
+def _existing(root: pathlib.Path, file: str) -> str:
+    """The name as the disk has it: accents are composed on one system and decomposed on another."""
+    forms = (file, *(unicodedata.normalize(form, file) for form in ("NFC", "NFD")))
+    return next((form for form in forms if (root / form).is_file()), file)

@@ -1,0 +1,155 @@
+"""The model that scores: whatever was named becomes a SavedModel, the same one that would be served."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import pathlib
+import shutil
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipelines.artifacts import digest_directory, digest_file
+
+if TYPE_CHECKING:
+    from sperm_tf.serving.classifier import Classifier
+
+SAVED_MODEL, INFO_FILE, CARD_FILE = "saved_model", "model.json", "model_card.md"
+NETWORK_BATCH = 32  # images, or views of images, in one pass of the network: bounds memory
+_RULE_FILES = ("decision.json", "familiarity.npz")
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoringModel:
+    """A model that has been found, and what is known of it.
+
+    Attributes:
+        name: how a report calls it.
+        digest: SHA-256 of its weights: those of the release, `model.keras`, or the files of the SavedModel.
+        rule_digest: SHA-256 of its decision rule; empty where it has none, or it is inside the SavedModel.
+        saved_model: where its SavedModel lies; None while it has to be exported.
+        views: what an answer is averaged over; 1 where it is not known.
+        classifier: what to export where there is no SavedModel.
+        folder: that holds the rule and the card; None for a bare SavedModel.
+    """
+
+    name: str
+    digest: str
+    rule_digest: str
+    saved_model: pathlib.Path | None
+    views: int
+    classifier: Classifier | None
+    folder: pathlib.Path | None
+
+    @property
+    def batch_size(self) -> int:
+        """Files in one pass."""
+        return max(1, NETWORK_BATCH // self.views)
+
+    def prepare(self, folder: pathlib.Path) -> pathlib.Path:
+        """Puts what scoring and reports need of the model into a folder.
+
+        Args:
+            folder: made when it is missing; what an earlier call left there is used again.
+
+        Returns:
+            The SavedModel.
+        """
+        folder.mkdir(exist_ok=True)
+        target = folder / SAVED_MODEL
+        if self.saved_model is None and not target.is_dir():
+            assert self.classifier is not None
+            unfinished = folder / f".{SAVED_MODEL}.tmp"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            self.classifier.export(unfinished)
+            unfinished.rename(target)
+        for name in _RULE_FILES:
+            if self.folder is not None and (self.folder / name).is_file():
+                shutil.copyfile(self.folder / name, folder / name)
+        if self.classifier is not None and self.classifier.card:
+            (folder / CARD_FILE).write_text(self.classifier.card, encoding="utf-8")
+        return self.saved_model or target
+
+
+def find(source: str) -> ScoringModel:
+    """Finds a model.
+
+    Args:
+        source: name of a released model; a folder that the Calibrator or the Trainer wrote; a SavedModel's folder; or
+            anything else that `sperm_tf.load_model` opens.
+
+    Raises:
+        ValueError: there is no such model.
+    """
+    path = pathlib.Path(source).expanduser()
+    if (path / "saved_model.pb").is_file():
+        path = path.resolve()
+        beside = path.parent if path.name == SAVED_MODEL else path
+        return ScoringModel(_call(path), digest_directory(path), "", path, _views(beside), None, _with_rule(beside))
+    if (path / SAVED_MODEL / "saved_model.pb").is_file():
+        path = path.resolve()
+        digest = digest_directory(path / SAVED_MODEL)
+        return ScoringModel(_call(path), digest, "", path / SAVED_MODEL, _views(path), None, _with_rule(path))
+    return _find_classifier(source, path)
+
+
+def _find_classifier(source: str, path: pathlib.Path) -> ScoringModel:
+    from sperm_tf.models import released
+    from sperm_tf.serving.classifier import load_model
+
+    classifier = load_model(source)
+    if path.exists() and path.suffix != released.RELEASE_SUFFIX:
+        weights = path / "model.keras" if path.is_dir() else path
+        folder = weights.resolve().parent
+        name, digest = _call(folder), digest_file(weights)
+    else:
+        release = released.find_release_of_file(path) if path.is_file() else released.read_manifest()[source]
+        folder, name, digest = release.folder / release.name, release.name, release.sha256
+    rules = [digest_file(folder / file) for file in _RULE_FILES if classifier.rule and (folder / file).is_file()]
+    return ScoringModel(name, digest, "-".join(rules), None, classifier.views, classifier, folder)
+
+
+@functools.lru_cache(maxsize=2)
+def load(saved_model: str) -> Any:
+    """A SavedModel, opened once in each process."""
+    import tensorflow as tf
+
+    return tf.saved_model.load(saved_model)
+
+
+def ask(saved_model: str, encoded: Sequence[bytes], *, explain: bool = False) -> dict[str, Any]:
+    """What the SavedModel answers about files.
+
+    Args:
+        saved_model: its folder.
+        encoded: their bytes.
+        explain: ask for maps, too.
+
+    Returns:
+        The arrays that `sperm_tf.serving.signatures.ServedClassifier` describes.
+    """
+    import tensorflow as tf
+
+    signature = load(saved_model).signatures["explain" if explain else "serving_default"]
+    answer = signature(image_bytes=tf.constant(list(encoded), tf.string))
+    return {name: value.numpy() for name, value in answer.items()}
+
+
+def class_names(saved_model: str) -> tuple[str, ...]:
+    """The names of the classes, in the order of the probabilities."""
+    return tuple(name.decode() for name in ask(saved_model, [b""])["class_names"][0])
+
+
+def _call(folder: pathlib.Path) -> str:
+    """The last two names of a path: `Calibrator/1c2d3e4f`, `sperm_smids/3`."""
+    return "/".join(folder.parts[-2:])
+
+
+def _with_rule(folder: pathlib.Path) -> pathlib.Path | None:
+    return folder if (folder / _RULE_FILES[0]).is_file() else None
+
+
+def _views(folder: pathlib.Path) -> int:
+    file = folder / INFO_FILE
+    return json.loads(file.read_text(encoding="utf-8")).get("views", 1) if file.is_file() else 1

@@ -1,0 +1,92 @@
+"""Reports on slides: `python -m pipelines.slide_report --scores=scores --output=report`."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from absl import flags as absl_flags
+
+from pipelines import flags, run
+
+USAGE = """Counts the spermatozoa of slides that were scored; writes slide.html and slide.pdf.
+
+  python -m pipelines.slide_report --scores=scores --output=report
+
+Flags:
+  --scores=DIR|FILE              what python -m pipelines.score wrote: its folder, or scores.parquet
+  --output=DIR                   where both files go; earlier ones there are replaced
+  --slide_column=NAME            column that names the slide; default: slide, where the scores have it
+  --replicate_column=NAME        column that names the replicate; default: replicate, where the scores have it
+  --normal_classes=A,B           classes of normal forms; default: those called normal
+  --not_sperm_classes=A,B        classes of what is no spermatozoon; default: those called non-sperm, debris, artefact
+                                 and the like; none of them: --not_sperm_classes=none
+  --images=DIR                   where the images are now, if they were moved since
+  --sheet_size=48                most images on the contact sheet of a slide
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Flags to report.
+
+    Args:
+        argv: the arguments, the program's name first; None takes those of the process.
+
+    Returns:
+        The exit status: 0 when both files were written, 1 when something stopped the report, 2 for a wrong flag.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    if any(argument in flags.HELP_FLAGS for argument in argv[1:]):
+        print(USAGE, end="")
+        return 0
+    values = _define_flags()
+    try:
+        if rest := values(argv)[1:]:
+            raise absl_flags.Error(f"arguments must be flags. Received: {rest[0]!r}")
+        missing = [name for name in ("scores", "output") if not values[name].value]
+        if missing:
+            raise absl_flags.Error(f"--{missing[0]} must be given")
+    except absl_flags.Error as error:
+        print(f"pipelines.slide_report: {str(error).rstrip('. ')}. See --help", file=sys.stderr)
+        return 2
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
+    run.import_tensorflow_quietly()
+    from pipelines import slide_reporting
+
+    request = slide_reporting.Request(
+        scores=pathlib.Path(values.scores),
+        output=pathlib.Path(values.output),
+        slide_column=values.slide_column,
+        replicate_column=values.replicate_column,
+        normal_classes=values.normal_classes,
+        not_sperm_classes=values.not_sperm_classes,
+        images=values.images,
+        sheet_size=values.sheet_size,
+    )
+    try:
+        written = slide_reporting.run(request)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"pipelines.slide_report: {error}", file=sys.stderr)
+        return 1
+    for path in written:
+        print(f"wrote {path}")
+    return 0
+
+
+def _define_flags() -> absl_flags.FlagValues:
+    values = absl_flags.FlagValues()
+    absl_flags.DEFINE_string("scores", "", "the scores", flag_values=values)
+    absl_flags.DEFINE_string("output", "", "where the report goes", flag_values=values)
+    absl_flags.DEFINE_string("slide_column", None, "column of slides", flag_values=values)
+    absl_flags.DEFINE_string("replicate_column", None, "column of replicates", flag_values=values)
+    absl_flags.DEFINE_list("normal_classes", None, "classes of normal forms", flag_values=values)
+    absl_flags.DEFINE_list("not_sperm_classes", None, "classes of no spermatozoa", flag_values=values)
+    absl_flags.DEFINE_string("images", "", "where the images are", flag_values=values)
+    absl_flags.DEFINE_integer("sheet_size", 48, "images on a sheet", lower_bound=0, flag_values=values)
+    return values
+
+
+if __name__ == "__main__":
+    sys.exit(main())

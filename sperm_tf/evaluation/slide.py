@@ -1,0 +1,277 @@
+"""What a slide's scores say about its spermatozoa: counts, normal forms, two replicates compared, and how sure that is.
+
+Percentages are of spermatozoa, as the WHO laboratory manual counts them (World Health Organization 2021, WHO laboratory
+manual for the examination and processing of human semen, 6th edition, section 2.4.8): what is no spermatozoon is not in
+the denominator, and a figure needs at least 200 spermatozoa in each of two replicates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sperm_tf.evaluation.intervals import wilson
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MIN_SPERMATOZOA = 200
+"""Spermatozoa in a replicate from which a verdict is given (WHO 2021)."""
+Z_95 = 1.96
+"""Quantile of the standard normal distribution that the manual compares replicates with."""
+_OK, _REFER = "ok", "refer"
+_NOT_SPERM = {"nonsperm", "nosperm", "notsperm", "notasperm", "debris", "artefact", "artifact", "background", "boya"}
+_NORMAL = {"normal", "normalsperm"}
+
+
+class SlideError(ValueError):
+    """Scores that no slide can be counted from; the message says what to change."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassRoles:
+    """What the classes of a model mean for a count.
+
+    Attributes:
+        class_names: all of them, in the order of the model.
+        normal: the classes of normal forms.
+        not_sperm: the classes of objects that are no spermatozoa; may be empty.
+    """
+
+    class_names: tuple[str, ...]
+    normal: tuple[str, ...]
+    not_sperm: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for field, names in (("normal_classes", self.normal), ("not_sperm_classes", self.not_sperm)):
+            unknown = [name for name in names if name not in self.class_names]
+            if unknown:
+                raise SlideError(
+                    f"{field} must be of {', '.join(self.class_names)}. Received: {', '.join(unknown)}. Name classes "
+                    "of the model."
+                )
+        if not self.normal or set(self.normal) & set(self.not_sperm):
+            raise SlideError(
+                "normal_classes must name at least one class, none of which is in not_sperm_classes. Received: "
+                f"normal_classes={','.join(self.normal) or '(none)'}, not_sperm_classes={','.join(self.not_sperm)}, of "
+                f"the classes {', '.join(self.class_names)}. Name them with --normal_classes and --not_sperm_classes."
+            )
+
+    @property
+    def sperm(self) -> tuple[str, ...]:
+        """The classes of spermatozoa."""
+        return tuple(name for name in self.class_names if name not in self.not_sperm)
+
+
+def default_roles(
+    class_names: Sequence[str], *, normal: Sequence[str] | None = None, not_sperm: Sequence[str] | None = None
+) -> ClassRoles:
+    """The roles that the names of the classes tell.
+
+    Args:
+        class_names: in the order of the model.
+        normal: classes of normal forms; None takes those called `normal`.
+        not_sperm: classes of what is no spermatozoon; None takes those called `non-sperm`, `debris` and the like.
+
+    Raises:
+        SlideError: no class is known to be normal, or a name is no class.
+    """
+
+    def called(names: set[str]) -> tuple[str, ...]:
+        return tuple(name for name in class_names if "".join(filter(str.isalpha, name.casefold())) in names)
+
+    return ClassRoles(
+        tuple(class_names),
+        called(_NORMAL) if normal is None else tuple(normal),
+        called(_NOT_SPERM) if not_sperm is None else tuple(not_sperm),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Count:
+    """The images of one replicate, or of a whole slide, counted.
+
+    Attributes:
+        name: of the replicate or slide; empty where there is none.
+        num_files: images, unreadable ones included.
+        num_unreadable: images without an answer, which count as nothing else.
+        classes: class -> readable images that the model gave it.
+        num_sperm: spermatozoa: images of all classes but those that are no sperm.
+        num_normal: normal forms among them.
+        reasons: why readable images are referred to a person -> their number.
+        num_accepted_sperm: spermatozoa that are not referred.
+        num_accepted_normal: normal forms that are not referred.
+    """
+
+    name: str
+    num_files: int
+    num_unreadable: int
+    classes: Mapping[str, int]
+    num_sperm: int
+    num_normal: int
+    reasons: Mapping[str, int]
+    num_accepted_sperm: int
+    num_accepted_normal: int
+
+    @property
+    def num_readable(self) -> int:
+        """Images with an answer."""
+        return self.num_files - self.num_unreadable
+
+    @property
+    def num_referred(self) -> int:
+        """Readable images that a person has to look at."""
+        return sum(self.reasons.values())
+
+    @property
+    def referred_share(self) -> float:
+        """Their share of the readable images, 0-1; NaN without any."""
+        return _divide(self.num_referred, self.num_readable)
+
+    @property
+    def normal_share(self) -> float:
+        """Normal forms among spermatozoa, 0-1, as the model answered; NaN without spermatozoa."""
+        return _divide(self.num_normal, self.num_sperm)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of `normal_share`: the error of counting so few, and of nothing else."""
+        return wilson(self.num_normal, self.num_sperm)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """`normal_share` if none, and if all, of the referred images showed a normal spermatozoon; NaN without images.
+
+        Accepted answers are taken as they are. In both cases every referred image counts as a spermatozoon: for the
+        lowest share as one that is not normal. So whatever a person finds in the referred images, even that some show
+        no sperm, the share ends between the two.
+        """
+        total = self.num_accepted_sperm + self.num_referred
+        return (
+            _divide(self.num_accepted_normal, total),
+            _divide(self.num_accepted_normal + self.num_referred, total),
+        )
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether there are `MIN_SPERMATOZOA`."""
+        return self.num_sperm >= MIN_SPERMATOZOA
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Two replicates of a slide.
+
+    Attributes:
+        difference: of their shares of normal forms, 0-1, absolute.
+        limit: highest difference that counting error explains in 95 of 100 slides; NaN without spermatozoa.
+    """
+
+    difference: float
+    limit: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the difference is within the limit."""
+        return self.difference <= self.limit
+
+
+@dataclasses.dataclass(frozen=True)
+class Slide:
+    """One slide.
+
+    Attributes:
+        name: as the scores call it; empty where they do not.
+        total: all its images.
+        replicates: its replicates by name; one without a name where the scores tell none apart.
+        comparison: of the replicates, where there are two.
+    """
+
+    name: str
+    total: Count
+    replicates: tuple[Count, ...]
+    comparison: Comparison | None
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether every replicate has `MIN_SPERMATOZOA`; otherwise no verdict is given."""
+        return all(count.is_enough for count in self.replicates)
+
+
+def compare_replicates(first: Count, second: Count) -> Comparison:
+    """Compares the shares of normal forms of two replicates.
+
+    WHO 2021: they agree when their difference is at most 1.96 sqrt(2 p (1 - p) / n), where p is the mean share and n
+    the number of spermatozoa in each. For replicates of n1 and n2 spermatozoa this is
+    1.96 sqrt(p (1 - p) (1/n1 + 1/n2)), with p the share in both together.
+    """
+    sizes = first.num_sperm, second.num_sperm
+    if not all(sizes):
+        return Comparison(math.nan, math.nan)
+    share = (first.num_normal + second.num_normal) / sum(sizes)
+    limit = Z_95 * math.sqrt(share * (1 - share) * (1 / sizes[0] + 1 / sizes[1]))
+    return Comparison(abs(first.normal_share - second.normal_share), limit)
+
+
+def count(scores: pd.DataFrame, roles: ClassRoles, *, name: str = "") -> Count:
+    """Counts images.
+
+    Args:
+        scores: the columns `status`, `predicted_class`, `decision` and `reason` of `sperm_tf.evaluation.scores_file`.
+        roles: of the classes.
+        name: of what is counted.
+    """
+    readable = scores[scores["status"] == _OK]
+    is_referred = readable["decision"] == _REFER
+    predicted = readable["predicted_class"]
+    is_sperm, is_normal = predicted.isin(roles.sperm), predicted.isin(roles.normal)
+    classes = Counter(predicted)
+    return Count(
+        name=name,
+        num_files=len(scores),
+        num_unreadable=len(scores) - len(readable),
+        classes={label: classes[label] for label in roles.class_names},
+        num_sperm=int(is_sperm.sum()),
+        num_normal=int(is_normal.sum()),
+        reasons=dict(Counter(readable["reason"][is_referred]).most_common()),
+        num_accepted_sperm=int((is_sperm & ~is_referred).sum()),
+        num_accepted_normal=int((is_normal & ~is_referred).sum()),
+    )
+
+
+def summarize(
+    scores: pd.DataFrame, roles: ClassRoles, *, slide_column: str = "", replicate_column: str = ""
+) -> tuple[Slide, ...]:
+    """Counts every slide and its replicates.
+
+    Args:
+        scores: as for `count`.
+        roles: of the classes.
+        slide_column: names the slide of each image; empty where all are of one.
+        replicate_column: names the replicate; empty where a slide has one.
+
+    Returns:
+        The slides, sorted by name.
+    """
+    return tuple(
+        _summarize_slide(str(name), rows, roles, replicate_column) for name, rows in _groups(scores, slide_column)
+    )
+
+
+def _summarize_slide(name: str, scores: pd.DataFrame, roles: ClassRoles, replicate_column: str) -> Slide:
+    replicates = tuple(count(rows, roles, name=part) for part, rows in _groups(scores, replicate_column))
+    comparison = compare_replicates(*replicates) if len(replicates) == 2 else None
+    return Slide(name, count(scores, roles, name=name), replicates, comparison)
+
+
+def _groups(scores: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:
+    if not column:
+        return [("", scores)]
+    return [(str(name), rows) for name, rows in scores.groupby(column, sort=True)]
+
+
+def _divide(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan

@@ -1,0 +1,141 @@
+"""The contact sheet: the images that a person should look at first, with where the network looked."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from sperm_tf.evaluation import scores_file
+from sperm_tf.report import text
+
+Read = Callable[[str], "bytes | None"]
+Explain = Callable[[Sequence[bytes]], np.ndarray]
+_SIDE = 160  # pixels; the longest side of a picture
+_JPEG_QUALITY = 85
+_REASONS = {
+    "confident": "accepted",
+    "uncertain": "not sure enough",
+    "unfamiliar": "unfamiliar",
+    "no_guarantee": "no guarantee",
+    "not_calibrated": "not calibrated",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """An image of the contact sheet.
+
+    Attributes:
+        file: its address.
+        predicted: class that the model gave it.
+        percent: probability of that class, for people.
+        decision: `accept` or `refer`.
+        reason: why, for people.
+        replicate: its replicate; empty where there is none.
+        image: JPEG.
+        overlay: JPEG of the image under its Grad-CAM++ map; None without a model.
+    """
+
+    file: str
+    predicted: str
+    percent: str
+    decision: str
+    reason: str
+    replicate: str
+    image: bytes
+    overlay: bytes | None
+
+    @property
+    def image_uri(self) -> str:
+        """The image for a page."""
+        return _to_uri(self.image)
+
+    @property
+    def overlay_uri(self) -> str:
+        """The overlay for a page; empty where there is none."""
+        return _to_uri(self.overlay) if self.overlay else ""
+
+
+def order_by_uncertainty(scores: Any, class_names: Sequence[str]) -> Any:
+    """The readable images, those first whose answers mean least.
+
+    Unfamiliar images (`unfamiliarity` above 1) lead, the least familiar first, since their probabilities mean little;
+    then the others by the probability of the predicted class, the lowest first.
+
+    Args:
+        scores: a data frame with the columns of `sperm_tf.evaluation.scores_file`.
+        class_names: in the order of the model.
+    """
+    readable = scores[scores[scores_file.STATUS] == "ok"]
+    columns = [f"{scores_file.PROBABILITY_PREFIX}{name}" for name in class_names]
+    unfamiliarity = readable[scores_file.UNFAMILIARITY].where(readable[scores_file.UNFAMILIARITY] > 1, 0.0)
+    keys = readable.assign(_unfamiliar=-unfamiliarity, _sure=readable[columns].max(axis=1))
+    return keys.sort_values(["_unfamiliar", "_sure", scores_file.FILE])
+
+
+def draw(
+    scores: Any,
+    class_names: Sequence[str],
+    *,
+    limit: int,
+    read: Read,
+    explain: Explain | None,
+    replicate_column: str = "",
+) -> list[Cell]:
+    """Draws the sheet of one slide; images that are no longer there are left out.
+
+    Args:
+        scores: rows of the slide.
+        class_names: in the order of the model.
+        limit: most images to show.
+        read: address -> the file's bytes; None where it cannot be read.
+        explain: files -> float [N, h, w], 0-1, Grad-CAM++ of their predicted classes; None draws no overlays.
+        replicate_column: of the scores; empty where there is none.
+    """
+    rows = order_by_uncertainty(scores, class_names).head(limit)
+    contents = [(row, read(row[scores_file.FILE])) for _, row in rows.iterrows()]
+    found = [(row, content) for row, content in contents if content is not None]
+    maps = explain([content for _, content in found]) if explain and found else [None] * len(found)
+    return [
+        _draw_cell(row, content, heat_map, replicate_column)
+        for (row, content), heat_map in zip(found, maps, strict=True)
+    ]
+
+
+def _draw_cell(row: Any, content: bytes, heat_map: np.ndarray | None, replicate_column: str) -> Cell:
+    from PIL import Image
+
+    from sperm_tf.data.decode import decode_rgb
+    from sperm_tf.explain.overlay import draw_overlay
+
+    picture = Image.fromarray(decode_rgb(content).pixels)
+    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    pixels = np.asarray(picture)
+    reason = row[scores_file.REASON]
+    return Cell(
+        file=row[scores_file.FILE],
+        predicted=row[scores_file.PREDICTED],
+        percent=text.percent(float(row["_sure"]), 0),
+        decision=row[scores_file.DECISION],
+        reason=_REASONS.get(reason, reason),
+        replicate=str(row[replicate_column]) if replicate_column else "",
+        image=_to_jpeg(pixels),
+        overlay=None if heat_map is None else _to_jpeg(draw_overlay(pixels, heat_map)),
+    )
+
+
+def _to_jpeg(pixels: np.ndarray) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+def _to_uri(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"

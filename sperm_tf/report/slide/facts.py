@@ -1,0 +1,230 @@
+"""What the report of a slide says, as plain values; the HTML page and the PDF show the same."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sperm_tf.evaluation import scores_file
+from sperm_tf.evaluation.slide import MIN_SPERMATOZOA, ClassRoles, Count, Slide
+from sperm_tf.report import text
+from sperm_tf.report.sections.trust import REASONS
+
+NOTICE = (
+    "For research only: not a medical device, no diagnosis. The figures count answers of a model; a person who knows "
+    "the sample reads them, looks at the referred images, and decides."
+)
+INTERVAL_NOTE = (
+    "The 95 % interval (Wilson) is the error of counting this many cells. It takes every answer of the model to be "
+    "right."
+)
+BOUNDS_NOTE = (
+    "The range says where the percentage can end once a person has looked at the referred images: its ends are that "
+    "all, or none, of them show a normal spermatozoon. Accepted answers stay as they are."
+)
+_QUALITY = (
+    ("width", "Width, pixels", 0),
+    ("height", "Height, pixels", 0),
+    ("snr", "Signal to noise", 1),
+    ("cnr", "Contrast to noise", 1),
+    ("sharpness", "Sharpness, radians per pixel", 3),
+)
+_OK = "ok"
+_MAX_COLUMNS = 4
+_STATUSES = {
+    "unreadable": "missing, or may not be read",
+    "empty": "an empty file",
+    "unknown_format": "no PNG, JPEG, BMP or GIF",
+    "too_small": "smaller than 16 pixels",
+    "too_large": "larger than 25 million pixels",
+    "undecodable": "damaged",
+}
+
+
+def describe_slide(slide: Slide, scores: Any, roles: ClassRoles) -> dict[str, Any]:
+    """The facts of one slide.
+
+    Args:
+        slide: its counts.
+        scores: its rows, a data frame with the columns of `sperm_tf.evaluation.scores_file`.
+        roles: of the classes.
+    """
+    total = slide.total
+    lowest, highest = total.bounds
+    return {
+        "name": slide.name,
+        "num_files": total.num_files,
+        "num_sperm": total.num_sperm,
+        "num_normal": total.num_normal,
+        "share": total.normal_share,
+        "percent": text.percent(total.normal_share),
+        "interval": text.percent_interval(total.interval),
+        "interval_bounds": list(total.interval),
+        "bounds": text.percent_interval(total.bounds),
+        "bounds_bounds": [lowest, highest],
+        "is_defined": math.isfinite(total.normal_share),
+        "verdict": describe_verdict(slide),
+        "num_referred": total.num_referred,
+        "referred_percent": text.percent(total.referred_share),
+        "reasons": [
+            {"text": REASONS.get(reason, reason), "count": number, "percent": text.percent(number / total.num_readable)}
+            for reason, number in total.reasons.items()
+        ],
+        "columns": [part.name for part in _shown(slide)],
+        "classes": _describe_classes(slide, roles),
+        "rows": _describe_replicates(slide),
+        "quality": _describe_quality(scores),
+        "unreadable": [
+            {"file": row.file, "text": _STATUSES.get(row.status, row.status)}
+            for row in scores[scores[scores_file.STATUS] != _OK].itertuples()
+        ],
+    }
+
+
+def describe_verdict(slide: Slide) -> dict[str, str]:
+    """Whether the count stands: `kind` (`good`, `bad` or `none`), a `title`, and a sentence."""
+    replicates = slide.replicates
+    if not slide.is_enough:
+        listed = text.listing([f"{part.num_sperm}{f' in {part.name}' if part.name else ''}" for part in replicates])
+        return {
+            "kind": "none",
+            "title": "Not enough cells: no verdict",
+            "text": f"Spermatozoa: {listed}. The WHO manual asks for at least {MIN_SPERMATOZOA} in each of two "
+            "replicates.",
+        }
+    if slide.comparison is None:
+        known = "One replicate" if len(replicates) == 1 else f"{len(replicates)} replicates"
+        return {
+            "kind": "none",
+            "title": f"{known}: no verdict",
+            "text": f"The WHO manual compares two replicates of at least {MIN_SPERMATOZOA} spermatozoa each.",
+        }
+    if slide.total.num_referred == slide.total.num_readable:
+        return {
+            "kind": "none",
+            "title": "Every image is referred: no verdict",
+            "text": "The model's answers count for nothing until a person has looked at the images.",
+        }
+    difference, limit = 100 * slide.comparison.difference, 100 * slide.comparison.limit
+    before_review = " Both are taken as the model answered, before review." if slide.total.num_referred else ""
+    if slide.comparison.agrees:
+        return {
+            "kind": "good",
+            "title": "The replicates agree",
+            "text": f"They differ by {difference:.1f} percentage points; counting alone explains up to {limit:.1f} "
+            f"(WHO manual, 95 %).{before_review}",
+        }
+    return {
+        "kind": "bad",
+        "title": "The replicates do not agree",
+        "text": f"They differ by {difference:.1f} percentage points, more than the {limit:.1f} that counting alone "
+        f"explains (WHO manual, 95 %).{before_review} Assess both again.",
+    }
+
+
+def describe_model(
+    record: Mapping[str, Any], class_names: Sequence[str], roles: ClassRoles, rule: Mapping[str, Any], card: str
+) -> dict[str, Any]:
+    """The facts about the model.
+
+    Args:
+        record: of the scores.
+        class_names: in the order of the model.
+        roles: of the classes.
+        rule: content of `decision.json`; empty where there is none.
+        card: the model card, Markdown; empty where there is none.
+    """
+    return {
+        "name": record["model"],
+        "digest": record["model_digest"],
+        "views": record["views"],
+        "classes": text.listing(list(class_names)),
+        "normal": text.listing(list(roles.normal)),
+        "not_sperm": text.listing(list(roles.not_sperm)) or "none, every object counts as one",
+        "accuracy": _find_accuracy(card),
+        "promise": _describe_promise(rule),
+        "scored": record["started_at"][:10],
+        "version": record["package_version"],
+    }
+
+
+def _describe_classes(slide: Slide, roles: ClassRoles) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "role": "normal form" if name in roles.normal else "no sperm" if name in roles.not_sperm else "",
+            "counts": [part.classes[name] for part in _shown(slide)],
+            "total": slide.total.classes[name],
+            "share": _share_of_sperm(slide.total, name) if name in roles.sperm else "not counted",
+        }
+        for name in roles.class_names
+    ]
+
+
+def _shown(slide: Slide) -> tuple[Count, ...]:
+    """The replicates that have a column of their own."""
+    return slide.replicates if 2 <= len(slide.replicates) <= _MAX_COLUMNS else ()
+
+
+def _share_of_sperm(total: Count, name: str) -> str:
+    return text.percent(total.classes[name] / total.num_sperm) if total.num_sperm else text.NOTHING
+
+
+def _describe_replicates(slide: Slide) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": part.name or "all images",
+            "num_sperm": part.num_sperm,
+            "num_normal": part.num_normal,
+            "percent": text.percent(part.normal_share),
+            "interval": text.percent_interval(part.interval),
+            "bounds": text.percent_interval(part.bounds),
+            "num_referred": part.num_referred,
+            "num_unreadable": part.num_unreadable,
+        }
+        for part in slide.replicates
+    ]
+
+
+def _describe_quality(scores: Any) -> list[dict[str, str]]:
+    rows = []
+    for name, label, digits in _QUALITY:
+        values = scores[name].dropna()
+        low, middle, high = values.quantile([0.05, 0.5, 0.95]) if len(values) else (math.nan,) * 3
+        rows.append(
+            {
+                "name": label,
+                "median": text.number(float(middle), digits),
+                "range": text.interval((float(low), float(high)), digits) or text.NOTHING,
+            }
+        )
+    return rows
+
+
+def _describe_promise(rule: Mapping[str, Any]) -> str:
+    """What accepted answers may be relied on for, and for which images."""
+    if not rule:
+        return (
+            "No decision rule was found beside the scores. Where the model has none, nothing is promised of its "
+            "answers, and every image is referred."
+        )
+    images = f"{text.count(rule['num_images'])} calibration images"
+    if rule.get("min_confidence") is None:
+        return f"Nothing is promised of accepted answers: {images} were not enough."
+    risk, confidence = text.percent(rule["max_risk"], 0), text.percent(1 - rule["delta"], 0)
+    return (
+        f"At most {risk} of them are wrong, with {confidence} confidence, for images that could change places with the "
+        f"{images}: of the same microscopes, stain and kind of patients."
+    )
+
+
+def _find_accuracy(card: str) -> str:
+    """The accuracy and its interval, as the model card's table of the evaluation has them."""
+    found = re.search(r"^\| Accuracy \| ([\d.]+) \| ([\d.]+)–([\d.]+) \|", card, flags=re.MULTILINE)
+    if found is None:
+        return "not recorded with this model"
+    value, low, high = map(float, found.groups())
+    interval = text.percent_interval((low, high))
+    return f"{text.percent(value)} (95 % interval {interval}), in cross-validation: answers to images not learnt from"

@@ -1,0 +1,106 @@
+"""Writes the report of slides: `slide.html`, one file that loads nothing, and `slide.pdf`, two A4 pages a slide."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sperm_tf.evaluation import scores_file
+from sperm_tf.evaluation import slide as slide_lib
+from sperm_tf.report import build
+from sperm_tf.report.slide import contact_sheet, document, facts
+from sperm_tf.version import __version__
+
+HTML_FILE, PDF_FILE = "slide.html", "slide.pdf"
+_TEMPLATE = "slide.html.j2"
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """What a report is made from, beside the scores.
+
+    Attributes:
+        read: address of an image -> its bytes, None where it cannot be read.
+        explain: files -> Grad-CAM++ maps; None without a model.
+        rule: content of the model's `decision.json`; may be empty.
+        card: of the model, Markdown; may be empty.
+    """
+
+    read: contact_sheet.Read
+    explain: contact_sheet.Explain | None
+    rule: Mapping[str, Any]
+    card: str
+
+
+def write_report(
+    output: pathlib.Path,
+    scores: scores_file.Scores,
+    roles: slide_lib.ClassRoles,
+    sources: Sources,
+    *,
+    date: str,
+    slide_column: str = "",
+    replicate_column: str = "",
+    sheet_size: int = 48,
+) -> list[pathlib.Path]:
+    """Writes both files.
+
+    Args:
+        output: folder, made when it is missing.
+        scores: what to report on.
+        roles: of the classes.
+        sources: images, model and its papers.
+        date: of the report, ISO 8601.
+        slide_column: names the slide of each image; empty where all are of one.
+        replicate_column: names the replicate; empty where there is none.
+        sheet_size: most images of a slide on the contact sheet of the page; the PDF shows the first 28.
+
+    Returns:
+        The files.
+    """
+    slides = slide_lib.summarize(scores.table, roles, slide_column=slide_column, replicate_column=replicate_column)
+    described = []
+    for slide in slides:
+        rows = scores.table
+        rows = rows[rows[slide_column].astype(str) == slide.name] if slide_column else rows
+        cells = contact_sheet.draw(
+            rows,
+            scores.class_names,
+            limit=sheet_size,
+            read=sources.read,
+            explain=sources.explain,
+            replicate_column=replicate_column,
+        )
+        described.append(facts.describe_slide(slide, rows, roles) | {"cells": cells})
+    content = {
+        "slides": described,
+        "model": facts.describe_model(scores.record, scores.class_names, roles, sources.rule, sources.card),
+        "notice": facts.NOTICE,
+        "interval_note": facts.INTERVAL_NOTE,
+        "bounds_note": facts.BOUNDS_NOTE,
+        "date": date,
+        "version": __version__,
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    html, pdf = output / HTML_FILE, output / PDF_FILE
+    rendered = build.make_environment().get_template(_TEMPLATE).render(**content)
+    html.write_text(rendered.rstrip() + "\n", encoding="utf-8")
+    document.write(pdf, content)
+    return [html, pdf]
+
+
+def known_columns(scores: scores_file.Scores, names: Sequence[str]) -> None:
+    """Refuses a column that the scores do not have.
+
+    Raises:
+        ScoresError: there is none of that name.
+    """
+    further = scores.record["columns"]
+    for name in names:
+        if name and name not in further:
+            raise scores_file.ScoresError(
+                "columns of slides and replicates must be among those that the table passed through: "
+                f"{', '.join(further) or '(none)'}. Received: {name!r}. Score a table that has it: see docs/slide.md."
+            )

@@ -1,0 +1,114 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.proportion import proportion_confint, proportions_ztest
+
+from sperm_tf.evaluation import slide
+from sperm_tf.evaluation.slide import ClassRoles, Count, SlideError
+
+SMIDS = slide.default_roles(("normal", "abnormal", "non-sperm"))
+
+
+def _rows(specification):
+    """`[(predicted, reason, number), ...]` -> scores; the predicted class None is an unreadable file."""
+    rows = []
+    for predicted, reason, number in specification:
+        decision = "accept" if reason == "confident" else "refer"
+        status = "unreadable" if predicted is None else "ok"
+        rows += [
+            {"status": status, "predicted_class": predicted or "", "decision": decision, "reason": reason}
+        ] * number
+    return pd.DataFrame(rows)
+
+
+def _count(num_normal, num_sperm):
+    return Count("", num_sperm, 0, {}, num_sperm, num_normal, {}, num_sperm, num_normal)
+
+
+def test_what_is_no_spermatozoon_is_not_in_the_denominator():
+    counted = slide.count(
+        _rows(
+            [
+                ("normal", "confident", 9),
+                ("normal", "uncertain", 3),
+                ("abnormal", "confident", 200),
+                ("abnormal", "unfamiliar", 4),
+                ("non-sperm", "confident", 50),
+                ("non-sperm", "uncertain", 2),
+                (None, "unreadable", 5),
+            ]
+        ),
+        SMIDS,
+    )
+    assert counted.classes == {"normal": 12, "abnormal": 204, "non-sperm": 52}
+    assert (counted.num_files, counted.num_unreadable, counted.num_readable) == (273, 5, 268)
+    assert counted.normal_share == 12 / 216
+    assert counted.interval == pytest.approx(proportion_confint(12, 216, method="wilson"))
+    assert counted.reasons == {"uncertain": 5, "unfamiliar": 4} and counted.referred_share == 9 / 268
+    # 9 normal and 200 others are accepted, and 9 images are open.
+    assert counted.bounds == (9 / 218, 18 / 218)
+
+
+def test_whatever_the_referred_images_show_the_share_ends_between_the_bounds():
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        normal, abnormal, junk, referred = random.integers(0, 30, 4)
+        specification = [("normal", "confident", normal), ("abnormal", "confident", abnormal)]
+        specification += [("non-sperm", "confident", junk), ("abnormal", "uncertain", referred)]
+        counted = slide.count(_rows([*specification, ("normal", "uncertain", 1)]), SMIDS)
+        truth = random.multinomial(referred + 1, random.dirichlet([1, 1, 1]))
+        num_sperm = normal + abnormal + truth[0] + truth[1]
+        if num_sperm:
+            lowest, highest = counted.bounds
+            assert lowest - 1e-12 <= (normal + truth[0]) / num_sperm <= highest + 1e-12
+
+
+def test_replicates_are_compared_as_the_manual_does():
+    comparison = slide.compare_replicates(_count(10, 200), _count(22, 200))
+    assert comparison.difference == pytest.approx(0.06)
+    assert comparison.limit == pytest.approx(1.96 * math.sqrt(2 * 0.08 * 0.92 / 200)) and not comparison.agrees
+    for first, second in [
+        ((10, 200), (20, 200)),
+        ((10, 200), (21, 200)),
+        ((30, 400), (11, 210)),
+        ((5, 250), (20, 230)),
+    ]:
+        statistic, _ = proportions_ztest([first[0], second[0]], [first[1], second[1]])
+        assert slide.compare_replicates(_count(*first), _count(*second)).agrees == (abs(statistic) <= 1.96), first
+    assert slide.compare_replicates(_count(0, 200), _count(0, 200)).agrees
+    assert not slide.compare_replicates(_count(0, 0), _count(1, 10)).agrees
+
+
+def test_slides_and_replicates_are_told_apart():
+    rows = _rows([("normal", "confident", 200), ("abnormal", "confident", 205), ("non-sperm", "confident", 10)])
+    rows["slide"] = "S2"
+    rows["replicate"] = ["A", "B"] * 207 + ["A"]
+    other = _rows([("abnormal", "uncertain", 20)]).assign(slide="S1", replicate="A")
+    first, second = slide.summarize(pd.concat([rows, other]), SMIDS, slide_column="slide", replicate_column="replicate")
+    assert (first.name, second.name) == ("S1", "S2")
+    assert first.comparison is None and not first.is_enough and first.total.bounds == (0, 1)
+    assert [part.num_sperm for part in second.replicates] == [203, 202] and second.is_enough
+    assert [part.num_normal for part in second.replicates] == [100, 100] and second.comparison.agrees
+    assert second.total.num_normal == 200
+    (alone,) = slide.summarize(rows, SMIDS)
+    assert alone.name == "" and len(alone.replicates) == 1 and alone.total.num_sperm == 405
+
+
+def test_roles_come_from_the_names_of_the_classes_or_from_the_user():
+    hushem = slide.default_roles(("normal", "tapered", "pyriform", "amorphous"))
+    assert (hushem.normal, hushem.not_sperm) == (("normal",), ()) and len(hushem.sperm) == 4
+    assert (SMIDS.normal, SMIDS.not_sperm, SMIDS.sperm) == (("normal",), ("non-sperm",), ("normal", "abnormal"))
+    own = slide.default_roles(("typical", "other", "dirt"), normal=["typical"], not_sperm=["dirt"])
+    assert own == ClassRoles(("typical", "other", "dirt"), ("typical",), ("dirt",))
+    with pytest.raises(SlideError, match=r"of the classes a, b\. Name them with --normal_classes"):
+        slide.default_roles(("a", "b"))
+    with pytest.raises(SlideError, match=r"not_sperm_classes must be of a, normal\. Received: c"):
+        slide.default_roles(("a", "normal"), not_sperm=["c"])
+
+
+def test_nothing_to_count_is_undefined_and_no_error():
+    counted = slide.count(_rows([(None, "unreadable", 2)]), SMIDS)
+    assert math.isnan(counted.normal_share) and math.isnan(counted.bounds[0]) and math.isnan(counted.interval[0])
+    assert math.isnan(counted.referred_share) and not counted.is_enough and counted.num_referred == 0

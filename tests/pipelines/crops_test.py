@@ -1,0 +1,105 @@
+import io
+import os
+import tarfile
+import zipfile
+
+import pytest
+
+from pipelines.crop_reader import CropReader
+from pipelines.crops import Crop, list_crops
+from tests import image_files
+from tfds_builders.own_images.names import DataDirError
+
+CONTENT = {name: image_files.encode(image_files.random_pixels(seed=seed), "PNG") for seed, name in enumerate("abc")}
+
+
+def _write_tar(path, members, mode="w"):
+    with tarfile.open(path, mode) as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "crops"
+    (root / "slide 2").mkdir(parents=True)
+    (root / "b.PNG").write_bytes(CONTENT["b"])
+    (root / "slide 2" / "a!1.bmp").write_bytes(CONTENT["a"])
+    (root / "notes.txt").write_text("no image")
+    (root / ".hidden.png").write_bytes(CONTENT["c"])
+    _write_tar(root / "s.tar", {"x/a.png": CONTENT["a"], "b.png": CONTENT["b"], "._b.png": b"", "notes.txt": b"n"})
+    with zipfile.ZipFile(root / "s.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("c.png", CONTENT["c"])
+    return root
+
+
+def _read_all(crops):
+    reader = CropReader(crops.root)
+    contents = {crop.file: reader.read(crop) for crop in crops.crops}
+    by_name_alone = {crop.file: CropReader(crops.root).read(Crop(crop.file)) for crop in crops.crops}
+    assert by_name_alone == contents, "a report knows the address and nothing else"
+    reader.close()
+    return contents
+
+
+def test_a_folder_gives_the_images_below_it(folder):
+    assert _read_all(list_crops(str(folder))) == {"b.PNG": CONTENT["b"], "slide 2/a!1.bmp": CONTENT["a"]}
+
+
+def test_archives_are_read_in_place(folder):
+    assert _read_all(list_crops(str(folder / "s.tar"))) == {"s.tar!b.png": CONTENT["b"], "s.tar!x/a.png": CONTENT["a"]}
+    assert _read_all(list_crops(str(folder / "s.zip"))) == {"s.zip!c.png": CONTENT["c"]}
+
+
+def test_a_pattern_matches_images_folders_and_archives(folder):
+    everything = _read_all(list_crops(str(folder / "*")))
+    assert list(everything) == ["b.PNG", "s.tar!b.png", "s.tar!x/a.png", "s.zip!c.png", "slide 2/a!1.bmp"]
+    assert list(_read_all(list_crops(str(folder / "**" / "*.bmp")))) == ["slide 2/a!1.bmp"]
+
+
+def test_a_table_passes_its_columns_through_and_lists_missing_files(folder):
+    table = folder / "slides.csv"
+    table.write_text("slide;File;replicate\nS1;b.PNG;A\nS1;s.tar!x/a.png;B\nS1;gone.png;B\n", encoding="utf-8-sig")
+    crops = list_crops(str(table))
+    assert crops.columns == ("slide", "replicate")
+    assert {crop.file: crop.further for crop in crops.crops} == {
+        "b.PNG": ("S1", "A"),
+        "gone.png": ("S1", "B"),
+        "s.tar!x/a.png": ("S1", "B"),
+    }
+    assert _read_all(crops) == {"b.PNG": CONTENT["b"], "gone.png": None, "s.tar!x/a.png": CONTENT["a"]}
+
+
+def test_the_digest_changes_with_a_file_and_not_with_the_place(folder):
+    before = list_crops(str(folder)).digest()
+    moved = folder.rename(folder.with_name("moved"))
+    assert list_crops(str(moved)).digest() == before
+    os.utime(moved / "b.PNG", ns=(1, 1))
+    assert list_crops(str(moved)).digest() != before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,slide\na.png,1\n", "must have a column file"),
+        ("file\n", "at least one row"),
+        ("file,slide\nb.PNG,1\nb.PNG,2\n", r"list every file once.*line 3"),
+        ("file\n../b.PNG\n", "below the table's folder"),
+        ("file,slide\nb.PNG,1,2\n", "as many entries as the first line, 2"),
+    ],
+)
+def test_a_malformed_table_is_refused_with_its_line(folder, text, message):
+    (folder / "slides.csv").write_text(text)
+    with pytest.raises(DataDirError, match=message):
+        list_crops(str(folder / "slides.csv"))
+
+
+def test_what_cannot_be_listed_is_named(folder):
+    _write_tar(folder / "t.tar.gz", {"a.png": CONTENT["a"]}, "w:gz")
+    with pytest.raises(DataDirError, match=r"tar without compression.*t\.tar\.gz"):
+        list_crops(str(folder / "t.tar.gz"))
+    for nothing in (folder / "notes.txt", folder / "absent", folder / "*.gif"):
+        with pytest.raises(DataDirError, match="input must hold images"):
+            list_crops(str(nothing))

@@ -1,0 +1,163 @@
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines import score, score_progress, scoring, scoring_model, slide_report, slide_reporting
+from sperm_tf.data.quality import measure_quality
+from sperm_tf.evaluation import scores_file
+from sperm_tf.serving.classifier import Classifier
+from tests import image_files
+from tests.helpers import ROOT
+from tests.serving.conftest import CLASS_NAMES, IMAGE_SIZE, export
+
+PIXELS = {f"{name}.png": image_files.random_pixels(40 + seed, 50, seed=seed) for seed, name in enumerate("abcdef")}
+BAD = {"bad.png": b"no image", "empty.bmp": b"", "short.png": image_files.encode(PIXELS["a.png"], "PNG")[:-600]}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    return export(tmp_path_factory, views=1)
+
+
+@pytest.fixture
+def crops(tmp_path):
+    folder = tmp_path / "crops"
+    folder.mkdir()
+    for name, pixels in PIXELS.items():
+        (folder / name).write_bytes(image_files.encode(pixels, "PNG"))
+    for name, content in BAD.items():
+        (folder / name).write_bytes(content)
+    rows = "".join(f"{name},S{len(name)}\n" for name in (*PIXELS, *BAD, "missing.png"))
+    (folder / "table.csv").write_text(f"file,slide\n{rows}")
+    return folder
+
+
+def _request(exported, source, output, **changes):
+    return scoring.Request(model=str(exported.path), input=str(source), output=output, **changes)
+
+
+def test_every_file_has_the_row_that_the_model_gives_it(exported, crops, tmp_path):
+    summary = scoring.run(_request(exported, crops / "table.csv", tmp_path / "out", shard_size=4, overlays="all"))
+    scores = scores_file.read(tmp_path / "out")
+    table = scores.table.set_index("file")
+    assert list(table.index) == sorted([*PIXELS, *BAD, "missing.png"])
+    assert scores.class_names == tuple(CLASS_NAMES)
+    classifier = Classifier(exported.model, tuple(CLASS_NAMES), IMAGE_SIZE, rule=exported.rule)
+    for expected in classifier.predict([crops / name for name in table.index]):
+        name = pathlib.Path(expected.file).name
+        row = table.loc[name]
+        for field in ("status", "predicted_class", "decision", "reason"):
+            assert row[field] == getattr(expected, field), (name, field)
+        assert row["prediction_set"] == "|".join(expected.prediction_set) and row["slide"] == f"S{len(name)}"
+        if expected.status == "ok":
+            assert row["unfamiliarity"] == pytest.approx(expected.unfamiliarity, rel=1e-4)
+            probabilities = [row[f"p_{label}"] for label in CLASS_NAMES]
+            np.testing.assert_allclose(probabilities, list(expected.probabilities.values()), rtol=1e-4, atol=1e-6)
+            quality = measure_quality(PIXELS[name])
+            assert [row[key] for key in scores_file.QUALITY] == pytest.approx(list(vars(quality).values()), rel=1e-6)
+            assert (tmp_path / "out" / row["overlay"]).is_file()
+        else:
+            assert row[[*scores_file.QUALITY, "unfamiliarity", "p_normal"]].isna().all() and row["overlay"] == ""
+    assert summary["counts"]["status"] == {"empty": 1, "ok": 6, "undecodable": 1, "unknown_format": 1, "unreadable": 1}
+    as_text = pd.read_csv(tmp_path / "out" / "scores.csv", keep_default_na=False, na_values={"cnr": [""]})
+    assert list(as_text.columns) == list(scores.table.columns) and list(as_text["file"]) == list(table.index)
+    np.testing.assert_allclose(as_text["cnr"], scores.table["cnr"], rtol=1e-6)
+
+
+def test_the_report_finds_the_images_and_the_model_again(exported, crops, tmp_path):
+    scoring.run(_request(exported, crops / "table.csv", tmp_path / "out"))
+    arguments = ["slide_report", f"--scores={tmp_path / 'out'}", f"--output={tmp_path / 'report'}"]
+    assert slide_report.main(arguments) == 0
+    page = (tmp_path / "report" / "slide.html").read_text(encoding="utf-8")
+    assert page.count("Grad-CAM++ of ") == 1 + len(PIXELS) and page.count('<section class="slide"') == 4
+    assert (tmp_path / "report" / "slide.pdf").is_file()
+    crops.rename(tmp_path / "moved")
+    lines = []
+    request = slide_reporting.Request(tmp_path / "out" / "scores.parquet", tmp_path / "later")
+    slide_reporting.run(request, report=lines.append)
+    assert len(lines) == 1 and "Name their folder with --images" in lines[0]
+    slide_reporting.run(dataclasses.replace(request, images=str(tmp_path / "moved")), report=lines.append)
+    assert len(lines) == 1 and (tmp_path / "later" / "slide.html").read_text(encoding="utf-8") == page
+    with pytest.raises(scores_file.ScoresError, match=r"passed through: slide\. Received: 'patient'"):
+        slide_reporting.run(dataclasses.replace(request, slide_column="patient"))
+
+
+def test_a_second_run_scores_nothing_and_another_model_or_input_is_refused(exported, crops, tmp_path, monkeypatch):
+    output = tmp_path / "out"
+    scoring.run(_request(exported, crops, output))
+    before = {path: path.read_bytes() for path in sorted(output.rglob("scores.*"))}
+    assert len(before) == 2 and not (output / "shards").exists()
+    monkeypatch.setattr(scoring_model, "ask", None)
+    lines = []
+    scoring.run(_request(exported, crops, output), report=lines.append)
+    assert lines == ["All 9 files are scored already."]
+    with pytest.raises(ValueError, match=r"differ in: --overlays\. Nothing there was touched"):
+        scoring.run(_request(exported, crops, output, overlays="all"))
+    (crops / "new.png").write_bytes(b"x")
+    with pytest.raises(ValueError, match="differ in: --input"):
+        scoring.run(_request(exported, crops, output))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.doc").write_text("mine")
+    with pytest.raises(ValueError, match=r"new or empty.*thesis\.doc"):
+        scoring.run(_request(exported, crops, tmp_path / "full"))
+    assert {path: path.read_bytes() for path in sorted(output.rglob("scores.*"))} == before
+    assert [path.name for path in (tmp_path / "full").iterdir() if path.name != ".lock"] == ["thesis.doc"]
+
+
+def test_nothing_is_lost_or_doubled_after_a_kill(exported, crops, tmp_path):
+    for number in range(600):
+        os.link(crops / f"{'abcdef'[number % 6]}.png", crops / f"copy_{number:04d}.png")
+    output = tmp_path / "killed"
+    command = [sys.executable, "-m", "pipelines.score", f"--model={exported.path}", f"--input={crops}"]
+    process = subprocess.Popen(
+        [*command, f"--output={output}", "--shard_size=4"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    while len(list(output.glob("shards/*.parquet"))) < 3:
+        assert process.poll() is None, process.stdout.read().decode()
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    finished = {path.name: path.stat().st_mtime_ns for path in output.glob("shards/*.parquet")}
+    assert 3 <= len(finished) < 150, "it was to be killed on the way"
+    scored = []
+    original, scoring_model.ask = scoring_model.ask, lambda *args, **kwargs: (
+        scored.append(len(args[1])), original(*args, **kwargs)
+    )[1]  # fmt: skip
+    try:
+        scoring.run(_request(exported, crops, output, shard_size=4))
+    finally:
+        scoring_model.ask = original
+    assert sum(scored[1:]) == 609 - 4 * len(finished), "only the missing shards, after one question for class names"
+    scoring.run(_request(exported, crops, tmp_path / "whole", shard_size=4))
+    killed, whole = (scores_file.read(folder).table for folder in (output, tmp_path / "whole"))
+    assert list(killed["file"]) == sorted(path.name for path in crops.iterdir() if path.suffix != ".csv")
+    pd.testing.assert_frame_equal(killed, whole, rtol=1e-5)
+
+
+def test_flags_are_explained(capsys, tmp_path):
+    assert score.main(["score", "--help"]) == 0 and "--overlays" in capsys.readouterr().out
+    assert score.main(["score", "--model=smids"]) == 2 and "--input must be given" in capsys.readouterr().err
+    assert score.main(["score", "--modell=smids"]) == 2 and "Did you mean --model" in capsys.readouterr().err
+    arguments = ["--model=smids", f"--input={tmp_path}", f"--output={tmp_path / 'out'}"]
+    assert score.main(["score", *arguments]) == 1
+    assert "input must hold images" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_progress_reads_as_a_sentence():
+    assert score_progress.describe(1200, 10_000, 200, 4.0) == "1,200 of 10,000 files · 50/s · 2 min 56 s left"
+    assert score_progress.describe(0, 10_000, 0, 0.0) == "0 of 10,000 files"
+
+
+def test_a_column_of_the_scores_is_not_taken_from_the_table(exported, crops, tmp_path):
+    (crops / "table.csv").write_text("file,decision\na.png,accept\n")
+    with pytest.raises(scores_file.ScoresError, match="Received: decision"):
+        scoring.run(_request(exported, crops / "table.csv", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()

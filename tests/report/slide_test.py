@@ -1,0 +1,134 @@
+import dataclasses
+import html
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sperm_tf.evaluation import scores_file
+from sperm_tf.evaluation import slide as slide_lib
+from sperm_tf.report.slide import contact_sheet, facts, page
+from tests import image_files
+
+SMIDS = ("normal", "abnormal", "non-sperm")
+HUSHEM = ("normal", "tapered", "pyriform", "amorphous")
+IMAGE = image_files.encode(image_files.random_pixels(40, 60), "PNG")
+RULE = {"num_images": 2947, "min_confidence": 0.7, "max_risk": 0.05, "delta": 0.05}
+CARD = "| Accuracy | 0.907 | 0.866–0.942 |\n"
+
+
+def _scores(class_names, num, *, slides=("S1",)):
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet(np.full(len(class_names), 0.5), num)
+    table = pd.DataFrame(probabilities, columns=[f"p_{name}" for name in class_names])
+    table["predicted_class"] = [class_names[index] for index in probabilities.argmax(axis=1)]
+    is_sure = probabilities.max(axis=1) > 0.6
+    table["decision"] = np.where(is_sure, "accept", "refer")
+    table["reason"] = np.where(is_sure, "confident", "uncertain")
+    table["unfamiliarity"] = 0.5
+    table["status"] = "ok"
+    table["file"] = [f"c{index:04d}.png" for index in range(num)]
+    table["slide"] = [slides[index % len(slides)] for index in range(num)]
+    table["replicate"] = ["AB"[index // len(slides) % 2] for index in range(num)]
+    for name in scores_file.QUALITY:
+        table[name] = random.uniform(1, 200, num)
+    record = {"model": "smids", "model_digest": "ab" * 32, "views": 8, "columns": ["slide", "replicate"]}
+    record |= {"started_at": "2026-01-02T03:04:05+00:00", "package_version": "0.1.0", "root": "/nowhere"}
+    return scores_file.Scores(None, table, tuple(class_names), record)
+
+
+def _write(tmp_path, scores, **changes):
+    sources = page.Sources(
+        read=lambda file: None if file == "gone.png" else IMAGE,
+        explain=lambda encoded: np.full((len(encoded), 4, 4), 0.5),
+        rule=RULE,
+        card=CARD,
+    )
+    columns = {"slide_column": "slide", "replicate_column": "replicate", "sheet_size": 8}
+    roles = slide_lib.default_roles(scores.class_names)
+    written = page.write_report(tmp_path, scores, roles, sources, date="2026-02-03", **columns | changes)
+    text = html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", written[0].read_text(encoding="utf-8"))))
+    return text.replace("\xa0", " "), written
+
+
+@pytest.mark.parametrize("class_names", [SMIDS, HUSHEM], ids=["smids", "hushem"])
+def test_the_page_says_what_was_counted(tmp_path, class_names):
+    scores = _scores(class_names, 700)
+    text, (path, pdf) = _write(tmp_path, scores)
+    sperm = scores.table[scores.table["predicted_class"] != "non-sperm"]
+    normal = (sperm["predicted_class"] == "normal").sum()
+    assert f"{100 * normal / len(sperm):.1f} %" in text and f"{normal} of {len(sperm)} spermatozoa" in text
+    referred = (scores.table["decision"] == "refer").sum()
+    assert f"{referred} of the readable images ({100 * referred / 700:.1f} %)" in text
+    assert "The replicates agree." in text and "before review" in text
+    assert (
+        "90.7 % (95 % interval 86.6–94.2 %)" in text and "At most 5 % of them are wrong, with 95 % confidence" in text
+    )
+    assert "None of 700 files" in text and "2026-02-03" in text and "ab" * 32 in text
+    source = path.read_text(encoding="utf-8")
+    assert source.count("data:image/jpeg;base64,") == 16
+    assert not re.search(r"<script|https?:", source)
+    assert pdf.read_bytes().startswith(b"%PDF") and b"/Count 2\n" in pdf.read_bytes()
+
+
+def test_each_slide_has_its_section_and_two_pages(tmp_path):
+    text, (path, pdf) = _write(tmp_path, _scores(SMIDS, 90, slides=("S1", "S<2>", "S3")))
+    assert text.count("Contact sheet: look at these first") == 3 and b"/Count 6\n" in pdf.read_bytes()
+    assert text.count("Not enough cells: no verdict") == 6, "in the overview and in each section"
+    assert "S&lt;2&gt;" in path.read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_read_is_listed_and_nothing_undefined_is_printed(tmp_path):
+    scores = _scores(SMIDS, 12)
+    bad = ["status", "file", "predicted_class", "decision", "reason"]
+    scores.table.loc[:, bad] = ["unreadable", "gone.png", "", "refer", "unreadable"]
+    text, _ = _write(tmp_path, scores, slide_column="", replicate_column="")
+    assert text.count("gone.png : missing, or may not be read") == 12 and "nan" not in text.lower()
+
+
+def test_the_least_certain_lead_and_unfamiliar_ones_before_them():
+    scores = _scores(SMIDS, 30)
+    scores.table.loc[[7, 3], "unfamiliarity"] = [1.5, 4.0]
+    ordered = list(contact_sheet.order_by_uncertainty(scores.table, SMIDS).index)
+    highest = scores.table[["p_normal", "p_abnormal", "p_non-sperm"]].max(axis=1).drop([3, 7])
+    assert ordered == [3, 7, *highest.sort_values().index]
+
+
+def test_the_sheet_leaves_out_what_is_gone_and_draws_each_map_on_its_image():
+    scores = _scores(SMIDS, 6)
+    pictures = {f"c{index:04d}.png": image_files.encode(np.full((40, 40, 3), 40 * index, np.uint8), "PNG")
+                for index in range(5)}  # fmt: skip
+    asked = []
+    cells = contact_sheet.draw(
+        scores.table,
+        SMIDS,
+        limit=6,
+        read=pictures.get,
+        explain=lambda files: asked.extend(files) or [np.zeros((2, 2))] * 5,
+    )
+    assert sorted(cell.file for cell in cells) == sorted(pictures)
+    for cell, content in zip(cells, asked, strict=True):
+        assert content == pictures[cell.file]
+        grey = image_files.pillow_rgb(cell.image)
+        assert np.abs(grey.astype(int) - image_files.pillow_rgb(content)).max() <= 2
+        assert np.abs(image_files.pillow_rgb(cell.overlay).astype(int) - grey).max() <= 2, (
+            "a map of zeros changes nothing"
+        )
+
+
+def test_the_verdict_follows_the_comparison():
+    def slide(normal, sperm=(300, 300)):
+        counts = [slide_lib.Count(name, 300, 0, {}, of, part, {}, of, part)
+                  for name, part, of in zip("AB", normal, sperm, strict=True)]  # fmt: skip
+        comparison = slide_lib.compare_replicates(*counts)
+        return slide_lib.Slide("S", dataclasses.replace(counts[0], name="S"), tuple(counts), comparison)
+
+    assert facts.describe_verdict(slide((30, 40)))["kind"] == "good"
+    disagreeing = facts.describe_verdict(slide((30, 80)))
+    assert disagreeing["kind"] == "bad" and "They differ by 16.7 percentage points" in disagreeing["text"]
+    referred = dataclasses.replace(slide((30, 40)).total, reasons={"not_calibrated": 300})
+    open_slide = dataclasses.replace(slide((30, 40)), total=referred)
+    assert facts.describe_verdict(open_slide)["title"] == "Every image is referred: no verdict"
+    few = facts.describe_verdict(slide((30, 80), sperm=(300, 199)))
+    assert few["kind"] == "none" and "Spermatozoa: 300 in A and 199 in B" in few["text"]
