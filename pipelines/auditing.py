@@ -82,12 +82,16 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
             if audit.other == NEEDED and other is None:
                 continue
             inputs = {"other": other} if audit.other != NOT_TAKEN and other is not None else {}
-            parts = []
+            components, parts = {}, []
             for unit, network in zip(units, calibrated, strict=True):
                 report(f"{name}: {unit.name} ...")
                 component = audit.component(request.config.audit, model=network, examples=generated, **inputs)
                 answers = pd.read_csv(component.run(context).directory / "answers.csv")
                 parts.append(answers.assign(fold=unit.config.fold))
+                components[f"fold_{unit.config.fold}"] = component
+            if audit.analyze is not None:
+                analysis = audit.analyze(None, **components).run(context)
+                report(f"{name}: {model}, for tfma.load_eval_result: {analysis.directory / 'eval_result'}")
             published[model][name] = audit.describe(pd.concat(parts, ignore_index=True))
             results_dir.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(published, indent=1, allow_nan=False) + "\n", encoding="utf-8")

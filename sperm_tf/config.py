@@ -30,6 +30,8 @@ AUGMENTATIONS = (
     "hue",
     "saturation",
     "blur",
+    "noise",
+    "stain",
     "erasing",
     "stain_jitter",
 )
@@ -378,18 +380,22 @@ class AuditConfig:
         num_strangers: number of strange images of every kind that a network is shown.
         num_transferred: most images of another dataset that a network is asked about.
         num_attacked: most test images of a fold that are changed to mislead its network.
+        num_corrupted_images: most test images of a fold that its network is shown clean and in every corruption and
+            severity: 66 answers each.
         seed: of what is drawn.
     """
 
     num_strangers: int = 40
     num_transferred: int = 216
     num_attacked: int = 24
+    num_corrupted_images: int = 30
     seed: int = 0
 
     def __post_init__(self) -> None:
         _check_range("audit.num_strangers", self.num_strangers, low=2)
         _check_range("audit.num_transferred", self.num_transferred, low=2)
         _check_range("audit.num_attacked", self.num_attacked, low=2)
+        _check_range("audit.num_corrupted_images", self.num_corrupted_images, low=2)
         _check_range("audit.seed", self.seed, low=0)
 
 

@@ -128,6 +128,33 @@ def from_rows(
     )
 
 
+def join(tables: Sequence[Predictions]) -> Predictions:
+    """The rows of several tables of the same classes and features, ordered by `image_id`.
+
+    Raises:
+        ValueError: there is no table, or their classes or features differ.
+    """
+    kinds = {(table.class_names, table.split, tuple(table.features)) for table in tables}
+    if len(kinds) != 1:
+        raise ValueError(
+            f"tables must have the same classes, split and features, and be at least one. Received: {len(tables)} "
+            f"tables of {len(kinds)} kinds: {sorted(kinds)}. Join answers to images of one dataset."
+        )
+    ((class_names, split, features),) = kinds
+    columns = ("image_id", "group_id", "label", "status", "probabilities", *DECIDED, *features)
+    rows = [dict(zip(columns, row, strict=True)) for table in tables for row in _rows(table)]
+    return from_rows(rows, class_names=class_names, split=split, features=features)
+
+
+def _rows(table: Predictions) -> Iterable[tuple[Any, ...]]:
+    return zip(
+        *(table.image_ids, table.group_ids, table.labels, table.statuses, table.probabilities),
+        *(table.prediction_sets, table.decisions, table.reasons, table.unfamiliarity),
+        *table.features.values(),
+        strict=True,
+    )
+
+
 def write_csv(predictions: Predictions, path: str | os.PathLike[str]) -> None:
     """Writes one row an example; probabilities with the nine digits that restore a float32 exactly.
 
@@ -166,15 +193,23 @@ def write_csv(predictions: Predictions, path: str | os.PathLike[str]) -> None:
 def read_csv(path: str | os.PathLike[str]) -> Predictions:
     """Reads what `write_csv` wrote."""
     with pathlib.Path(path).open(newline="", encoding="utf-8") as file:
-        rows: list[dict[str, Any]] = list(csv.DictReader(file))
+        return from_text(list(csv.DictReader(file)))
+
+
+def from_text(rows: Sequence[Mapping[str, str]]) -> Predictions:
+    """Columns of rows as `write_csv` wrote them, column name -> text."""
     columns = list(rows[0])
     class_columns = [name for name in columns if name.startswith("p_")]
     features = [name for name in columns if name not in _COLUMNS and name not in class_columns]
     names = [name.removeprefix("p_") for name in class_columns]
-    for row in rows:
-        row["label"] = int(row["label"])
-        row["probabilities"] = [float(row[name]) for name in class_columns]
-        members = row["prediction_set"].split(_SEPARATOR)
-        row["prediction_set"] = [name in members for name in names]
-        row["unfamiliarity"] = float(row["unfamiliarity"])
-    return from_rows(rows, class_names=names, split=rows[0]["split"], features=features)
+    parsed = [
+        {
+            **row,
+            "label": int(row["label"]),
+            "probabilities": [float(row[name]) for name in class_columns],
+            "prediction_set": [name in row["prediction_set"].split(_SEPARATOR) for name in names],
+            "unfamiliarity": float(row["unfamiliarity"]),
+        }
+        for row in rows
+    ]
+    return from_rows(parsed, class_names=names, split=rows[0]["split"], features=features)

@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from sperm_tf.report import results_page, text, trust_plots, trust_tables
+from sperm_tf.report import results_page, results_tables, robustness, text, trust_plots, trust_tables
 from sperm_tf.report.literature import TARGET_MODEL, TITLES
 
 COMMAND = "python -m pipelines.audit --preset={dataset} --manual_dir=<folder>"
@@ -56,6 +56,7 @@ def write_page(
                 "selection": trust_tables.selection(models),
                 "guarantees": trust_tables.guarantees(models[shown]),
                 "transfer": trust_tables.transfer(audits.get(dataset, {})),
+                "corruptions": _corruptions(dataset, audits.get(dataset, {}), results_dir, base, written),
                 "attacks": trust_tables.attacks(audits.get(dataset, {})),
                 "strangers": trust_tables.strangers(audits.get(dataset, {})),
                 "command": COMMAND.format(dataset=dataset),
@@ -65,6 +66,27 @@ def write_page(
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(template.render(base=base, sections=sections).rstrip() + "\n", encoding="utf-8")
     return [page, *written]
+
+
+def _corruptions(
+    dataset: str, audits: Mapping[str, Any], results_dir: pathlib.Path, base: str, written: list[pathlib.Path]
+) -> list[dict[str, Any]]:
+    """A picture and a table for every model that was audited; adds the pictures to `written`."""
+    found = []
+    for model, figures in ((name, entry["corruptions"]) for name, entry in audits.items() if "corruptions" in entry):
+        picture = results_dir / dataset / f"corruptions_{model}.png"
+        title = f"{_title(dataset)}, {model}, repeat 0, {text.plural(figures['num_images'], 'image')}"
+        robustness.plot_robustness(picture, figures, title=title)
+        written.append(picture)
+        found.append(
+            {
+                "model": model,
+                "num_images": text.count(figures["num_images"]),
+                "plot": f"{base}/{dataset}/{picture.name}",
+                "table": results_tables.markdown_table(robustness.HEADER, robustness.table_rows(figures)),
+            }
+        )
+    return found
 
 
 def _title(dataset: str) -> str:

@@ -1,8 +1,8 @@
 """Random changes of the training images that leave their class as it is.
 
-The geometric ones are a single layer of ours, `RandomAffine`. Of the others all but one are layers of `keras.layers`,
-which run on each backend, eagerly and inside `tf.data`. Shifts of single colour channels, which imitate the spread of
-stains, only keras-cv has; that entry needs TensorFlow.
+The geometric ones are a single layer of ours, `RandomAffine`; noise and staining are `sperm_tf.layers.random_quality`.
+The others are layers of `keras.layers`, which run on each backend, eagerly and inside `tf.data`, but for one: shifts of
+single colour channels only keras-cv has; that entry needs TensorFlow.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from sperm_tf.config import TrainerConfig
 from sperm_tf.layers.random_affine import RandomAffine
+from sperm_tf.layers.random_quality import RandomNoise, RandomStain
 
 _PIXELS = (0, 255)
 
@@ -43,6 +44,8 @@ AUGMENTATIONS: dict[str, Callable[..., list[keras.layers.Layer]]] = {
     # Its value range is that of the saturation it clips, not of the pixels: (0, 255) lets colours leave their range.
     "saturation": lambda **kw: [keras.layers.RandomSaturation((0.4, 0.6), value_range=(0, 1), **kw)],
     "blur": lambda **kw: [keras.layers.RandomGaussianBlur(1.0, 5, sigma=(0.1, 1.5), value_range=_PIXELS, **kw)],
+    "noise": lambda **kw: [RandomNoise(strength=0.1, **kw)],
+    "stain": lambda **kw: [RandomStain(strength=0.1, **kw)],
     "erasing": lambda **kw: [keras.layers.RandomErasing(0.5, scale=(0.02, 0.1), value_range=_PIXELS, **kw)],
     "stain_jitter": _build_stain_jitter,
 }
@@ -50,8 +53,10 @@ AUGMENTATIONS: dict[str, Callable[..., list[keras.layers.Layer]]] = {
 
 `flip` in both directions; `rotation` by any angle; `zoom` by up to 15 %; `translation` by up to 8 % of the side;
 `brightness` by up to 10 % of the range; `contrast` by up to 20 %; `hue` by up to 5 % of the colour circle; `saturation`
-times 0.67-1.5; `blur` with a Gaussian of up to 1.5 pixels; `erasing` covers some part of 2-10 % with noise, in up to
-half of the images; `stain_jitter` shifts each colour channel by up to 10 % of the range.
+times 0.67-1.5; `blur` with a Gaussian of up to 1.5 pixels; `noise` of a deviation of up to 10 % of the range, in half
+of the images; `stain` makes each of three stains stronger or weaker by up to 10 % and 0.1 optical densities; `erasing`
+covers some part of 2-10 % with noise, in up to half of the images; `stain_jitter` shifts each colour channel by up to
+10 % of the range.
 """
 
 

@@ -66,3 +66,15 @@ def test_a_row_that_decides_nothing_refers():
 def test_no_rows_is_an_error():
     with pytest.raises(ValueError, match="rows must not be empty"):
         predictions.from_rows([], class_names=["a", "b"], split="test")
+
+
+def test_tables_of_several_files_become_one_and_others_are_refused(tmp_path):
+    rows = make_rows()
+    table = predictions.from_rows(rows, class_names=["a", "b", "c"], split="test", features=["source_format"])
+    halves = [table.select(np.array(table.labels) == 0), table.select(np.array(table.labels) > 0)]
+    predictions.write_csv(table, tmp_path / "whole.csv")
+    predictions.write_csv(predictions.join(halves), tmp_path / "joined.csv")
+    assert (tmp_path / "joined.csv").read_text() == (tmp_path / "whole.csv").read_text()
+    other = predictions.from_rows(rows, class_names=["a", "b", "d"], split="test", features=["source_format"])
+    with pytest.raises(ValueError, match="of 2 kinds"):
+        predictions.join([table, other])

@@ -9,6 +9,7 @@ from sperm_tf.config import CalibratorConfig
 from sperm_tf.evaluation import oof_trust
 from sperm_tf.report import trust_page, trust_plots, trust_tables
 from tests.evaluation.oof_tables import draw_table
+from tests.report.robustness_figures import robustness_figures
 
 SMIDS = ("normal", "abnormal", "non-sperm")
 STRANGERS = {
@@ -64,10 +65,10 @@ def decisions():
 
 def render(decisions, audits, tmp_path):
     (tmp_path / "results" / "smids").mkdir(parents=True, exist_ok=True)
-    page, plot = trust_page.write_page(
+    page, *pictures = trust_page.write_page(
         {"smids": decisions}, {"smids": audits}, results_dir=tmp_path / "results", page=tmp_path / "trust.md"
     )
-    return page.read_text(encoding="utf-8"), plot
+    return page.read_text(encoding="utf-8"), sorted(pictures)
 
 
 def test_the_page_shows_the_figures_of_every_repeat(decisions, tmp_path, monkeypatch):
@@ -88,8 +89,19 @@ def test_the_page_shows_the_figures_of_every_repeat(decisions, tmp_path, monkeyp
 
 def test_strangers_are_shown_with_the_price_of_noticing_them(decisions, tmp_path, monkeypatch):
     monkeypatch.setattr(trust_plots, "trust", lambda path, *args, **kwargs: path.touch())
-    audits = {"efficientnet_b0_cbam": {"strangers": STRANGERS, "transfer": TRANSFER, "attacks": ATTACKS}}
-    page, _ = render(decisions, audits, tmp_path)
+    audits = {
+        "efficientnet_b0_cbam": {
+            "strangers": STRANGERS,
+            "transfer": TRANSFER,
+            "attacks": ATTACKS,
+            "corruptions": robustness_figures(),
+        }
+    }
+    page, pictures = render(decisions, audits, tmp_path)
+    assert [path.name for path in pictures] == ["corruptions_efficientnet_b0_cbam.png", "trust.png"]
+    assert all(path.is_file() and f"(results/smids/{path.name})" in page for path in pictures)
+    assert "`efficientnet_b0_cbam` and 60 test images" in page
+    assert page.count("| Debris |") == 1
     assert "| *the dataset's own test images* | 600 | – | – | 1.2 [1.0, 2.0] | 61.0 [57.0, 65.0] |" in page
     assert "| uniform noise | 200 | 0.999 [0.998, 1.000] | 0.700 [0.650, 0.750] | 99.5 [97.0, 100.0] |" in page
     assert "| strange images told apart, AUROC | ≥ 0.95 | 0.971 [0.960, 0.980] | **met** |" in page
