@@ -85,7 +85,9 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
             components, parts = {}, []
             for unit, network in zip(units, calibrated, strict=True):
                 report(f"{name}: {unit.name} ...")
-                component = audit.component(request.config.audit, model=network, examples=generated, **inputs)
+                component = audit.component(
+                    getattr(request.config.audit, name), model=network, examples=generated, **inputs
+                )
                 answers = pd.read_csv(component.run(context).directory / "answers.csv")
                 parts.append(answers.assign(fold=unit.config.fold))
                 components[f"fold_{unit.config.fold}"] = component

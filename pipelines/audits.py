@@ -12,9 +12,11 @@ from pipelines.component import Component
 from pipelines.components.attack_audit import AttackAudit
 from pipelines.components.corruption_analysis import CorruptionAnalysis
 from pipelines.components.corruption_audit import CorruptionAudit
+from pipelines.components.explanation_audit import ExplanationAudit
 from pipelines.components.stranger_audit import StrangerAudit
 from pipelines.components.transfer_audit import TransferAudit
 from sperm_tf.evaluation.attack_figures import describe_attacks
+from sperm_tf.evaluation.explanation_figures import describe_explanations
 from sperm_tf.evaluation.robustness import describe_corruptions
 from sperm_tf.evaluation.stranger_figures import describe_strangers
 from sperm_tf.evaluation.transfer_figures import describe_transfer
@@ -27,8 +29,8 @@ class Audit:
     """One way to question the networks of a cross-validation.
 
     Attributes:
-        component: asks one network. It takes an `AuditConfig`, `model` from FoldCalibrator, `examples` from ExampleGen
-            and perhaps `other` from the ExampleGen of another dataset; it writes `answers.csv`.
+        component: asks one network. It takes its part of `AuditConfig`, `model` from FoldCalibrator, `examples` from
+            ExampleGen and perhaps `other` from the ExampleGen of another dataset; it writes `answers.csv`.
         describe: figures for `audits.json` from the rows of all folds, which have a column `fold`.
         other: whether it takes the other dataset, and whether it can do without.
         analyze: analyses the answers of all networks with TFMA; it takes their components, under any names, and writes
@@ -41,9 +43,10 @@ class Audit:
     analyze: type[Component] | None = None
 
 
-AUDITS = {
+AUDITS = {  # by the names of their parts of `AuditConfig`
     "strangers": Audit(StrangerAudit, describe_strangers, TAKEN),
     "transfer": Audit(TransferAudit, describe_transfer, NEEDED),
     "attacks": Audit(AttackAudit, describe_attacks),
     "corruptions": Audit(CorruptionAudit, describe_corruptions, analyze=CorruptionAnalysis),
+    "explanations": Audit(ExplanationAudit, describe_explanations),
 }

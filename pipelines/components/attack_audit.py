@@ -12,7 +12,7 @@ import pandas as pd
 from pipelines.artifacts import Artifact
 from pipelines.component import Component, RunContext
 from pipelines.fold_model import open_fold, sample
-from sperm_tf.config import AuditConfig
+from sperm_tf.config import AttackAuditConfig
 
 EPSILONS = (1, 2, 4)
 NUM_STEPS = {"fgsm": 1, "pgd": 10}
@@ -33,7 +33,7 @@ class AttackAudit(Component):
         **inputs: `model` from FoldCalibrator and `examples` from ExampleGen.
     """
 
-    config: AuditConfig
+    config: AttackAuditConfig
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Attacks, asks, and writes the answers."""
@@ -44,7 +44,7 @@ class AttackAudit(Component):
         del context
         fold = open_fold(inputs["model"], inputs["examples"])
         classifier = fold.classifier
-        images = sample(fold.tested, self.config.num_attacked)
+        images = sample(fold.tested, self.config.num_images)
         labels = np.array([image.label for image in images], np.int64)
         pixels, _ = preprocess_batch([image.image for image in images], classifier.image_size)
         pixels = pixels.numpy().astype(np.uint8)

@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.artifacts import Artifact
 from pipelines.component import Component, RunContext, StageError
 from pipelines.fold_model import FoldModel, SourceImage, open_fold, sample
-from sperm_tf.config import AuditConfig
+from sperm_tf.config import CorruptionAuditConfig
 
 MEASURED = ("snr", "cnr", "sharpness")
 _QUALITY_FILE, _ANSWERS_FILE = "quality.json", "answers.json"
@@ -34,7 +34,7 @@ class CorruptionAudit(Component):
         **inputs: `model` from FoldCalibrator and `examples` from ExampleGen.
     """
 
-    config: AuditConfig
+    config: CorruptionAuditConfig
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Corrupts, asks, and writes the answers."""
@@ -44,11 +44,11 @@ class CorruptionAudit(Component):
         from sperm_tf.evaluation.robustness import FEATURES
 
         fold = open_fold(inputs["model"], inputs["examples"])
-        images = sample(fold.tested, self.config.num_corrupted_images)
+        images = sample(fold.tested, self.config.num_images)
         if not images:
             raise StageError(
-                f"audit.num_corrupted_images must be at least the number of classes, {len(fold.classifier.class_names)}"
-                f". Received: audit.num_corrupted_images={self.config.num_corrupted_images}. Ask about more images."
+                f"audit.corruptions.num_images must be at least {len(fold.classifier.class_names)}, the number of "
+                f"classes. Received: audit.corruptions.num_images={self.config.num_images}. Ask about more images."
             )
         edges = _clean_edges(fold)
         units = [(number, image, str(context.work_dir)) for number, image in enumerate(images)]

@@ -11,7 +11,7 @@ import pandas as pd
 from pipelines.artifacts import Artifact
 from pipelines.component import Component, RunContext
 from pipelines.fold_model import open_fold, read_images, sample
-from sperm_tf.config import AuditConfig
+from sperm_tf.config import StrangerAuditConfig
 
 TESTED, OTHER_DATASET = "tested", "other_dataset"
 
@@ -29,7 +29,7 @@ class StrangerAudit(Component):
             ExampleGen of another dataset.
     """
 
-    config: AuditConfig
+    config: StrangerAuditConfig
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Makes the images, asks, and writes the answers."""
@@ -64,8 +64,8 @@ class StrangerAudit(Component):
 
         familiar = [decode_rgb(content).pixels for content in tested]
         for kind in KINDS:
-            drawn = make_strangers(kind, familiar, count=self.config.num_strangers, seed=self.config.seed)
+            drawn = make_strangers(kind, familiar, count=self.config.num_images, seed=self.config.seed)
             yield from ((kind, f"{kind}_{number}", encode_png(pixels)) for number, pixels in enumerate(drawn))
         if other is not None:
-            images = sample(read_images(other), self.config.num_strangers)
+            images = sample(read_images(other), self.config.num_images)
             yield from ((OTHER_DATASET, image.image_id, image.image) for image in images)

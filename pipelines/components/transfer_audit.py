@@ -11,7 +11,7 @@ import pandas as pd
 from pipelines.artifacts import Artifact
 from pipelines.component import Component, RunContext
 from pipelines.fold_model import open_fold, read_images, sample
-from sperm_tf.config import AuditConfig
+from sperm_tf.config import TransferAuditConfig
 from sperm_tf.data import examples
 
 NORMAL, NON_SPERM = "normal", "non-sperm"
@@ -29,7 +29,7 @@ class TransferAudit(Component):
         **inputs: `model` from FoldCalibrator, `examples` from its ExampleGen, `other` from the other dataset's.
     """
 
-    config: AuditConfig
+    config: TransferAuditConfig
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Asks, and writes the answers."""
@@ -37,7 +37,7 @@ class TransferAudit(Component):
         fold = open_fold(inputs["model"], inputs["examples"])
         names = examples.read_dataset_info(inputs["other"].directory)["class_names"]
         images = [image for image in read_images(inputs["other"]) if names[image.label] != NON_SPERM]
-        images = sample(images, self.config.num_transferred)
+        images = sample(images, self.config.num_images)
         rows = []
         for image, found in zip(images, fold.classifier.predict([image.image for image in images]), strict=True):
             if found.probabilities:

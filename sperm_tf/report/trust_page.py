@@ -11,7 +11,15 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from sperm_tf.report import results_page, results_tables, robustness, text, trust_plots, trust_tables
+from sperm_tf.report import (
+    explanation_plots,
+    results_page,
+    results_tables,
+    robustness,
+    text,
+    trust_plots,
+    trust_tables,
+)
 from sperm_tf.report.literature import TARGET_MODEL, TITLES
 
 COMMAND = "python -m pipelines.audit --preset={dataset} --manual_dir=<folder>"
@@ -57,6 +65,7 @@ def write_page(
                 "guarantees": trust_tables.guarantees(models[shown]),
                 "transfer": trust_tables.transfer(audits.get(dataset, {})),
                 "corruptions": _corruptions(dataset, audits.get(dataset, {}), results_dir, base, written),
+                "explanations": _explanations(dataset, audits.get(dataset, {}), results_dir, base, written),
                 "attacks": trust_tables.attacks(audits.get(dataset, {})),
                 "strangers": trust_tables.strangers(audits.get(dataset, {})),
                 "command": COMMAND.format(dataset=dataset),
@@ -84,6 +93,28 @@ def _corruptions(
                 "num_images": text.count(figures["num_images"]),
                 "plot": f"{base}/{dataset}/{picture.name}",
                 "table": results_tables.markdown_table(robustness.HEADER, robustness.table_rows(figures)),
+            }
+        )
+    return found
+
+
+def _explanations(
+    dataset: str, audits: Mapping[str, Any], results_dir: pathlib.Path, base: str, written: list[pathlib.Path]
+) -> list[dict[str, Any]]:
+    """A picture and a table for every model whose maps were audited; adds the pictures to `written`."""
+    found = []
+    for model, figures in ((name, entry["explanations"]) for name, entry in audits.items() if "explanations" in entry):
+        picture = results_dir / dataset / f"explanations_{model}.png"
+        explanation_plots.explanation_figures(picture, figures, title=f"{_title(dataset)}, {model}, repeat 0")
+        written.append(picture)
+        found.append(
+            {
+                "model": model,
+                "num_heads": text.count(figures["num_heads"]),
+                "area": text.percent((figures["mask_area_share"] or {}).get("value")),
+                "plot": f"{base}/{dataset}/{picture.name}",
+                "table": trust_tables.explanations(figures),
+                "sanity": trust_tables.sanity(figures),
             }
         )
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from sperm_tf.evaluation.explanation_figures import METHOD_LABELS, rows_for_page
 from sperm_tf.report import text
 from sperm_tf.report.literature import TARGET_MODEL
 from sperm_tf.report.results_tables import MISSING, markdown_table, percent_bounds, with_bounds
@@ -156,6 +157,30 @@ def transfer(audits: Models) -> str:
     return markdown_table([*header, "Referred as unfamiliar"], rows) if rows else ""
 
 
+def explanations(figures: Mapping[str, Any]) -> str:
+    """How well each kind of map says what the answer depends on."""
+    shown = {
+        "deletion_auc": "Deletion AUC ↓",
+        "insertion_auc": "Insertion AUC ↑",
+        "confidence_drop": "Average drop ↓",
+        "energy_in_head": "On the head ↑",
+        "pointing_hit": "Points at the head ↑",
+        "likeness_to_other_maps": "Likeness to other maps ↓",
+    }
+    rows = [[row["method"], *(row[name] or text.NOTHING for name in shown)] for row in rows_for_page(dict(figures))]
+    return markdown_table(["Map", *shown.values()], rows)
+
+
+def sanity(figures: Mapping[str, Any]) -> str:
+    """How alike maps stay when the network loses what it learnt, stage by stage."""
+    stages = list(dict.fromkeys(stage for stages in figures["sanity"].values() for stage in stages))
+    rows = []
+    for name, found in figures["sanity"].items():
+        likeness = [found.get(stage, {}).get(_LIKENESS, {}).get("value") for stage in stages]
+        rows.append([METHOD_LABELS[name], *(text.number(value, 2) for value in likeness)])
+    return markdown_table(["Map", *(f"to {stage}" for stage in stages)], rows) if rows else ""
+
+
 def attacks(audits: Models) -> str:
     """What attacks leave of the accuracy; empty where nothing was audited."""
     rows = []
@@ -168,6 +193,7 @@ def attacks(audits: Models) -> str:
     return markdown_table(header, rows) if rows else ""
 
 
+_LIKENESS = "rank_correlation"
 _SCORES = ("unfamiliarity", "doubt")
 
 

@@ -11,17 +11,18 @@ import sperm_tf
 from pipelines import audit, audits
 from pipelines.artifacts import Artifact
 from pipelines.component import RunContext
+from pipelines.components.explanation_audit import ExplanationAudit
 from pipelines.components.stranger_audit import StrangerAudit
 from pipelines.components.transfer_audit import TransferAudit
 from pipelines.fold_model import open_fold, read_images, sample
-from sperm_tf.config import AuditConfig, CalibratorConfig
+from sperm_tf.config import CalibratorConfig, ExplanationAuditConfig, TransferAuditConfig
 from sperm_tf.decision.fitting import fit_rule
 from sperm_tf.evaluation import oof, oof_trust
 from tests.pipelines.tiny_sweep import FLAGS, folders
 
 
 def run_audit(folder, *flags):
-    few = ("--config.audit.num_strangers=2", "--config.audit.num_attacked=4")
+    few = ("--config.audit.strangers.num_images=2", "--config.audit.attacks.num_images=4")
     return audit.main(["audit", *FLAGS, *folders(folder), "--audits=strangers,attacks", *few, *flags])
 
 
@@ -104,7 +105,7 @@ def test_every_audit_has_a_flag():
 
 def test_sperm_of_another_dataset_is_taken_for_normal_or_not(audited, tmp_path):
     calibrated, generated = _artifacts(audited, "FoldCalibrator")[0], _generated(audited)
-    config = AuditConfig(num_transferred=12)
+    config = TransferAuditConfig(num_images=12)
     artifact = TransferAudit(config, model=calibrated, examples=generated, other=generated).run(RunContext(tmp_path))
     rows = pd.read_csv(artifact.directory / "answers.csv")
     images = sample(read_images(generated), 12)
@@ -114,6 +115,25 @@ def test_sperm_of_another_dataset_is_taken_for_normal_or_not(audited, tmp_path):
     found = sperm_tf.load_model(calibrated.directory).predict([image.image for image in images])
     np.testing.assert_allclose(rows["p_normal"], [row.probabilities["normal"] for row in found], rtol=1e-4)
     assert rows["decision"].tolist() == [row.decision for row in found]
+
+
+def test_maps_are_measured_on_images_of_every_class(audited, tmp_path):
+    calibrated, generated = _artifacts(audited, "FoldCalibrator")[0], _generated(audited)
+    config = ExplanationAuditConfig(num_images=4, num_sanity_images=4)
+    artifact = ExplanationAudit(config, model=calibrated, examples=generated).run(RunContext(tmp_path))
+    rows = pd.read_csv(artifact.directory / "answers.csv")
+    fold = open_fold(calibrated, generated)
+    chosen = sample(fold.tested, 4)
+    assert set(rows["image_id"]) == {image.image_id for image in chosen}
+    assert rows.groupby("label")["image_id"].nunique().tolist() == [1] * len(fold.classifier.class_names)
+    assert set(rows["test"]) == {"faithfulness", "sanity", "stability"}
+    sanity = rows[rows["test"] == "sanity"]
+    np.testing.assert_allclose(sanity[sanity["method"] == "edges"]["value"], 1)  # it never asks the network
+    assert sanity[sanity["method"] == "grad_cam_plus_plus"]["value"].min() < 0.9
+    found = audits.AUDITS["explanations"].describe(rows.assign(fold=0))
+    with_head = rows["image_id"].isin(rows[rows["figure"] == "mask_area_share"]["image_id"])
+    deleted = rows[with_head & (rows["method"] == "grad_cam") & (rows["figure"] == "deletion_auc")]
+    assert found["methods"]["grad_cam"]["deletion_auc"]["value"] == pytest.approx(deleted["value"].mean())
 
 
 def test_a_second_audit_asks_nothing(audited, monkeypatch):

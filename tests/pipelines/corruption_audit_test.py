@@ -12,7 +12,7 @@ from pipelines.artifacts import Artifact
 from pipelines.component import RunContext, StageError
 from pipelines.components.corruption_audit import CorruptionAudit
 from pipelines.fold_model import open_fold, sample
-from sperm_tf.config import AuditConfig
+from sperm_tf.config import CorruptionAuditConfig
 from sperm_tf.data.decode import decode_rgb, encode_png
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation import predictions
@@ -38,7 +38,7 @@ def two_kinds():
 def audited(finished_sweep, two_kinds, tmp_path_factory):
     folder = tmp_path_factory.mktemp("audit") / "copy"
     shutil.copytree(finished_sweep, folder)
-    own = ("--audits=corruptions", f"--config.audit.num_corrupted_images={NUM_IMAGES}")
+    own = ("--audits=corruptions", f"--config.audit.corruptions.num_images={NUM_IMAGES}")
     assert audit.main(["audit", *FLAGS, *folders(folder), *own]) == 0
     return folder
 
@@ -109,7 +109,7 @@ def test_all_folds_are_described_together_and_sliced_by_tfma(audited):
 def test_an_audit_that_was_stopped_goes_on_where_it_was(audited, tmp_path, monkeypatch):
     artifact = artifacts(audited, "CorruptionAudit")[0]
     inputs = {name: artifact.inputs[name]["directory"] for name in ("model", "examples")}
-    config = AuditConfig(num_corrupted_images=NUM_IMAGES)
+    config = CorruptionAuditConfig(num_images=NUM_IMAGES)
     predict, asked = Classifier.predict, []
 
     def ask(self, files):
@@ -129,5 +129,5 @@ def test_an_audit_that_was_stopped_goes_on_where_it_was(audited, tmp_path, monke
 def test_fewer_images_than_classes_are_refused(audited, tmp_path):
     artifact = artifacts(audited, "CorruptionAudit")[0]
     inputs = {name: artifact.inputs[name]["directory"] for name in ("model", "examples")}
-    with pytest.raises(StageError, match="at least the number of classes, 4"):
-        CorruptionAudit(AuditConfig(num_corrupted_images=2), **inputs).run(RunContext(tmp_path))
+    with pytest.raises(StageError, match="must be at least 4, the number of classes"):
+        CorruptionAudit(CorruptionAuditConfig(num_images=2), **inputs).run(RunContext(tmp_path))

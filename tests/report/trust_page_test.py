@@ -7,7 +7,9 @@ from PIL import Image
 
 from sperm_tf.config import CalibratorConfig
 from sperm_tf.evaluation import oof_trust
+from sperm_tf.evaluation.explanation_figures import describe_explanations
 from sperm_tf.report import trust_page, trust_plots, trust_tables
+from tests.evaluation.explanation_figures_test import draw_answers
 from tests.evaluation.oof_tables import draw_table
 from tests.report.robustness_figures import robustness_figures
 
@@ -95,13 +97,20 @@ def test_strangers_are_shown_with_the_price_of_noticing_them(decisions, tmp_path
             "transfer": TRANSFER,
             "attacks": ATTACKS,
             "corruptions": robustness_figures(),
+            "explanations": describe_explanations(draw_answers()),
         }
     }
     page, pictures = render(decisions, audits, tmp_path)
-    assert [path.name for path in pictures] == ["corruptions_efficientnet_b0_cbam.png", "trust.png"]
+    assert [path.name for path in pictures] == [
+        "corruptions_efficientnet_b0_cbam.png",
+        "explanations_efficientnet_b0_cbam.png",
+        "trust.png",
+    ]
     assert all(path.is_file() and f"(results/smids/{path.name})" in page for path in pictures)
     assert "`efficientnet_b0_cbam` and 60 test images" in page
     assert page.count("| Debris |") == 1
+    deletion = audits["efficientnet_b0_cbam"]["explanations"]["methods"]["grad_cam"]["deletion_auc"]
+    assert f"| Grad-CAM | {deletion['value']:.3f} (" in page
     assert "| *the dataset's own test images* | 600 | – | – | 1.2 [1.0, 2.0] | 61.0 [57.0, 65.0] |" in page
     assert "| uniform noise | 200 | 0.999 [0.998, 1.000] | 0.700 [0.650, 0.750] | 99.5 [97.0, 100.0] |" in page
     assert "| strange images told apart, AUROC | ≥ 0.95 | 0.971 [0.960, 0.980] | **met** |" in page

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from scipy import ndimage, stats
+from skimage.metrics import structural_similarity
+
+from sperm_tf.explain import sanity
+from sperm_tf.explain.methods import ExplainedClassifier, explain
+from tests import tiny_models
+
+SIDE = 24
+
+
+def random_images(count=4, seed=0):
+    rng = np.random.default_rng(seed)
+    return ndimage.gaussian_filter(rng.uniform(0, 255, (count, SIDE, SIDE, 3)), (0, 2, 2, 0)).astype(np.float32)
+
+
+def test_weights_are_taken_away_from_the_head_down_and_stay_away():
+    model = tiny_models.build(seed=5)
+    before = [weights.copy() for weights in model.get_weights()]
+    changed, stages = [], []
+    for stage, emptied in sanity.randomise_cascade(model):
+        stages.append(stage)
+        changed.append(
+            {
+                layer.name
+                for layer, other in zip(model.layers, emptied.layers, strict=True)
+                if any(not np.array_equal(a, b) for a, b in zip(layer.get_weights(), other.get_weights(), strict=True))
+            }
+        )
+    assert stages == ["trained", "logits", "cbam", "conv2"]
+    convolutions = {layer.name for layer in model.layers if layer.name.startswith("conv2d")}
+    assert changed == [set(), {"logits"}, {"logits", "cbam_top"}, {"logits", "cbam_top"} | convolutions]
+    for kept, weights in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, weights)
+
+
+def test_maps_of_the_network_change_and_an_edge_detector_is_found_out():
+    model, images, classes = tiny_models.build(head=tiny_models.deep_head, seed=5), random_images(), [0, 1, 2, 0]
+    last = {}
+    for stage, emptied in sanity.randomise_cascade(model):
+        if stage == "trained":
+            classifier = ExplainedClassifier(emptied)
+            trained = {name: explain(name, classifier, images, classes) for name in ("grad_cam_plus_plus", "edges")}
+            np.testing.assert_allclose(
+                trained["grad_cam_plus_plus"],
+                explain("grad_cam_plus_plus", ExplainedClassifier(model), images, classes),
+                atol=1e-5,
+            )
+        else:
+            last = {name: explain(name, classifier, images, classes) for name in trained}
+    alike = {name: sanity.similarities(trained[name], last[name]) for name in trained}
+    assert alike["grad_cam_plus_plus"]["rank_correlation"].mean() < 0.8
+    np.testing.assert_allclose(alike["edges"]["rank_correlation"], 1)
+    np.testing.assert_allclose(alike["edges"]["structural_similarity"], 1)
+
+
+def test_similarities_equal_scipy_and_scikit_image():
+    rng = np.random.default_rng(0)
+    first, second = rng.uniform(0, 1, (2, 3, 16, 16))
+    alike = sanity.similarities(first, second)
+    for row in range(3):
+        ranks = [stats.rankdata(maps[row].ravel()) for maps in (first, second)]
+        assert alike["rank_correlation"][row] == pytest.approx(np.corrcoef(*ranks)[0, 1])
+        whole = structural_similarity(first[row], second[row], data_range=1.0, full=True)[1].mean()
+        assert alike["structural_similarity"][row] == pytest.approx(whole)
+    even = np.zeros((3, 16, 16))
+    np.testing.assert_array_equal(sanity.similarities(first, even)["rank_correlation"], 0)
+    np.testing.assert_array_equal(sanity.similarities(even, even)["rank_correlation"], 1)
+    left = np.zeros((16, 16), bool)
+    left[:, :8] = True
+    half = np.concatenate([first[:, :, :8], second[:, :, 8:]], axis=2)
+    np.testing.assert_allclose(sanity.similarities(first, half, where=left)["rank_correlation"], 1)
+    with pytest.raises(ValueError, match="of one shape"):
+        sanity.similarities(first, second[:2])
+
+
+@pytest.mark.parametrize("name", sanity.PERTURBATIONS)
+def test_a_map_that_follows_the_image_is_stable(name):
+    """The red channel itself is such a map; one that stands still while the image moves is not."""
+    images = random_images()
+    perturbation = sanity.PERTURBATIONS[name]
+    where = perturbation.has_seen(SIDE)
+    changed = perturbation.apply(images)
+    assert changed.shape == images.shape and np.abs(changed - images).max() > 1
+    follows = sanity.similarities(images[..., 0] / 255, perturbation.undo(changed[..., 0]) / 255, where=where)
+    assert follows["rank_correlation"].min() > (0.8 if name == "noise" else 0.95)
+    if name == "noise":
+        return
+    stands = sanity.similarities(images[..., 0] / 255, perturbation.undo(images[..., 0]) / 255, where=where)
+    assert stands["rank_correlation"].mean() < follows["rank_correlation"].mean() - 0.03
