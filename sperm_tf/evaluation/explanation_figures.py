@@ -22,7 +22,7 @@ METHOD_LABELS = {
     "centre": "blob in the middle",
     "edges": "edge detector",
     "head": "head mask",
-    "head_coarse": "head mask, as coarse as the feature map",
+    "head_coarse": "head mask, as coarse as the explained layer",
 }
 """Methods of the audit in the order of a table; the last four know nothing of the network."""
 _SAMPLES, _SEED = 2000, 0

@@ -1,7 +1,7 @@
 """Grad-CAM++ inside a TensorFlow graph, so that a served model explains what it predicts.
 
-The map needs gradients from the class score back to the last feature map only: the backbone runs once, forward, and
-the map costs next to nothing.
+The map needs gradients from the class score back to the layer that is explained: the backbone runs once, forward, and
+no weight is differentiated.
 
 An answer that is averaged over views (`sperm_tf.models.views`) is explained as what it is: that of one larger
 classifier, whose feature map holds the feature maps of all views, turned back, as its channels.
@@ -18,7 +18,7 @@ import keras
 import tensorflow as tf
 
 from sperm_tf.models import views as views_lib
-from sperm_tf.models.classifier import FEATURE_MAP
+from sperm_tf.models.classifier import FEATURE_MAP, LOGITS, explained_layer
 from sperm_tf.models.style import early_maps, summarize_style
 
 CBAM_PREFIX = "cbam_"
@@ -33,9 +33,10 @@ class Explanation:
     Attributes:
         logits: float32 [B, C], class scores before softmax, the mean over the views.
         features: float32 [B, D], the style of the images (`sperm_tf.models.style`), the mean over the views.
-        maps: float32 [B, C, h, w], 0-1, the Grad-CAM++ map of every class at the resolution of the feature map.
-        attention: float32 [B, h', w'], 0-1, the spatial attention of the last CBAM at the resolution of that layer,
-            which is that of the feature map for `cbam_top`; the mean over the views; None for a model without.
+        maps: float32 [B, C, h, w], 0-1, the Grad-CAM++ map of every class at the resolution of
+            `sperm_tf.models.classifier.explained_layer`.
+        attention: float32 [B, h', w'], 0-1, the spatial attention of the last CBAM at the resolution of that layer;
+            the mean over the views; None for a model without.
     """
 
     logits: tf.Tensor
@@ -45,10 +46,10 @@ class Explanation:
 
 
 class GradCAMPlusPlus:
-    """A classifier split at its last feature map: one pass forward, then gradients through the head alone.
+    """A classifier split at the layer that is explained: one pass forward, then gradients back to that layer.
 
     Call it with images, float32 [B, S, S, 3] in the range that the model takes, eagerly or in a graph; it returns an
-    `Explanation`.
+    `Explanation`. Gradients need what every layer answered: one image, in all its views, is in memory at a time.
 
     With eight views the maps are Grad-CAM++ of the averaged classifier. For a head that pools and is linear, as those
     of `build_classifier` are, this is the mean of the views' maps before scaling, turned back, which is then scaled to
@@ -57,9 +58,10 @@ class GradCAMPlusPlus:
     turned maps.
 
     Args:
-        model: flat functional model with one input and one output, the logits [B, C], and a layer `feature_map`
-            [B, h, w, K] through which every path to the logits leads. The head behind it may be any.
-        views: what the answer is averaged over, 1 or 8. All views of a batch are in memory at once.
+        model: flat functional model with one input and one output, the logits [B, C], and a layer
+            `sperm_tf.models.classifier.explained_layer`, [B, h, w, K], through which every path to the logits leads.
+            What is behind it may be any.
+        views: what the answer is averaged over, 1 or 8.
 
     Raises:
         ValueError: the model does not have that form, `views` is another number, or Keras does not run on TensorFlow.
@@ -73,44 +75,63 @@ class GradCAMPlusPlus:
                 "Save the model and load it in a process with KERAS_BACKEND=tensorflow"
             )
         layers = {layer.name: layer for layer in model.layers}
-        if FEATURE_MAP not in layers:
+        explained = explained_layer(model)
+        if explained not in layers:
             raise ValueError(
                 f"model must have a layer named {FEATURE_MAP!r}. Received: model={model.name!r} with the layers "
                 f"{', '.join(layers)}. Pass a model of sperm_tf.models.classifier.build_classifier"
             )
         self._views = views
-        features = layers[FEATURE_MAP].output
-        # Model.layers is in topological order: the last CBAM is the one nearest to the feature map.
-        attention_layers = [layer for layer in model.layers if layer.name.startswith(CBAM_PREFIX)]
-        self._attention_layer = attention_layers[-1] if attention_layers else None
-        outputs = {"features": features, "early": early_maps(model)}
-        if self._attention_layer is not None:
-            outputs["attention_input"] = self._attention_layer.input
-        self._trunk = keras.Model(model.inputs[0], outputs)
+        features = layers[explained].output
         try:
-            self._head = keras.Model(features, model.outputs[0])
+            head = keras.Model(features, model.outputs[0])
         except ValueError as error:
             raise ValueError(
-                f"every path to the logits must lead through {FEATURE_MAP!r}. Received: model={model.name!r}, whose "
+                f"every path to the logits must lead through {explained!r}. Received: model={model.name!r}, whose "
                 "logits depend on other layers too. Move the layer behind the point where the paths meet"
             ) from error
+        # Model.layers is in topological order: the last CBAM is the one nearest to the logits.
+        attention_layers = [layer for layer in model.layers if layer.name.startswith(CBAM_PREFIX)]
+        self._attention_layer = attention_layers[-1] if attention_layers else None
+        before, behind = {"features": features, "early": early_maps(model)}, {LOGITS: model.outputs[0]}
+        if self._attention_layer is not None:
+            is_behind = self._attention_layer in head.layers
+            (behind if is_behind else before)["attention_input"] = self._attention_layer.input
+        self._trunk, self._head = keras.Model(model.inputs[0], before), keras.Model(features, behind)
 
     def __call__(self, images: tf.Tensor) -> Explanation:
         """Classifies and explains a batch; see the class."""
-        trunk = self._trunk(views_lib.make_views(images, self._views), training=False)
-        features = views_lib.align_features(trunk["features"], self._views)
-        logits, gradients = self._differentiate(features)
-        attention = None
+        images = tf.convert_to_tensor(images)
+        height, width = self._trunk.output["features"].shape[1:3]
+        num_classes = self._head.output[LOGITS].shape[-1]
+        num_features = sum(2 * values.shape[-1] for values in self._trunk.output["early"])
+        signature = {
+            LOGITS: tf.TensorSpec([num_classes], tf.float32),
+            "features": tf.TensorSpec([num_features], tf.float32),
+            "maps": tf.TensorSpec([num_classes, height, width], tf.float32),
+        }
         if self._attention_layer is not None:
-            _, spatial = self._attention_layer.attention_maps(trunk["attention_input"])
-            attention = self._average_maps(tf.cast(spatial[..., 0], tf.float32))
+            signature["attention"] = tf.TensorSpec(self._attention_layer.input.shape[1:3], tf.float32)
+        found = tf.map_fn(self._explain, images, fn_output_signature=signature, parallel_iterations=1)
+        return Explanation(found[LOGITS], found["features"], found["maps"], found.get("attention"))
+
+    def _explain(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Explains one image."""
+        trunk = self._trunk(views_lib.make_views(image[None], self._views), training=False)
+        features = views_lib.align_features(trunk["features"], self._views)
+        answers, gradients = self._differentiate(features)
+        logits = answers[LOGITS]
         maps = [grad_cam_plus_plus(features, gradient, logits[:, index]) for index, gradient in enumerate(gradients)]
-        return Explanation(
-            logits=tf.cast(logits, tf.float32),
-            features=views_lib.average_views(summarize_style(trunk["early"]), self._views),
-            maps=tf.stack(maps, axis=1),
-            attention=attention,
-        )
+        found = {
+            LOGITS: tf.cast(logits[0], tf.float32),
+            "features": views_lib.average_views(summarize_style(trunk["early"]), self._views)[0],
+            "maps": tf.concat(maps, axis=0),
+        }
+        if self._attention_layer is not None:
+            attention_input = answers.get("attention_input", trunk.get("attention_input"))
+            _, spatial = self._attention_layer.attention_maps(attention_input)
+            found["attention"] = self._average_maps(tf.cast(spatial[..., 0], tf.float32))[0]
+        return found
 
     def _average_maps(self, maps):
         if self._views == 1:
@@ -118,15 +139,15 @@ class GradCAMPlusPlus:
         return tf.reduce_mean(views_lib.undo_views(views_lib.split_views(maps, self._views)), axis=0)
 
     def _differentiate(self, features):
-        """The logits, and for each class the gradient of its score with respect to the aligned features."""
+        """What the head answers, and for each class the gradient of its score with respect to the aligned features."""
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(features)
-            logits = self._head(views_lib.separate_features(features, self._views), training=False)
+            answers = self._head(views_lib.separate_features(features, self._views), training=False)
             if self._views > 1:
-                logits = tf.reduce_mean(views_lib.split_views(logits, self._views), axis=0)
-            scores = tf.unstack(logits, axis=1)
+                answers |= {LOGITS: tf.reduce_mean(views_lib.split_views(answers[LOGITS], self._views), axis=0)}
+            scores = tf.unstack(answers[LOGITS], axis=1)
         zero = tf.UnconnectedGradients.ZERO
-        return logits, [tape.gradient(score, features, unconnected_gradients=zero) for score in scores]
+        return answers, [tape.gradient(score, features, unconnected_gradients=zero) for score in scores]
 
 
 def grad_cam_plus_plus(features: tf.Tensor, gradients: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from sperm_tf.explain.faithfulness import slide_images
 from sperm_tf.explain.gradcam import Explanation, GradCAMPlusPlus
-from sperm_tf.models.classifier import FEATURE_MAP
+from sperm_tf.models.classifier import explained_layer
 from sperm_tf.models.views import build_averaged_classifier
 
 GRADIENT_STEPS = 16
@@ -37,7 +37,7 @@ class ExplainedClassifier:
 
     Attributes:
         image_size: side S of its input in pixels.
-        grid: side of its feature map in cells.
+        grid: side in cells of the layer that is explained.
         has_attention: whether it has a CBAM whose spatial attention is a map, too.
 
     Args:
@@ -51,7 +51,7 @@ class ExplainedClassifier:
     def __init__(self, model: keras.Model, *, views: int = 1):
         explainer = GradCAMPlusPlus(model, views=views)
         averaged = build_averaged_classifier(model, views=views)
-        features = averaged.get_layer(FEATURE_MAP).output
+        features = averaged.get_layer(explained_layer(averaged)).output
         self.image_size = averaged.input_shape[1]
         self.grid = features.shape[1]
         self.has_attention = any(layer.name.startswith("cbam_") for layer in model.layers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from sperm_tf.models.classifier import FEATURE_MAP
+from sperm_tf.models.classifier import explained_layer
 
 
 def reference_grad_cam_plus_plus(model: keras.Model, images: np.ndarray, *, class_indices: list[int]) -> np.ndarray:
@@ -15,12 +15,12 @@ def reference_grad_cam_plus_plus(model: keras.Model, images: np.ndarray, *, clas
     single attention channel. So the layer is named, and not searched from.
 
     Args:
-        model: flat functional model with a layer `feature_map`, float32; its outputs are logits.
+        model: flat functional model with a layer `explained_layer(model)`, float32; its outputs are logits.
         images: float32 [B, S, S, 3], in the range that the model takes.
         class_indices: the class to explain for each of the B images.
 
     Returns:
-        float32 [B, h, w], 0-1, at the resolution of the feature map. NaN where exp(score) leaves float32.
+        float32 [B, h, w], 0-1, at the resolution of that layer. NaN where exp(score) leaves float32.
 
     Raises:
         ValueError: there is not one class for each image.
@@ -37,7 +37,7 @@ def reference_grad_cam_plus_plus(model: keras.Model, images: np.ndarray, *, clas
     maps = explainer(
         CategoricalScore([int(index) for index in class_indices]),
         images,
-        penultimate_layer=FEATURE_MAP,
+        penultimate_layer=explained_layer(model),
         seek_penultimate_conv_layer=False,
         expand_cam=False,
     )

@@ -7,7 +7,7 @@ A row has `test`, `method`, `condition`, `row` (number of the image), `figure` a
 * `stability`, with the name of the perturbation as its condition.
 
 Two maps that know where the head is are measured beside the methods. `head`, the mask itself, says whether the answer
-depends on the head at all, and `head_coarse`, the mask at the resolution of the feature map, what a class activation
+depends on the head at all, and `head_coarse`, the mask at the resolution of the layer that is explained, what a class activation
 map could reach if it were right.
 """
 

@@ -11,6 +11,12 @@ from sperm_tf.models import backbones, released, simple_cnn, vit
 from sperm_tf.models import weights as weights_lib
 
 FEATURE_MAP = "feature_map"
+EXPLAINED_LAYERS = ("block3a_expand_activation",)
+"""Layers that maps are made of, where a model has one: EfficientNetB0's last at a quarter of the input's resolution.
+
+Its feature map is too coarse to explain: 4x4 cells of a 128-pixel crop, in which a trained network keeps what it found
+wherever it likes. Every path to the logits leads through these layers (BUILD_NOTES.md has the comparison).
+"""
 LOGITS = "logits"
 
 _FROM_SCRATCH: dict[str, Callable[[ModelConfig, keras.KerasTensor], keras.Model]] = {
@@ -26,7 +32,8 @@ def build_classifier(config: ModelConfig, *, num_classes: int, image_size: int) 
     Layers that others rely on: `image` (input, float32 [B, S, S, 3], 0-255: the model rescales inside itself, nothing
     before it may), `cbam_<where>` (only in `efficientnet_b0_cbam`, whose settings `cbam_after` and `reduction` the
     other models ignore, as `vit_tiny` ignores `norm_momentum`), `feature_map` (the last one, [B, h, w, C], which
-    Grad-CAM++ explains), `logits` (output, float32 [B, num_classes] under every policy, no softmax).
+    Grad-CAM++ explains in models without one of `EXPLAINED_LAYERS`), `logits` (output, float32 [B, num_classes] under
+    every policy, no softmax).
 
     Args:
         config: the architecture.
@@ -54,6 +61,12 @@ def build_classifier(config: ModelConfig, *, num_classes: int, image_size: int) 
     dropped = keras.layers.Dropout(config.dropout, name="dropout")(pooled)
     logits = keras.layers.Dense(num_classes, dtype="float32", name=LOGITS)(dropped)
     return keras.Model(backbone.input, logits, name=config.name)
+
+
+def explained_layer(model: keras.Model) -> str:
+    """Name of the layer that maps are made of: the first of `EXPLAINED_LAYERS`, else `feature_map`."""
+    names = {layer.name for layer in model.layers}
+    return next((name for name in EXPLAINED_LAYERS if name in names), FEATURE_MAP)
 
 
 def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:

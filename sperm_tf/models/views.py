@@ -16,7 +16,7 @@ import keras
 from keras import ops
 
 from sperm_tf.config import VIEWS
-from sperm_tf.models.classifier import FEATURE_MAP, LOGITS
+from sperm_tf.models.classifier import LOGITS, explained_layer
 from sperm_tf.models.style import early_maps, summarize_style
 
 FEATURES = "features"
@@ -164,8 +164,8 @@ def separate_features(features: Any, views: int) -> Any:
 def build_averaged_classifier(model: keras.Model, *, views: int) -> keras.Model:
     """A model that answers with the mean logits of the views, for `predict` on any backend.
 
-    It shares its weights with `model` and, like it, has a layer `feature_map`, through which every path to the logits
-    leads: that of `align_features`. So Grad-CAM++ explains it as it explains any classifier.
+    It shares its weights with `model` and, like it, has a layer `explained_layer(model)`, through which every path to
+    the logits leads: that of `align_features`. So Grad-CAM++ explains it as it explains any classifier.
 
     Args:
         model: of `sperm_tf.models.classifier.build_classifier`.
@@ -175,16 +175,17 @@ def build_averaged_classifier(model: keras.Model, *, views: int) -> keras.Model:
         Model image [B, S, S, 3] -> logits [B, C]. It keeps views * B images in memory at once.
 
     Raises:
-        ValueError: `views` is another number, or the model has no layer `feature_map` that every path leads through.
+        ValueError: `views` is another number, or the model has no such layer that every path leads through.
     """
     check_views(views)
     if views == 1:
         return model
-    features = model.get_layer(FEATURE_MAP).output
+    name = explained_layer(model)
+    features = model.get_layer(name).output
     trunk, head = keras.Model(model.inputs[0], features, name="trunk"), keras.Model(features, model.outputs[0])
     image = keras.Input(model.input_shape[1:], name="image", dtype=model.inputs[0].dtype)
     aligned = align_features(trunk(make_views(image, views)), views)
-    aligned = keras.layers.Identity(name=FEATURE_MAP)(aligned)
+    aligned = keras.layers.Identity(name=name)(aligned)
     logits = ops.mean(split_views(head(separate_features(aligned, views)), views), axis=0)
     logits = keras.layers.Identity(name=LOGITS, dtype="float32")(logits)
     return keras.Model(image, logits, name=f"{model.name}_{views}_views")

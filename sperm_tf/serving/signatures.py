@@ -100,8 +100,8 @@ class ServedClassifier:
             image_bytes: string [B], as for `classify`.
 
         Returns:
-            The answer described at the class and maps, 0-1, zeros for a row that is not ok. At the resolution of the
-            feature map: `grad_cam_plus_plus`, float32 [B, h, w], of the predicted class, and
+            The answer described at the class and maps, 0-1, zeros for a row that is not ok. At the resolution of
+            `sperm_tf.models.classifier.explained_layer`: `grad_cam_plus_plus`, float32 [B, h, w], of the predicted class, and
             `grad_cam_plus_plus_per_class`, float32 [B, C, h, w]. For models with CBAM also `cbam_attention`, float32
             [B, h', w'], at the resolution of the last CBAM, which is another one where CBAM does not stand on top.
             Every map covers the padded square; `sperm_tf.explain.overlay` lays it over the image.

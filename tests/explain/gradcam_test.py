@@ -1,3 +1,5 @@
+from collections import Counter
+
 import keras
 import numpy as np
 import pytest
@@ -147,7 +149,7 @@ def test_what_explains_a_turned_image_is_turned_with_it(head):
 def test_one_view_is_what_it_was_before_there_were_more():
     model, images = tiny_models.build(), random_images()
     default, one = GradCAMPlusPlus(model)(images), GradCAMPlusPlus(model, views=1)(images)
-    np.testing.assert_array_equal(one.logits, model(images, training=False))
+    np.testing.assert_allclose(one.logits, model(images, training=False), rtol=1e-5, atol=1e-7)
     for name in ("logits", "maps", "attention"):
         np.testing.assert_array_equal(getattr(default, name), getattr(one, name))
 
@@ -186,11 +188,11 @@ def test_the_backbone_runs_once_and_is_not_differentiated(views):
     graph = tf.function(lambda images: explainer(images).maps).get_concrete_function(
         tf.TensorSpec([None, 24, 24, 3], tf.float32)
     )
-    counts = {}
-    for node in graph.graph.as_graph_def().node:
-        counts[node.op] = counts.get(node.op, 0) + 1
+    definition = graph.graph.as_graph_def()
+    bodies = [function for function in definition.library.function if "map_while_body" in function.signature.name]
+    counts = Counter(node.op for function in bodies for node in function.node_def)
     # Two convolutions of the backbone, the gate's own and its repetition for the attention map.
-    assert counts["Conv2D"] <= 4 and not any(op.startswith("Conv2DBackprop") for op in counts)
+    assert 0 < counts["Conv2D"] <= 4 and not any(op.startswith("Conv2DBackprop") for op in counts)
 
 
 def test_models_of_another_form_are_refused():
