@@ -7,8 +7,8 @@ A row has `test`, `method`, `condition`, `row` (number of the image), `figure` a
 * `stability`, with the name of the perturbation as its condition.
 
 Two maps that know where the head is are measured beside the methods. `head`, the mask itself, says whether the answer
-depends on the head at all, and `head_coarse`, the mask at the resolution of the layer that is explained, what a class activation
-map could reach if it were right.
+depends on the head at all, and `head_coarse`, the mask at the resolution of the layer that is explained, what a class
+activation map could reach if it were right.
 """
 
 from __future__ import annotations

@@ -101,9 +101,9 @@ class ServedClassifier:
 
         Returns:
             The answer described at the class and maps, 0-1, zeros for a row that is not ok. At the resolution of
-            `sperm_tf.models.classifier.explained_layer`: `grad_cam_plus_plus`, float32 [B, h, w], of the predicted class, and
-            `grad_cam_plus_plus_per_class`, float32 [B, C, h, w]. For models with CBAM also `cbam_attention`, float32
-            [B, h', w'], at the resolution of the last CBAM, which is another one where CBAM does not stand on top.
+            `sperm_tf.models.classifier.explained_layer`: `grad_cam_plus_plus`, float32 [B, h, w], of the predicted
+            class, and `grad_cam_plus_plus_per_class`, float32 [B, C, h, w]. For models with CBAM also
+            `cbam_attention`, float32 [B, h', w'], at the resolution of the last CBAM.
             Every map covers the padded square; `sperm_tf.explain.overlay` lays it over the image.
         """
         images, statuses = self._read(image_bytes)
