@@ -6,6 +6,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 
@@ -78,27 +79,41 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
         if published.get(model, {}).get("networks") != networks:
             published[model] = {"networks": networks}
         for name in request.audits:
-            audit = AUDITS[name]
-            if audit.other == NEEDED and other is None:
+            if AUDITS[name].other == NEEDED and other is None:
                 continue
-            inputs = {"other": other} if audit.other != NOT_TAKEN and other is not None else {}
-            components, parts = {}, []
-            for unit, network in zip(units, calibrated, strict=True):
-                report(f"{name}: {unit.name} ...")
-                component = audit.component(
-                    getattr(request.config.audit, name), model=network, examples=generated, **inputs
-                )
-                answers = pd.read_csv(component.run(context).directory / "answers.csv")
-                parts.append(answers.assign(fold=unit.config.fold))
-                components[f"fold_{unit.config.fold}"] = component
-            if audit.analyze is not None:
-                analysis = audit.analyze(None, **components).run(context)
-                report(f"{name}: {model}, for tfma.load_eval_result: {analysis.directory / 'eval_result'}")
-            published[model][name] = audit.describe(pd.concat(parts, ignore_index=True))
+            inputs = {"other": other} if AUDITS[name].other != NOT_TAKEN and other is not None else {}
+            published[model][name] = _ask(
+                request, name, units, calibrated, context, examples=generated, **inputs, report=report
+            )
             results_dir.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(published, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     report(f"Figures: {file}")
     return 0
+
+
+def _ask(
+    request: Request,
+    name: str,
+    units: list[units_lib.Unit],
+    calibrated: list[Artifact],
+    context: RunContext,
+    *,
+    report: Callable[[str], None],
+    **inputs: Any,
+) -> Any:
+    """Asks every network of a model, and describes what all of them answered."""
+    audit, config = AUDITS[name], getattr(request.config.audit, name)
+    components, parts = {}, []
+    for unit, network in zip(units, calibrated, strict=True):
+        report(f"{name}: {unit.name} ...")
+        component = audit.component(config, model=network, **inputs)
+        answers = pd.read_csv(component.run(context).directory / "answers.csv")
+        parts.append(answers.assign(fold=unit.config.fold))
+        components[f"fold_{unit.config.fold}"] = component
+    if audit.analyze is not None:
+        directory = audit.analyze(None, **components).run(context).directory
+        report(f"{name}: {units[0].config.trainer.model.name}, for tfma.load_eval_result: {directory / 'eval_result'}")
+    return audit.describe(pd.concat(parts, ignore_index=True))
 
 
 def _finished(

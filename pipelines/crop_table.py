@@ -6,7 +6,7 @@ import pathlib
 import unicodedata
 
 from tfds_builders.own_images.names import DataDirError, safe_member
-from tfds_builders.own_images.table import split_table
+from tfds_builders.own_images.table import read_lines
 
 FILE = "file"
 
@@ -24,13 +24,7 @@ def read_table(path: pathlib.Path) -> tuple[tuple[str, ...], list[tuple[str, tup
         DataDirError: the table is malformed, or lists a file twice; the message names the line.
         OSError: it may not be read.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataDirError(
-            f"table must be encoded in UTF-8. Received: {path} ({error}). In a spreadsheet, save it as 'CSV UTF-8'"
-        ) from error
-    lines = split_table(text, path)
+    lines = read_lines(path)
     names = _column_names(lines, path)
     position = names.index(FILE)
     rows: dict[str, tuple[str, ...]] = {}

@@ -116,6 +116,23 @@ def parse_names(flag: str, text: str, known: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
+def parse_own(values: flags.FlagValues, argv: Sequence[str]) -> None:
+    """Reads the command line of a command that has flags of its own alone.
+
+    Args:
+        values: the flags, which are filled in.
+        argv: the arguments, the program's name first.
+
+    Raises:
+        FlagError: a flag is unknown, missing or wrong, or an argument is no flag.
+    """
+    try:
+        if rest := values(list(argv))[1:]:
+            raise flags.Error(f"arguments must be flags. Received: {rest[0]!r}")
+    except flags.Error as error:
+        raise FlagError(f"{str(error).rstrip('. ')}. See --help") from error
+
+
 def from_dict(cls: type, values: dict[str, Any]) -> Any:
     """Builds a nested frozen dataclass; a tuple of names may be given as one comma-separated string."""
     hints = typing.get_type_hints(cls)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from pipelines.artifacts import ARTIFACT_FILE, digest_file
-from pipelines.flags import HELP_FLAGS
+from pipelines.flags import HELP_FLAGS, FlagError, parse_own
 from sperm_tf.models import released
 
 if TYPE_CHECKING:
@@ -87,11 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     values = _define_flags()
     try:
-        rest = values(argv)[1:]
-        if rest:
-            raise flags.Error(f"arguments must be flags. Received: {rest[0]!r}.")
-    except flags.Error as error:
-        print(f"pipelines.release: {error} See --help", file=sys.stderr)
+        parse_own(values, argv)
+    except FlagError as error:
+        print(f"pipelines.release: {error}", file=sys.stderr)
         return 2
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from absl import flags
 
-from pipelines.flags import HELP_FLAGS
+from pipelines.flags import HELP_FLAGS, FlagError, parse_own
 from sperm_tf.config import MODELS
 
 USAGE = """Computes every published figure from the out-of-fold predictions; trains nothing.
@@ -50,14 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     values = _define_flags()
     try:
-        rest = values(argv)[1:]
-        if rest:
-            raise flags.Error(f"arguments must be flags. Received: {rest[0]!r}.")
-    except flags.Error as error:
-        print(f"pipelines.results: {str(error).rstrip('. ')}. See --help", file=sys.stderr)
+        parse_own(values, argv)
+    except FlagError as error:
+        print(f"pipelines.results: {error}", file=sys.stderr)
         return 2
     try:
-        os.environ.setdefault("KERAS_BACKEND", "numpy")  # decides without TensorFlow, which takes seconds to import
         _run(pathlib.Path(values.results_dir), pathlib.Path(values.page), values.bootstrap_samples)
     except (ValueError, OSError) as error:
         print(f"pipelines.results: {error}", file=sys.stderr)
@@ -171,4 +168,6 @@ def _rounded(value: Any) -> Any:
 
 
 if __name__ == "__main__":
+    # Decides without TensorFlow, which takes seconds to import. Not in main: a caller's own processes would inherit it.
+    os.environ.setdefault("KERAS_BACKEND", "numpy")
     sys.exit(main())

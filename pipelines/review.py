@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from pipelines.flags import HELP_FLAGS
-from pipelines.run import import_tensorflow_quietly
+from pipelines.flags import HELP_FLAGS, FlagError, parse_own
+from pipelines.quiet import import_tensorflow_quietly
 
 USAGE = """Serves a page on this machine, on which a person looks at a model's answers, agrees or corrects them.
 
@@ -46,11 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     values = _define_flags()
     try:
-        rest = values(argv)[1:]
-        if rest:
-            raise flags.Error(f"arguments must be flags. Received: {rest[0]!r}.")
-    except flags.Error as error:
-        print(f"pipelines.review: {error} See --help", file=sys.stderr)
+        parse_own(values, argv)
+    except FlagError as error:
+        print(f"pipelines.review: {error}", file=sys.stderr)
         return 2
     if importlib.util.find_spec("gradio") is None:
         print("pipelines.review: the page needs Gradio. Run: pip install 'sperm_tf[review]'", file=sys.stderr)

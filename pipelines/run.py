@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from pipelines import flags
+from pipelines.quiet import import_tensorflow_quietly
 
 EXIT_NOT_PUSHED = 3
 
@@ -66,21 +67,6 @@ def _run(invocation: flags.Invocation) -> int:
         return EXIT_NOT_PUSHED
     print(f"Pushed: {pushed['path']}")
     return 0
-
-
-def import_tensorflow_quietly() -> None:
-    """Imports TensorFlow, once, without the lines that its C++ code prints whatever the log level."""
-    if "tensorflow" in sys.modules:
-        return
-    sys.stderr.flush()
-    stderr, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
-    try:
-        import tensorflow  # noqa: F401
-    finally:
-        os.dup2(stderr, 2)
-        os.close(nothing)
-        os.close(stderr)
 
 
 if __name__ == "__main__":

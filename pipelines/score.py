@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from pipelines import flags, run
+from pipelines import flags
+from pipelines.quiet import import_tensorflow_quietly
 
 USAGE = """Classifies every crop of an input; writes scores.parquet, scores.csv and summary.json.
 
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    run.import_tensorflow_quietly()
+    import_tensorflow_quietly()
     from pipelines import scoring
 
     request = scoring.Request(

@@ -19,14 +19,13 @@ from pipelines.score_folder import ScoreFolder
 from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation import scores_file
+from sperm_tf.evaluation.predictions import OK, REFER
 from sperm_tf.version import __version__
 
 UNREADABLE = "unreadable"
 """Status of a file that the operating system does not hand out."""
-OK = "ok"
 NO_OVERLAYS, REFERRED, ALL = OVERLAY_CHOICES = ("none", "referred", "all")
 _NUM_READERS = 8
-_REFER = "refer"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +79,7 @@ def describe(summary: dict[str, Any]) -> str:
     counts = summary["counts"]
     classes = ", ".join(f"{name} {count:,}" for name, count in counts[scores_file.PREDICTED].items())
     unreadable = sum(count for status, count in counts[scores_file.STATUS].items() if status != OK)
-    referred = counts[scores_file.DECISION].get(_REFER, 0) - unreadable
+    referred = counts[scores_file.DECISION].get(REFER, 0) - unreadable
     return (
         f"{summary['num_files']:,} files: {classes or 'none could be read'}; {unreadable:,} not readable.\n"
         f"To be looked at by a person: {referred:,} of the readable ones."
@@ -213,7 +212,7 @@ class ShardScorer(beam.DoFn):
         drawing = []
         for number, (image, row, heat_map) in enumerate(zip(images, rows, maps, strict=True), start=first):
             row[scores_file.OVERLAY] = ""
-            if row[scores_file.STATUS] == OK and (row[scores_file.DECISION] == _REFER or not only_referred):
+            if row[scores_file.STATUS] == OK and (row[scores_file.DECISION] == REFER or not only_referred):
                 stem = pathlib.PurePosixPath(image.crop.file).stem
                 row[scores_file.OVERLAY] = f"{score_folder.OVERLAYS}/{number:06d}_{stem[:80]}.png"
                 path = self._folder.path / row[scores_file.OVERLAY]

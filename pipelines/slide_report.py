@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from pipelines import flags, run
+from pipelines import flags
+from pipelines.quiet import import_tensorflow_quietly
 
 USAGE = """Counts the spermatozoa of slides that were scored; writes slide.html and slide.pdf.
 
@@ -43,16 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     values = _define_flags()
     try:
-        if rest := values(argv)[1:]:
-            raise absl_flags.Error(f"arguments must be flags. Received: {rest[0]!r}")
-        missing = [name for name in ("scores", "output") if not values[name].value]
-        if missing:
-            raise absl_flags.Error(f"--{missing[0]} must be given")
-    except absl_flags.Error as error:
-        print(f"pipelines.slide_report: {str(error).rstrip('. ')}. See --help", file=sys.stderr)
+        flags.parse_own(values, argv)
+        if missing := [name for name in ("scores", "output") if not values[name].value]:
+            raise flags.FlagError(f"--{missing[0]} must be given. See --help")
+    except flags.FlagError as error:
+        print(f"pipelines.slide_report: {error}", file=sys.stderr)
         return 2
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
-    run.import_tensorflow_quietly()
+    import_tensorflow_quietly()
     from pipelines import slide_reporting
 
     request = slide_reporting.Request(

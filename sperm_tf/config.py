@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection
-from typing import Any
+
+from sperm_tf.audit_config import AuditConfig
+from sperm_tf.config_checks import VIEWS, check_choice, check_range
 
 BUILDER_CONFIGS = {
     "synthetic_sperm": ("head_shape", "quality", "all"),
@@ -18,7 +19,6 @@ BUILDER_CONFIGS = {
     "own_images": ("clean", "original"),
 }
 MODELS = ("simple_cnn", "efficientnet_b0", "efficientnet_b0_cbam", "vit_tiny")
-VIEWS = (1, 8)
 SCHEDULES = ("constant", "cosine")
 AUGMENTATIONS = (
     "flip",
@@ -39,17 +39,6 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 CHECKPOINTS = ("best", "last")
 SET_METHODS = LAC, APS = ("lac", "aps")
 NUM_FOLDS = 5
-
-
-def _check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}. Received: {name}={value!r}.")
-
-
-def _check_range(name: str, value: float, *, low: float, high: float | None = None) -> None:
-    if not (value >= low and (high is None or value <= high)):  # so written that NaN fails too
-        wanted = f"at least {low}" if high is None else f"between {low} and {high}"
-        raise ValueError(f"{name} must be {wanted}. Received: {name}={value!r}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +74,8 @@ class ExampleGenConfig:
     examples_per_shard: int = 256
 
     def __post_init__(self) -> None:
-        _check_choice("example_gen.dataset", self.dataset, BUILDER_CONFIGS)
-        _check_choice("example_gen.builder_config", self.builder_config, BUILDER_CONFIGS[self.dataset])
+        check_choice("example_gen.dataset", self.dataset, BUILDER_CONFIGS)
+        check_choice("example_gen.builder_config", self.builder_config, BUILDER_CONFIGS[self.dataset])
         if self.dataset == "synthetic_sperm" and self.manual_dir:
             raise ValueError(
                 f"manual_dir must be empty for synthetic_sperm, which draws its images. Received: {self.manual_dir!r}. "
@@ -103,13 +92,13 @@ class ExampleGenConfig:
                 f"data_dir must be empty for {self.dataset}. Received: data_dir={self.data_dir!r}. "
                 "Images of your own are --preset=own; a release of smids or hushem is named by --manual_dir."
             )
-        _check_range("example_gen.num_images", self.num_images, low=1)
-        _check_range("example_gen.seed", self.seed, low=0)
-        _check_choice("example_gen.test_fold", self.test_fold, range(NUM_FOLDS))
-        _check_range("example_gen.max_test_images", self.max_test_images, low=0)
+        check_range("example_gen.num_images", self.num_images, low=1)
+        check_range("example_gen.seed", self.seed, low=0)
+        check_choice("example_gen.test_fold", self.test_fold, range(NUM_FOLDS))
+        check_range("example_gen.max_test_images", self.max_test_images, low=0)
         remaining = [fold for fold in range(NUM_FOLDS) if fold != self.test_fold]
-        _check_choice("example_gen.validation_fold", self.validation_fold, remaining)
-        _check_range("example_gen.examples_per_shard", self.examples_per_shard, low=1)
+        check_choice("example_gen.validation_fold", self.validation_fold, remaining)
+        check_range("example_gen.examples_per_shard", self.examples_per_shard, low=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +112,7 @@ class ExampleValidatorConfig:
     max_undecodable_share: float = 0.01
 
     def __post_init__(self) -> None:
-        _check_range("example_validator.max_undecodable_share", self.max_undecodable_share, low=0, high=1)
+        check_range("example_validator.max_undecodable_share", self.max_undecodable_share, low=0, high=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +126,7 @@ class TransformConfig:
     image_size: int = 224
 
     def __post_init__(self) -> None:
-        _check_range("transform.image_size", self.image_size, low=32, high=1024)
+        check_range("transform.image_size", self.image_size, low=32, high=1024)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,16 +152,16 @@ class ModelConfig:
     norm_momentum: float = 0.99
 
     def __post_init__(self) -> None:
-        _check_choice("trainer.model.name", self.name, MODELS)
+        check_choice("trainer.model.name", self.name, MODELS)
         for place in self.cbam_after:
             if not re.fullmatch(r"top|block[1-7]([a-z]_?\w*)?", place):
                 raise ValueError(
                     f"trainer.model.cbam_after must name `top` or blocks of EfficientNetB0, such as block3 or "
                     f"block3b_add. Received: {place!r}."
                 )
-        _check_range("trainer.model.reduction", self.reduction, low=1)
-        _check_range("trainer.model.dropout", self.dropout, low=0, high=0.99)
-        _check_range("trainer.model.norm_momentum", self.norm_momentum, low=0, high=0.9999)
+        check_range("trainer.model.reduction", self.reduction, low=1)
+        check_range("trainer.model.dropout", self.dropout, low=0, high=0.99)
+        check_range("trainer.model.norm_momentum", self.norm_momentum, low=0, high=0.9999)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,10 +214,10 @@ class TrainerConfig:
 
     def __post_init__(self) -> None:
         for name in ("frozen_epochs", "full_epochs", "early_stopping_patience", "seed"):
-            _check_range(f"trainer.{name}", getattr(self, name), low=0)
+            check_range(f"trainer.{name}", getattr(self, name), low=0)
         for name in ("frozen_learning_rate", "full_learning_rate", "weight_decay", "mixup_alpha"):
-            _check_range(f"trainer.{name}", getattr(self, name), low=0, high=10)
-        _check_range("trainer.frozen_epochs + trainer.full_epochs", self.frozen_epochs + self.full_epochs, low=1)
+            check_range(f"trainer.{name}", getattr(self, name), low=0, high=10)
+        check_range("trainer.frozen_epochs + trainer.full_epochs", self.frozen_epochs + self.full_epochs, low=1)
         both_phases = self.frozen_epochs > 0 and self.full_epochs > 0
         if both_phases and self.full_learning_rate >= self.frozen_learning_rate > 0:
             raise ValueError(
@@ -237,15 +226,15 @@ class TrainerConfig:
                 f"trainer.full_learning_rate={self.full_learning_rate}, "
                 f"trainer.frozen_learning_rate={self.frozen_learning_rate}."
             )
-        _check_range("trainer.batch_size", self.batch_size, low=2)
-        _check_range("trainer.label_smoothing", self.label_smoothing, low=0, high=0.99)
-        _check_range("trainer.warmup_share", self.warmup_share, low=0, high=1)
-        _check_choice("trainer.schedule", self.schedule, SCHEDULES)
-        _check_choice("trainer.checkpoint", self.checkpoint, CHECKPOINTS)
-        _check_choice("trainer.precision", self.precision, PRECISIONS)
-        _check_choice("trainer.views", self.views, VIEWS)
+        check_range("trainer.batch_size", self.batch_size, low=2)
+        check_range("trainer.label_smoothing", self.label_smoothing, low=0, high=0.99)
+        check_range("trainer.warmup_share", self.warmup_share, low=0, high=1)
+        check_choice("trainer.schedule", self.schedule, SCHEDULES)
+        check_choice("trainer.checkpoint", self.checkpoint, CHECKPOINTS)
+        check_choice("trainer.precision", self.precision, PRECISIONS)
+        check_choice("trainer.views", self.views, VIEWS)
         for name in self.augmentation:
-            _check_choice("trainer.augmentation", name, AUGMENTATIONS)
+            check_choice("trainer.augmentation", name, AUGMENTATIONS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -266,9 +255,9 @@ class FitConfig:
     inner_folds: int = 10
 
     def __post_init__(self) -> None:
-        _check_range("fit.repeat", self.repeat, low=0)
-        _check_choice("fit.fold", self.fold, range(NUM_FOLDS))
-        _check_range("fit.inner_folds", self.inner_folds, low=3)
+        check_range("fit.repeat", self.repeat, low=0)
+        check_choice("fit.fold", self.fold, range(NUM_FOLDS))
+        check_range("fit.inner_folds", self.inner_folds, low=3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -294,11 +283,11 @@ class CalibratorConfig:
     max_training_images: int = 3000
 
     def __post_init__(self) -> None:
-        _check_choice("calibrator.set_method", self.set_method, SET_METHODS)
+        check_choice("calibrator.set_method", self.set_method, SET_METHODS)
         for name in ("set_coverage", "max_risk", "delta"):
-            _check_range(f"calibrator.{name}", getattr(self, name), low=0.001, high=0.999)
-        _check_range("calibrator.max_unfamiliar", self.max_unfamiliar, low=0, high=1)
-        _check_range("calibrator.max_training_images", self.max_training_images, low=100)
+            check_range(f"calibrator.{name}", getattr(self, name), low=0.001, high=0.999)
+        check_range("calibrator.max_unfamiliar", self.max_unfamiliar, low=0, high=1)
+        check_range("calibrator.max_training_images", self.max_training_images, low=100)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -324,8 +313,8 @@ class EvaluatorConfig:
 
     def __post_init__(self) -> None:
         for name in ("min_accuracy", "min_macro_f1", "max_accuracy_drop"):
-            _check_range(f"evaluator.{name}", getattr(self, name), low=0, high=1)
-        _check_range("evaluator.bootstrap_samples", self.bootstrap_samples, low=100)
+            check_range(f"evaluator.{name}", getattr(self, name), low=0, high=1)
+        check_range("evaluator.bootstrap_samples", self.bootstrap_samples, low=100)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -339,7 +328,7 @@ class ExplainerConfig:
     images_per_class: int = 6
 
     def __post_init__(self) -> None:
-        _check_range("explainer.images_per_class", self.images_per_class, low=1)
+        check_range("explainer.images_per_class", self.images_per_class, low=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -355,8 +344,8 @@ class InfraValidatorConfig:
     timeout_s: int = 300
 
     def __post_init__(self) -> None:
-        _check_range("infra_validator.num_images", self.num_images, low=1, high=1000)
-        _check_range("infra_validator.timeout_s", self.timeout_s, low=1)
+        check_range("infra_validator.num_images", self.num_images, low=1, high=1000)
+        check_range("infra_validator.timeout_s", self.timeout_s, low=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -370,103 +359,6 @@ class PusherConfig:
 
     serving_base: str = ""
     model_name: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class StrangerAuditConfig:
-    """Strange images that a network is shown.
-
-    Attributes:
-        num_images: number of every kind.
-        seed: of what is drawn.
-    """
-
-    num_images: int = 40
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check_range("audit.strangers.num_images", self.num_images, low=2)
-        _check_range("audit.strangers.seed", self.seed, low=0)
-
-
-@dataclasses.dataclass(frozen=True)
-class TransferAuditConfig:
-    """Images of another dataset that a network is asked about.
-
-    Attributes:
-        num_images: most of them, all classes together.
-    """
-
-    num_images: int = 216
-
-    def __post_init__(self) -> None:
-        _check_range("audit.transfer.num_images", self.num_images, low=2)
-
-
-@dataclasses.dataclass(frozen=True)
-class AttackAuditConfig:
-    """Test images that are changed to mislead a network.
-
-    Attributes:
-        num_images: most of them in a fold, all classes together.
-    """
-
-    num_images: int = 24
-
-    def __post_init__(self) -> None:
-        _check_range("audit.attacks.num_images", self.num_images, low=2)
-
-
-@dataclasses.dataclass(frozen=True)
-class CorruptionAuditConfig:
-    """Test images that a network is shown clean and in every corruption and severity.
-
-    Attributes:
-        num_images: most of them in a fold, all classes together; 66 answers each.
-        seed: of what is drawn.
-    """
-
-    num_images: int = 30
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check_range("audit.corruptions.num_images", self.num_images, low=2)
-        _check_range("audit.corruptions.seed", self.seed, low=0)
-
-
-@dataclasses.dataclass(frozen=True)
-class ExplanationAuditConfig:
-    """Test images on which maps are measured.
-
-    Attributes:
-        num_images: number of them in a fold, all classes together.
-        num_sanity_images: how many of these also see the network lose its weights, and small changes of the image.
-        views: what the answer that is explained is averaged over, 1 or 8. One view costs an eighth, and the mean over
-            turned views makes any map symmetric about the middle, where the head is, whatever the network looks at.
-        seed: of random weights.
-    """
-
-    num_images: int = 40
-    num_sanity_images: int = 10
-    views: int = 1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check_range("audit.explanations.num_images", self.num_images, low=2)
-        _check_range("audit.explanations.num_sanity_images", self.num_sanity_images, low=2)
-        _check_choice("audit.explanations.views", self.views, VIEWS)
-        _check_range("audit.explanations.seed", self.seed, low=0)
-
-
-@dataclasses.dataclass(frozen=True)
-class AuditConfig:
-    """How closely the networks of a cross-validation are questioned, see `pipelines.audit`; one part an audit."""
-
-    strangers: StrangerAuditConfig = StrangerAuditConfig()
-    transfer: TransferAuditConfig = TransferAuditConfig()
-    attacks: AttackAuditConfig = AttackAuditConfig()
-    corruptions: CorruptionAuditConfig = CorruptionAuditConfig()
-    explanations: ExplanationAuditConfig = ExplanationAuditConfig()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pandas as pd
 from pipelines.artifacts import Artifact
 from pipelines.component import Component, RunContext
 from pipelines.fold_model import open_fold, sample
-from sperm_tf.config import AttackAuditConfig
+from sperm_tf.audit_config import AttackAuditConfig
 
 EPSILONS = (1, 2, 4)
 NUM_STEPS = {"fgsm": 1, "pgd": 10}

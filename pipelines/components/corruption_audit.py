@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.artifacts import Artifact
 from pipelines.component import Component, RunContext, StageError
 from pipelines.fold_model import FoldModel, SourceImage, open_fold, sample
-from sperm_tf.config import CorruptionAuditConfig
+from sperm_tf.audit_config import CorruptionAuditConfig
 
 MEASURED = ("snr", "cnr", "sharpness")
 _QUALITY_FILE, _ANSWERS_FILE = "quality.json", "answers.json"

@@ -12,7 +12,7 @@ import pandas as pd
 from pipelines.artifacts import Artifact
 from pipelines.component import Component, RunContext
 from pipelines.fold_model import SourceImage, open_fold, sample
-from sperm_tf.config import ExplanationAuditConfig
+from sperm_tf.audit_config import ExplanationAuditConfig
 
 WITHOUT_HEAD = "non-sperm"
 """Name of the class whose images have no head to look at."""

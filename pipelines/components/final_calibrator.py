@@ -68,6 +68,11 @@ class FinalCalibrator(Component):
         views = json.loads((output / "model.json").read_text(encoding="utf-8"))["views"]
         table = fits.read_table(inputs["examples"].directory)
         logits, labels = oof_trust.calibration_answers(oof.read_csv(self._answers, complete=False))
+        if len(labels) != len(table):
+            raise StageError(
+                f"answers must hold all {len(table)} images in their first repeat. Received: {self._answers} with "
+                f"{len(labels)}. Finish the cross-validation of these images first."
+            )
         style = build_style_model(keras.models.load_model(output / "model.keras", compile=False), views=views)
         features = style.predict(table.images, batch_size=_BATCH_SIZE // views, verbose=0)
         distances = np.concatenate(

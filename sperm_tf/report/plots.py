@@ -180,25 +180,8 @@ def reliability(bins: Sequence[Mapping[str, float]], *, title: str, description:
         An `<svg>` element.
     """
     figure, axes = new_figure(4.2, 3.6)
-    most = max(row["count"] for row in bins)
-    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.0, linestyle="--", label="perfectly calibrated")
-    axes.scatter(
-        [row["confidence"] for row in bins],
-        [row["accuracy"] for row in bins],
-        s=[12 + 160 * row["count"] / most for row in bins],
-        color=FIRST,
-        alpha=0.75,
-        linewidths=0,
-        zorder=3,
-        clip_on=False,
-    )
-    lowest = max(0.0, int(min(row["confidence"] for row in bins) * 10) / 10)
-    axes.set_xlim(lowest, 1.0)
-    axes.set_ylim(0.0, 1.02)
-    axes.set_xlabel("probability of the predicted class")
-    axes.set_ylabel("share of right answers")
+    draw_reliability(axes, bins, colour=FIRST)
     axes.set_title(title, loc="left", color=INK, fontsize=10.5, fontweight="bold")
-    axes.legend(loc="lower right")
     return to_svg(figure, title, description)
 
 
@@ -218,17 +201,50 @@ def risk_coverage(
         An `<svg>` element.
     """
     figure, axes = new_figure(5.0, 2.8)
-    axes.plot([point[0] for point in points], [point[1] for point in points], color=FIRST)
+    draw_risk_coverage(axes, points, chosen, colour=FIRST, chosen_colour=SECOND)
+    axes.set_title(title, loc="left", color=INK, fontsize=10.5, fontweight="bold")
+    return to_svg(figure, title, description)
+
+
+def draw_reliability(axes: Any, bins: Sequence[Mapping[str, float]], *, colour: str) -> None:
+    """Points of `reliability` on axes of any figure; their area is the number of images."""
+    most = max(row["count"] for row in bins)
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.0, linestyle="--", label="perfectly calibrated")
+    axes.scatter(
+        [row["confidence"] for row in bins],
+        [row["accuracy"] for row in bins],
+        s=[12 + 160 * row["count"] / most for row in bins],
+        color=colour,
+        alpha=0.75,
+        linewidths=0,
+        zorder=3,
+        clip_on=False,
+    )
+    axes.set_xlim(max(0.0, int(min(row["confidence"] for row in bins) * 10) / 10), 1.0)
+    axes.set_ylim(0.0, 1.02)
+    axes.set_xlabel("probability of the predicted class")
+    axes.set_ylabel("share of right answers")
+    axes.legend(loc="lower right")
+
+
+def draw_risk_coverage(
+    axes: Any,
+    points: Sequence[Sequence[float]],
+    chosen: tuple[float, float] | None,
+    *,
+    colour: str,
+    chosen_colour: str,
+) -> None:
+    """The curve of `risk_coverage` on axes of any figure."""
+    axes.plot([point[0] for point in points], [point[1] for point in points], color=colour)
     if chosen:
-        axes.plot([chosen[0]], [chosen[1]], "o", color=SECOND, markersize=7, clip_on=False, zorder=3)
+        axes.plot([chosen[0]], [chosen[1]], "o", color=chosen_colour, markersize=7, clip_on=False, zorder=3)
     axes.set_xlim(0.0, 1.0)
     axes.set_ylim(0.0, max(0.05, 1.1 * max(point[1] for point in points)))
     axes.xaxis.set_major_formatter("{x:.0%}")
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.set_xlabel("accepted answers")
     axes.set_ylabel("wrong among them")
-    axes.set_title(title, loc="left", color=INK, fontsize=10.5, fontweight="bold")
-    return to_svg(figure, title, description)
 
 
 def new_figure(width: float, height: float) -> tuple[Any, Any]:

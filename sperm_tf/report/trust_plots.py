@@ -6,12 +6,15 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from sperm_tf.report.results_plots import APART, MUTED, OURS, save, styled
+from sperm_tf.report import plots
+from sperm_tf.report.results_plots import APART, OURS, save, styled
 
 
 @styled
 def trust(path: str | os.PathLike[str], figures: Mapping[str, Any], *, title: str) -> None:
     """How often answers of a given probability are right, and how much can be accepted at which risk.
+
+    The dot is what is accepted as served.
 
     Args:
         path: PNG file to write.
@@ -22,41 +25,10 @@ def trust(path: str | os.PathLike[str], figures: Mapping[str, Any], *, title: st
 
     figure = Figure(figsize=(8.4, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _draw_reliability(left, figures["reliability"])
-    _draw_risk_coverage(right, figures["risk_coverage"], figures["selection"])
+    accepted = figures["selection"]["accepted"]["value"]
+    accuracy = figures["selection"]["accuracy_of_accepted"]["value"]
+    served = None if accuracy is None else (accepted, 1 - accuracy)
+    plots.draw_reliability(left, figures["reliability"], colour=OURS)
+    plots.draw_risk_coverage(right, figures["risk_coverage"], served, colour=OURS, chosen_colour=APART)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     save(figure, path)
-
-
-def _draw_reliability(axes: Any, bins: list[Mapping[str, float]]) -> None:
-    most = max(row["count"] for row in bins)
-    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.0, linestyle="--", label="perfectly calibrated")
-    axes.scatter(
-        [row["confidence"] for row in bins],
-        [row["accuracy"] for row in bins],
-        s=[12 + 160 * row["count"] / most for row in bins],
-        color=OURS,
-        alpha=0.75,
-        linewidths=0,
-        zorder=3,
-        clip_on=False,
-    )
-    axes.set_xlim(max(0.0, int(min(row["confidence"] for row in bins) * 10) / 10), 1.0)
-    axes.set_ylim(0.0, 1.02)
-    axes.set_xlabel("calibrated probability of the predicted class (area: images)")
-    axes.set_ylabel("share of right answers")
-    axes.legend(loc="lower right")
-
-
-def _draw_risk_coverage(axes: Any, points: list[list[float]], selection: Mapping[str, Any]) -> None:
-    axes.plot([point[0] for point in points], [point[1] for point in points], color=OURS)
-    accepted, right = selection["accepted"]["value"], selection["accuracy_of_accepted"]["value"]
-    if right is not None:
-        axes.plot([accepted], [1 - right], "o", color=APART, clip_on=False, zorder=3, label="accepted as served")
-        axes.legend(loc="upper left")
-    axes.set_xlim(0.0, 1.0)
-    axes.set_ylim(0.0, max(0.05, 1.1 * max(point[1] for point in points)))
-    axes.xaxis.set_major_formatter("{x:.0%}")
-    axes.yaxis.set_major_formatter("{x:.0%}")
-    axes.set_xlabel("accepted answers, the most probable first")
-    axes.set_ylabel("wrong among them")

@@ -15,7 +15,8 @@ from pipelines.components.explanation_audit import ExplanationAudit
 from pipelines.components.stranger_audit import StrangerAudit
 from pipelines.components.transfer_audit import TransferAudit
 from pipelines.fold_model import open_fold, read_images, sample
-from sperm_tf.config import CalibratorConfig, ExplanationAuditConfig, TransferAuditConfig
+from sperm_tf.audit_config import ExplanationAuditConfig, TransferAuditConfig
+from sperm_tf.config import CalibratorConfig
 from sperm_tf.decision.fitting import fit_rule
 from sperm_tf.evaluation import oof, oof_trust
 from tests.pipelines.tiny_sweep import FLAGS, folders

@@ -12,7 +12,7 @@ from pipelines.artifacts import Artifact
 from pipelines.component import RunContext, StageError
 from pipelines.components.corruption_audit import CorruptionAudit
 from pipelines.fold_model import open_fold, sample
-from sperm_tf.config import CorruptionAuditConfig
+from sperm_tf.audit_config import CorruptionAuditConfig
 from sperm_tf.data.decode import decode_rgb, encode_png
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation import predictions

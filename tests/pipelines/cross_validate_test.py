@@ -7,8 +7,11 @@ import pytest
 
 import sperm_tf
 from pipelines import cross_validate, cross_validation_report, fits, recipes, sweep
+from pipelines.artifacts import Artifact
+from pipelines.component import RunContext, StageError
 from pipelines.components import fit as fit_component
-from sperm_tf.config import FitConfig, ModelConfig, TrainerConfig
+from pipelines.components.final_calibrator import FinalCalibrator
+from sperm_tf.config import CalibratorConfig, FitConfig, ModelConfig, TrainerConfig
 from sperm_tf.data.folds import FoldError
 from sperm_tf.data.image_table import ImageTable
 from sperm_tf.decision import conformal
@@ -156,6 +159,13 @@ def test_all_images_train_the_final_fit(copy):
     assert rule.familiarity is not None and rule.max_distance > 0
     classifier = sperm_tf.load_model(file.parent)
     assert classifier.rule is not None and classifier.views == 8
+    fewer = copy / "fewer.csv"
+    table = oof.read_csv(_results(copy) / "simple_cnn.csv")
+    oof.write_csv(table[table["image_id"] != rows["image_id"].iloc[0]], fewer, complete=False)
+    (model,), (examples,) = (list((copy / "root" / name).glob("*/artifact.json")) for name in ("FinalFit", "Transform"))
+    inputs = {"model": Artifact.read(model.parent), "examples": Artifact.read(examples.parent)}
+    with pytest.raises(StageError, match=r"must hold all 80 images .* with 79\. Finish"):
+        FinalCalibrator(CalibratorConfig(), answers=fewer, **inputs).run(RunContext(copy / "root"))
 
 
 def test_a_final_fit_waits_for_all_others(copy, capsys):

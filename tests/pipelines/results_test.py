@@ -1,6 +1,7 @@
 """`python -m pipelines.results`: from the predictions' files to the page."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -46,6 +47,12 @@ def test_it_writes_figures_page_and_plots(results_dir, capsys):
     for name in ("accuracy.png", "confusion_matrix.png", "reliability.png"):
         assert (results_dir / "hushem" / name).is_file()
         assert name in printed
+
+
+def test_a_caller_keeps_its_environment(results_dir):
+    before = dict(os.environ)
+    run(results_dir)
+    assert dict(os.environ) == before  # processes that the caller starts next inherit it
 
 
 def test_the_same_predictions_give_the_same_bytes(results_dir):
@@ -123,13 +130,16 @@ def test_help_lists_every_flag(capsys):
 
 
 def test_nothing_imports_tensorflow(results_dir):
-    code = (
-        "import sys; from pipelines import results; "
-        f"assert results.main(['r', '--results_dir={results_dir}', '--page={results_dir.parent / 'p.md'}', "
-        "'--bootstrap_samples=100']) == 0; "
-        "print([name for name in ('tensorflow', 'apache_beam', 'torch') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    code = """
+import runpy, sys
+try:
+    runpy.run_module("pipelines.results", run_name="__main__")
+except SystemExit as end:
+    assert end.code == 0
+print([name for name in ("tensorflow", "apache_beam", "torch") if name in sys.modules])
+"""
+    flags = [f"--results_dir={results_dir}", f"--page={results_dir.parent / 'p.md'}", "--bootstrap_samples=100"]
+    done = subprocess.run([sys.executable, "-c", code, *flags], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 

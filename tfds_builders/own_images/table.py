@@ -51,13 +51,7 @@ def read_table(path: pathlib.Path) -> list[TableRow]:
             the lines.
         OSError: the table may not be read.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataDirError(
-            f"table must be encoded in UTF-8. Received: {path} ({error}). In a spreadsheet, save it as 'CSV UTF-8'"
-        ) from error
-    lines = split_table(text, path)
+    lines = read_lines(path)
     columns = _find_columns([cell for _, cells in lines[:1] for cell in cells], path)
     rows = [_read_row(line, cells, columns, path) for line, cells in lines[1:]]
     rows = list(_with_existing_files(rows, path))
@@ -65,16 +59,22 @@ def read_table(path: pathlib.Path) -> list[TableRow]:
     return rows
 
 
-def split_table(text: str, path: pathlib.Path) -> list[tuple[int, list[str]]]:
+def read_lines(path: pathlib.Path) -> list[tuple[int, list[str]]]:
     """Line and cells of everything in a table that is not blank, the header first.
 
     Args:
-        text: the table; commas, semicolons or tabs separate its cells.
-        path: where it comes from, for messages.
+        path: the table; UTF-8; commas, semicolons or tabs separate its cells.
 
     Raises:
-        DataDirError: a quote is left open.
+        DataDirError: it is encoded otherwise, or a quote is left open.
+        OSError: it may not be read.
     """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataDirError(
+            f"table must be encoded in UTF-8. Received: {path} ({error}). In a spreadsheet, save it as 'CSV UTF-8'"
+        ) from error
     head = text.lstrip().partition("\n")[0]
     delimiter = max(_DELIMITERS, key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
