@@ -22,6 +22,7 @@ def build(config: PipelineConfig) -> list[Component]:
     from pipelines.components.example_gen import ExampleGen
     from pipelines.components.example_validator import ExampleValidator
     from pipelines.components.explainer import Explainer
+    from pipelines.components.explanation_validator import ExplanationValidator
     from pipelines.components.infra_validator import InfraValidator
     from pipelines.components.pusher import Pusher
     from pipelines.components.report import Report
@@ -38,6 +39,7 @@ def build(config: PipelineConfig) -> list[Component]:
     model = Calibrator(config.calibrator, model=trained, examples=transformed)
     evaluation = Evaluator(config.evaluator, serving_model_dir=serving_model_dir, examples=examples, model=model)
     explanations = Explainer(config.explainer, examples=examples, model=model, evaluation=evaluation)
+    explanation_blessing = ExplanationValidator(config.explanation_validator, examples=examples, model=model)
     infra_blessing = InfraValidator(config.infra_validator, model=model, examples=examples)
     pushed = Pusher(
         config.pusher,
@@ -45,6 +47,7 @@ def build(config: PipelineConfig) -> list[Component]:
         examples=examples,
         model=model,
         evaluation=evaluation,
+        explanation_blessing=explanation_blessing,
         infra_blessing=infra_blessing,
     )
     report = Report(
@@ -56,6 +59,7 @@ def build(config: PipelineConfig) -> list[Component]:
         calibrator=model,
         evaluator=evaluation,
         explainer=explanations,
+        explanation_validator=explanation_blessing,
         infra_validator=infra_blessing,
         pusher=pushed,
     )
@@ -67,6 +71,7 @@ def build(config: PipelineConfig) -> list[Component]:
         model,
         evaluation,
         explanations,
+        explanation_blessing,
         infra_blessing,
         pushed,
         report,
@@ -107,8 +112,9 @@ def run(
         StageError: when a stage found something that must stop the run.
     """
     finished = {}
+    width = max(len(component.name) for component in components)
     for number, component in enumerate(components, start=1):
-        title = f"[{number}/{len(components)}] {component.name:<17}"
+        title = f"[{number}/{len(components)}] {component.name:<{width}}"
 
         def begin(title: str = title) -> None:
             report(f"{title} ...")

@@ -47,8 +47,10 @@ def _run(invocation: flags.Invocation) -> int:
     try:
         components = graph.build(config)
         if invocation.dry_run:
-            for name, plan in graph.plan(components, context):
-                print(f"{plan.action:<6} {name:<17} {plan.reason}")
+            plans = graph.plan(components, context)
+            width = max(len(name) for name, _ in plans)
+            for name, plan in plans:
+                print(f"{plan.action:<6} {name:<{width}} {plan.reason}")
             return 0
         say = functools.partial(print, flush=True)
         finished = graph.run(components, context, report=say, on_start=import_tensorflow_quietly)

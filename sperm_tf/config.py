@@ -38,6 +38,15 @@ AUGMENTATIONS = (
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 CHECKPOINTS = ("best", "last")
 SET_METHODS = LAC, APS = ("lac", "aps")
+MAP_FIGURES = (
+    "deletion_auc",
+    "insertion_auc",
+    "confidence_drop",
+    "confidence_increase",
+    "energy_in_head",
+    "pointing_hit",
+    "likeness_to_other_maps",
+)
 NUM_FOLDS = 5
 
 
@@ -332,6 +341,30 @@ class ExplainerConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class ExplanationValidatorConfig:
+    """How the maps of the model are measured, and what they need for the Blessing.
+
+    Attributes:
+        num_images: number of test images, all classes together, one of a group.
+        views: what the answer that is explained is averaged over, 1 or 8. One view costs an eighth, and hides no map
+            that lies beside the head behind the mean over turned views.
+        must_beat_baselines: of `MAP_FIGURES` (`sperm_tf.explain.faithfulness`), those in which Grad-CAM++ must be
+            better than both a blob in the middle and an edge detector, whole intervals considered; by default it is
+            only reported.
+    """
+
+    num_images: int = 24
+    views: int = 1
+    must_beat_baselines: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_range("explanation_validator.num_images", self.num_images, low=2)
+        check_choice("explanation_validator.views", self.views, VIEWS)
+        for name in self.must_beat_baselines:
+            check_choice("explanation_validator.must_beat_baselines", name, MAP_FIGURES)
+
+
+@dataclasses.dataclass(frozen=True)
 class InfraValidatorConfig:
     """How the SavedModel is tried in a process of its own.
 
@@ -379,6 +412,7 @@ class PipelineConfig:
     calibrator: CalibratorConfig = CalibratorConfig()
     evaluator: EvaluatorConfig = EvaluatorConfig()
     explainer: ExplainerConfig = ExplainerConfig()
+    explanation_validator: ExplanationValidatorConfig = ExplanationValidatorConfig()
     infra_validator: InfraValidatorConfig = InfraValidatorConfig()
     pusher: PusherConfig = PusherConfig()
     audit: AuditConfig = AuditConfig()

@@ -22,6 +22,7 @@ STAGES = (
     "Calibrator",
     "Evaluator",
     "Explainer",
+    "ExplanationValidator",
     "InfraValidator",
     "Pusher",
     "Report",
@@ -31,6 +32,7 @@ SMALL = (
     "--config.transform.image_size=32",
     "--config.trainer.full_epochs=2",
     "--config.explainer.images_per_class=1",
+    "--config.explanation_validator.num_images=4",
     "--config.infra_validator.num_images=2",
     "--config.evaluator.bootstrap_samples=200",
     "--config.evaluator.min_accuracy=0",  # two epochs are not enough for a blessing

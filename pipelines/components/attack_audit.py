@@ -11,7 +11,8 @@ import pandas as pd
 
 from pipelines.artifacts import Artifact
 from pipelines.component import Component, RunContext
-from pipelines.fold_model import open_fold, sample
+from pipelines.fold_model import open_fold
+from pipelines.source_images import sample
 from sperm_tf.audit_config import AttackAuditConfig
 
 EPSILONS = (1, 2, 4)

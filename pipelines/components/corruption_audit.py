@@ -11,7 +11,8 @@ from typing import Any
 
 from pipelines.artifacts import Artifact
 from pipelines.component import Component, RunContext, StageError
-from pipelines.fold_model import FoldModel, SourceImage, open_fold, sample
+from pipelines.fold_model import FoldModel, open_fold
+from pipelines.source_images import SourceImage, sample
 from sperm_tf.audit_config import CorruptionAuditConfig
 
 MEASURED = ("snr", "cnr", "sharpness")

@@ -1,4 +1,4 @@
-"""Pusher: a model with both blessings becomes the next version under TensorFlow Serving's model base."""
+"""Pusher: a model with every blessing becomes the next version under TensorFlow Serving's model base."""
 
 from __future__ import annotations
 
@@ -18,16 +18,22 @@ from sperm_tf.config import PusherConfig
 from sperm_tf.evaluation.baseline import PUSH_FILE
 
 PUSHED_FILE = "pushed.json"
+BLESSINGS = {
+    "evaluation": ("Evaluator", "BLESSED", "validation.json"),
+    "explanation_blessing": ("ExplanationValidator", "EXPLANATION_BLESSED", "validation.json"),
+    "infra_blessing": ("InfraValidator", "INFRA_BLESSED", "report.json"),
+}
+"""Input -> the stage that judges, the file with which it blesses, and the file that says why it did not."""
 
 
 class NotBlessedError(RuntimeError):
-    """The model lacks the Evaluator's or the InfraValidator's blessing."""
+    """The model lacks the blessing of the Evaluator, the ExplanationValidator or the InfraValidator."""
 
 
 class Pusher(Component):
     """Copies the SavedModel to `<serving_model_dir>/<version>/`, an integer one above the newest.
 
-    The copy is made beside it and renamed, so TensorFlow Serving never sees half a model. Without both blessings
+    The copy is made beside it and renamed, so TensorFlow Serving never sees half a model. Without all blessings
     nothing is pushed: `pushed.json` (`pushed`, `model_name`, `version`, `path`, `reasons`) then says why. A pushed
     version carries `assets.extra/push.json` with the digests of the model, the examples and the evaluation.
     """
@@ -53,7 +59,7 @@ class Pusher(Component):
         }
         result: dict[str, Any] = {"pushed": False, "model_name": self.serving_model_dir.name, "reasons": []}
         try:
-            check_blessings(**{name: inputs[name] for name in ("model", "evaluation", "infra_blessing")})
+            check_blessings(**{name: inputs[name] for name in ("model", *BLESSINGS)})
             version = push(inputs["model"].directory / "saved_model", self.serving_model_dir, marker)
             result |= {"pushed": True, "version": version, "path": str(self.serving_model_dir / str(version))}
         except NotBlessedError as error:
@@ -67,23 +73,20 @@ class Pusher(Component):
         return not result["pushed"] or _pushed_model(pathlib.Path(result["path"])) == artifact.inputs["model"]["digest"]
 
 
-def check_blessings(*, model: Artifact, evaluation: Artifact, infra_blessing: Artifact) -> None:
-    """Checks that both blessings were given, and to this very model.
+def check_blessings(*, model: Artifact, **blessings: Artifact) -> None:
+    """Checks that every blessing was given, and to this very model.
 
     Args:
         model: of the Calibrator.
-        evaluation: of the Evaluator.
-        infra_blessing: of the InfraValidator.
+        **blessings: artifacts by the names of `BLESSINGS`.
 
     Raises:
         NotBlessedError: when a blessing is missing or another model's, or the model's files have changed since; each
             line of the message names one reason.
     """
     reasons = []
-    for judge, blessing, file, why in (
-        ("Evaluator", evaluation, "BLESSED", "validation.json"),
-        ("InfraValidator", infra_blessing, "INFRA_BLESSED", "report.json"),
-    ):
+    for name, (judge, file, why) in BLESSINGS.items():
+        blessing = blessings[name]
         if not (blessing.directory / file).is_file():
             reasons.append(f"the {judge} did not bless the model: see {blessing.directory / why}")
         elif blessing.inputs["model"]["digest"] != model.digest:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from pipelines.artifacts import Artifact
 from pipelines.component import Component, RunContext
-from pipelines.fold_model import open_fold, read_images, sample
+from pipelines.fold_model import open_fold
+from pipelines.source_images import read_images, sample
 from sperm_tf.audit_config import StrangerAuditConfig
 
 TESTED, OTHER_DATASET = "tested", "other_dataset"

@@ -30,7 +30,11 @@ Row = dict[str, Any]
 
 
 def score_faithfulness(
-    classifier: ExplainedClassifier, images: np.ndarray, masks: Sequence[np.ndarray | None]
+    classifier: ExplainedClassifier,
+    images: np.ndarray,
+    masks: Sequence[np.ndarray | None],
+    *,
+    methods: Sequence[str] | None = None,
 ) -> Iterator[Row]:
     """Measures the maps of every method for the class that the network predicts.
 
@@ -38,6 +42,7 @@ def score_faithfulness(
         classifier: the network.
         images: [B, S, S, 3], RGB, 0-255.
         masks: B masks of the head, bool [S, S], or None for an image without one, which has no figure that needs it.
+        methods: names of methods that suit the classifier; by default all, `head` and `head_coarse` as well.
 
     Yields:
         Rows. `mask_area_share` has no method: what an even map would have in `energy_in_head`.
@@ -48,10 +53,12 @@ def score_faithfulness(
     heads = np.array([mask for mask in masks if mask is not None], bool).reshape(-1, *images.shape[1:3])
     for row, mask in zip(with_head, heads, strict=True):
         yield _row(FAITHFULNESS, "", "", row, "mask_area_share", mask.mean())
-    for method in methods_for(classifier):
+    for method in methods_for(classifier) if methods is None else methods:
         maps = explain(method, classifier, images, classes)
         yield from _score_maps(classifier, method, images, maps, probabilities)
         yield from _score_places(method, with_head, maps[with_head], heads)
+    if methods is not None:
+        return
     for method, maps in ((HEAD, soften(heads)), (HEAD_COARSE, coarsen(heads, classifier.grid))) if len(heads) else ():
         chosen = images[with_head], maps, probabilities[with_head]
         for found in _score_maps(classifier, method, *chosen):

@@ -23,6 +23,7 @@ STAGES = (
     "calibrator",
     "evaluator",
     "explainer",
+    "explanation_validator",
     "infra_validator",
     "pusher",
 )

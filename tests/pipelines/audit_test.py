@@ -14,7 +14,8 @@ from pipelines.component import RunContext
 from pipelines.components.explanation_audit import ExplanationAudit
 from pipelines.components.stranger_audit import StrangerAudit
 from pipelines.components.transfer_audit import TransferAudit
-from pipelines.fold_model import open_fold, read_images, sample
+from pipelines.fold_model import open_fold
+from pipelines.source_images import read_images, sample
 from sperm_tf.audit_config import ExplanationAuditConfig, TransferAuditConfig
 from sperm_tf.config import CalibratorConfig
 from sperm_tf.decision.fitting import fit_rule

@@ -11,7 +11,8 @@ from pipelines import audit
 from pipelines.artifacts import Artifact
 from pipelines.component import RunContext, StageError
 from pipelines.components.corruption_audit import CorruptionAudit
-from pipelines.fold_model import open_fold, sample
+from pipelines.fold_model import open_fold
+from pipelines.source_images import sample
 from sperm_tf.audit_config import CorruptionAuditConfig
 from sperm_tf.data.decode import decode_rgb, encode_png
 from sperm_tf.data.quality import measure_quality

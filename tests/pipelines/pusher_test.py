@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import signal
@@ -9,11 +10,12 @@ import pytest
 
 from pipelines.artifacts import Artifact, digest_directory
 from pipelines.component import RunContext
-from pipelines.components.pusher import NotBlessedError, Pusher, check_blessings, push, pushed_versions
+from pipelines.components.pusher import BLESSINGS, NotBlessedError, Pusher, check_blessings, push, pushed_versions
 from sperm_tf.config import PusherConfig
 from sperm_tf.evaluation.baseline import PUSH_FILE
 from tests.helpers import ROOT
 
+GIVEN = tuple(file for _, file, _ in BLESSINGS.values())
 DIGESTS = {"model_digest": "m", "examples_digest": "e", "evaluation_digest": "v"}
 
 
@@ -24,18 +26,18 @@ def make_saved_model(folder, content="graph"):
     return folder
 
 
-def make_pusher(tmp_path, blessings=("BLESSED", "INFRA_BLESSED")):
-    directories = {name: tmp_path / name for name in ("examples", "model", "evaluation", "infra_blessing")}
+def make_pusher(tmp_path, blessings=GIVEN):
+    directories = {name: tmp_path / name for name in ("examples", "model", *BLESSINGS)}
     for directory in directories.values():
         directory.mkdir(exist_ok=True)
     if not (directories["model"] / "saved_model").exists():
         make_saved_model(directories["model"] / "saved_model")
-    for name, directory in (("BLESSED", "evaluation"), ("INFRA_BLESSED", "infra_blessing")):
+    for directory, (_, name, _) in BLESSINGS.items():
         (directories[directory] / name).unlink(missing_ok=True)
         if name in blessings:
             (directories[directory] / name).touch()
     inputs = {name: make_artifact(directory, {}) for name, directory in directories.items()}
-    for name in ("evaluation", "infra_blessing"):
+    for name in BLESSINGS:
         inputs[name] = make_artifact(directories[name], {"model": inputs["model"].reference()})
     return Pusher(PusherConfig(), serving_model_dir=tmp_path / "serving" / "sperm", **inputs)
 
@@ -53,15 +55,15 @@ def test_a_blessed_model_becomes_version_1(tmp_path):
     assert record["model_digest"] == digest_directory(tmp_path / "model")
 
 
-@pytest.mark.parametrize("blessings", [(), ("BLESSED",), ("INFRA_BLESSED",)])
-def test_without_both_blessings_nothing_is_pushed(tmp_path, blessings):
+@pytest.mark.parametrize("blessings", [(), *itertools.combinations(GIVEN, 1), *itertools.combinations(GIVEN, 2)])
+def test_without_all_blessings_nothing_is_pushed(tmp_path, blessings):
     pusher = make_pusher(tmp_path, blessings)
     artifact = pusher.run(RunContext(tmp_path / "root"))
     assert not artifact.properties["pushed"]
-    assert len(artifact.properties["reasons"]) == 2 - len(blessings)
+    assert len(artifact.properties["reasons"]) == len(BLESSINGS) - len(blessings)
     assert not pushed_versions(tmp_path / "serving" / "sperm")
     with pytest.raises(NotBlessedError):
-        check_blessings(**{name: pusher.inputs[name] for name in ("model", "evaluation", "infra_blessing")})
+        check_blessings(**{name: pusher.inputs[name] for name in ("model", *BLESSINGS)})
 
 
 def test_another_model_s_blessings_do_not_count(tmp_path):
@@ -71,6 +73,7 @@ def test_another_model_s_blessings_do_not_count(tmp_path):
     reasons = pusher.run(RunContext(tmp_path / "root")).properties["reasons"]
     assert [reason.split(":")[0] for reason in reasons] == [
         "the Evaluator blessed another model",
+        "the ExplanationValidator blessed another model",
         "the InfraValidator blessed another model",
     ]
 

@@ -209,7 +209,7 @@ def test_markup_in_class_names_is_inert_in_plots_and_model_card(run, tmp_path):
         path.write_text(path.read_text().replace('"normal"', json.dumps(odd)).replace('"frozen"', json.dumps(odd)))
     report = write(changed, tmp_path)
     assert Page(report).errors == []
-    assert Page(report).named("b") == [{} for _ in range(3)]  # those of the chips
+    assert Page(report).named("b") == [{} for _ in range(4)]  # those of the chips
     assert "<b onmouseover" not in report + (tmp_path / "model_card.md").read_text()
 
 
@@ -357,6 +357,25 @@ def test_a_run_without_explanations_says_so(run, tmp_path):
     page = Page(write(changed, tmp_path))
     assert page.errors == [] and page.named("img") == []
     assert "No image was explained." in page.text
+
+
+def test_maps_are_judged_against_the_baselines(run, page, tmp_path):
+    assert "Measured on 12 test images, 9 of them with a head" in page.text
+    assert "Grad-CAM++ is better than both in deletion; it is not in insertion" in page.text
+    assert "Grad-CAM++ 0.204 ✓" in page.text
+    assert "blob in the middle baseline 0.404 0.40" in page.text
+    assert "no blessing" not in page.text
+    changed = copy(run, tmp_path)
+    failed = {"figure": "insertion_auc", "value": 0.5, "versus": {}, "passed": False}
+    (changed["explanation_validator"] / "validation.json").write_text(
+        json.dumps({"blessed": False, "checks": [failed]})
+    )
+    (changed["explanation_validator"] / "EXPLANATION_BLESSED").unlink()
+    text = Page(write(changed, tmp_path)).text
+    assert "no blessing The configuration demands that Grad-CAM++ be better than both in insertion" in text
+    assert "Maps: not blessed" in text
+    (changed["explanation_validator"] / "figures.json").unlink()
+    assert "The maps were not measured." in Page(write(changed, tmp_path)).text
 
 
 def test_undefined_figures_are_dashes(run, tmp_path):

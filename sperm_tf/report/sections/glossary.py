@@ -12,7 +12,8 @@ GLOSSARY = (
     ),
     (
         "Blessing",
-        "The evaluator's or the serving trial's permission to push a model. Without both, nothing is pushed.",
+        "The permission of the evaluation, of the measurement of the maps or of the serving trial to push a model. "
+        "Without all three, nothing is pushed.",
     ),
     (
         "CBAM",

@@ -18,6 +18,7 @@ _TITLES = {
     "calibrator": "Calibrator",
     "evaluator": "Evaluator",
     "explainer": "Explainer",
+    "explanation_validator": "ExplanationValidator",
     "infra_validator": "InfraValidator",
     "pusher": "Pusher",
 }

@@ -14,8 +14,9 @@ SERVER_IMAGE = "tensorflow/serving:2.19.1"
 
 
 def describe_serving(stages: Mapping[str, Stage]) -> dict[str, Any]:
-    """The three verdicts on the model, and how to use it: pushed, or straight from the Calibrator's artifact."""
-    evaluator, infra, calibrator = (stages[name] for name in ("evaluator", "infra_validator", "calibrator"))
+    """The verdicts on the model, and how to use it: pushed, or straight from the Calibrator's artifact."""
+    names = ("evaluator", "explanation_validator", "infra_validator", "calibrator")
+    evaluator, maps, infra, calibrator = (stages[name] for name in names)
     pushed = stages["pusher"].read_json("pushed.json")
     is_pushed = bool(pushed.get("pushed")) and bool(pushed.get("path"))
     saved_model = str(pushed["path"]) if is_pushed else str(calibrator.path("saved_model") or "")
@@ -28,6 +29,7 @@ def describe_serving(stages: Mapping[str, Stage]) -> dict[str, Any]:
         "reasons": [str(reason) for reason in pushed.get("reasons") or []],
         "verdicts": [
             _describe_verdict("Evaluation", evaluator, "BLESSED", ("blessed", "not blessed")),
+            _describe_verdict("Maps", maps, "EXPLANATION_BLESSED", ("blessed", "not blessed")),
             _describe_verdict("Serving trial", infra, "INFRA_BLESSED", ("passed", "not passed")),
             {
                 "name": "Pushed",

@@ -1,0 +1,101 @@
+"""ExplanationValidator: whether the maps that a model serves show what its answers depend on."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from pipelines import measured_images
+from pipelines.artifacts import Artifact
+from pipelines.component import Component, RunContext
+from pipelines.source_images import read_images, sample
+from sperm_tf.config import ExplanationValidatorConfig
+
+SERVED_METHOD = "grad_cam_plus_plus"
+SPLIT = "test"
+
+
+class ExplanationValidator(Component):
+    """Measures Grad-CAM++ and the attention of CBAM against a blob in the middle and an edge detector.
+
+    Layout: `answers.csv` (as of ExplanationAudit), `figures.json` (of
+    `sperm_tf.evaluation.explanation_figures.describe_explanations`), `validation.json` (`blessed` and `checks`, each
+    with `figure`, `value`, `versus` and `passed`), and an empty file `EXPLANATION_BLESSED` or
+    `EXPLANATION_NOT_BLESSED`. Maps that fail are no error here; the Pusher refuses the model.
+
+    Args:
+        config: how many images, and what Grad-CAM++ must be better in.
+        **inputs: `model` from Calibrator and `examples` from ExampleGen.
+    """
+
+    config: ExplanationValidatorConfig
+
+    def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
+        """Chooses the images, explains, measures, and judges."""
+        import sperm_tf
+        from sperm_tf.evaluation import explanation_figures
+        from sperm_tf.explain import scorecard
+        from sperm_tf.explain.faithfulness import BASELINES
+        from sperm_tf.explain.methods import ExplainedClassifier
+
+        del context
+        served = sperm_tf.load_model(inputs["model"].directory)
+        sources = sample(read_images(inputs["examples"], [SPLIT]), self.config.num_images)
+        measured = measured_images.prepare(sources, served)
+        classifier = ExplainedClassifier(served.keras_model, views=self.config.views)
+        attention = ["cbam_attention"] if classifier.has_attention else []
+        rows = list(
+            scorecard.score_faithfulness(
+                classifier, measured.pixels, measured.heads, methods=[SERVED_METHOD, *attention, *BASELINES]
+            )
+        )
+        predicted = classifier.probabilities(measured.pixels).argmax(axis=1)
+        table = measured.name_rows(rows, [served.class_names[label] for label in predicted])
+        table.to_csv(output / "answers.csv", index=False, float_format="%.6g")
+        answers = pd.read_csv(output / "answers.csv").assign(fold=0)
+        figures = explanation_figures.describe_explanations(answers)
+        _write_json(output / "figures.json", figures)
+        verdict = judge(figures, self.config)
+        _write_json(output / "validation.json", verdict)
+        (output / ("EXPLANATION_BLESSED" if verdict["blessed"] else "EXPLANATION_NOT_BLESSED")).touch()
+        return {
+            "blessed": verdict["blessed"],
+            "num_images": len(measured.sources),
+            "num_heads_not_found": measured.num_heads_not_found,
+        }
+
+
+def judge(figures: Mapping[str, Any], config: ExplanationValidatorConfig) -> dict[str, Any]:
+    """Compares Grad-CAM++ with both baselines.
+
+    Args:
+        figures: of `sperm_tf.evaluation.explanation_figures.describe_explanations`.
+        config: `must_beat_baselines` names what is checked.
+
+    Returns:
+        `blessed`, whether every check passed, and `checks`: `figure`, `value`, `versus` and `passed`. What could not be
+        measured has not passed.
+    """
+    from sperm_tf.evaluation.explanation_figures import beats_both
+
+    cells = figures["methods"].get(SERVED_METHOD, {})
+    checks = []
+    for name in config.must_beat_baselines:
+        cell = cells.get(name, {})
+        checks.append(
+            {
+                "figure": name,
+                "value": cell.get("value"),
+                "versus": cell.get("versus"),
+                "passed": beats_both(cell),
+            }
+        )
+    return {"blessed": all(check["passed"] for check in checks), "checks": checks}
+
+
+def _write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
