@@ -13,7 +13,7 @@ from absl import flags as absl_flags
 from pipelines import flags
 from sperm_tf.config import MODELS
 
-AUDITS = ("strangers", "transfer", "attacks", "corruptions", "explanations")
+AUDITS = ("strangers", "transfer", "attacks", "corruptions", "explanations", "labels")
 USAGE = """Asks every network of a finished cross-validation what its answers are worth, on images that it never saw.
 
   python -m pipelines.audit --preset=smids --manual_dir=<folder>

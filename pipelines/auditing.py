@@ -83,7 +83,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
                 continue
             inputs = {"other": other} if AUDITS[name].other != NOT_TAKEN and other is not None else {}
             published[model][name] = _ask(
-                request, name, units, calibrated, context, examples=generated, **inputs, report=report
+                request, name, units, calibrated, examples, context, examples=generated, **inputs, report=report
             )
             results_dir.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(published, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -96,6 +96,7 @@ def _ask(
     name: str,
     units: list[units_lib.Unit],
     calibrated: list[Artifact],
+    transformed: Artifact,
     context: RunContext,
     *,
     report: Callable[[str], None],
@@ -105,8 +106,11 @@ def _ask(
     audit, config = AUDITS[name], getattr(request.config.audit, name)
     components, parts = {}, []
     for unit, network in zip(units, calibrated, strict=True):
+        rival = audit.rival(config, unit.config, transformed) if audit.rival is not None else None
+        if rival is None and audit.rival is not None:
+            continue
         report(f"{name}: {unit.name} ...")
-        component = audit.component(config, model=network, **inputs)
+        component = audit.component(config, model=network, **inputs, **({"rival": rival} if rival else {}))
         answers = pd.read_csv(component.run(context).directory / "answers.csv")
         parts.append(answers.assign(fold=unit.config.fold))
         components[f"fold_{unit.config.fold}"] = component

@@ -8,15 +8,22 @@ from typing import Any
 
 import pandas as pd
 
+from pipelines import recipes
+from pipelines.artifacts import Artifact
 from pipelines.component import Component
 from pipelines.components.attack_audit import AttackAudit
 from pipelines.components.corruption_analysis import CorruptionAnalysis
 from pipelines.components.corruption_audit import CorruptionAudit
 from pipelines.components.explanation_audit import ExplanationAudit
+from pipelines.components.label_audit import LabelAudit
+from pipelines.components.shuffled_fit import ShuffledFit
 from pipelines.components.stranger_audit import StrangerAudit
 from pipelines.components.transfer_audit import TransferAudit
+from sperm_tf.audit_config import LabelAuditConfig
+from sperm_tf.config import FitConfig
 from sperm_tf.evaluation.attack_figures import describe_attacks
 from sperm_tf.evaluation.explanation_figures import describe_explanations
+from sperm_tf.evaluation.label_figures import describe_labels
 from sperm_tf.evaluation.robustness import describe_corruptions
 from sperm_tf.evaluation.stranger_figures import describe_strangers
 from sperm_tf.evaluation.transfer_figures import describe_transfer
@@ -33,6 +40,8 @@ class Audit:
             ExampleGen and perhaps `other` from the ExampleGen of another dataset; it writes `answers.csv`.
         describe: figures for `audits.json` from the rows of all folds, which have a column `fold`.
         other: whether it takes the other dataset, and whether it can do without.
+        rival: makes what trains another network for a fold, from the audit's configuration, the fit and the
+            preprocessed images; None where the audit asks nothing of that fold. Its audit takes it as `rival`.
         analyze: analyses the answers of all networks with TFMA; it takes their components, under any names, and writes
             `eval_result`.
     """
@@ -40,7 +49,16 @@ class Audit:
     component: type[Component]
     describe: Callable[[pd.DataFrame], Any]
     other: str = NOT_TAKEN
+    rival: Callable[[Any, FitConfig, Artifact], Component | None] | None = None
     analyze: type[Component] | None = None
+
+
+def _shuffled(config: LabelAuditConfig, fit: FitConfig, examples: Artifact) -> Component | None:
+    if fit.fold >= config.num_folds:
+        return None
+    return ShuffledFit(
+        dataclasses.replace(fit, trainer=recipes.memorizing(fit.trainer, config.epochs)), examples=examples
+    )
 
 
 AUDITS = {  # by the names of their parts of `AuditConfig`
@@ -49,4 +67,5 @@ AUDITS = {  # by the names of their parts of `AuditConfig`
     "attacks": Audit(AttackAudit, describe_attacks),
     "corruptions": Audit(CorruptionAudit, describe_corruptions, analyze=CorruptionAnalysis),
     "explanations": Audit(ExplanationAudit, describe_explanations),
+    "labels": Audit(LabelAudit, describe_labels, rival=_shuffled),
 }

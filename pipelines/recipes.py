@@ -11,6 +11,29 @@ SCRATCH_EPOCHS = 2.5
 """How many times the epochs a network takes that starts from random weights where the others start from pretrained."""
 
 
+def memorizing(trainer: TrainerConfig, epochs: int) -> TrainerConfig:
+    """The recipe for learning labels by heart: every network weight trains, and nothing keeps it from overfitting.
+
+    Args:
+        trainer: of the network that the result is compared with.
+        epochs: how many.
+    """
+    return dataclasses.replace(
+        trainer,
+        model=dataclasses.replace(trainer.model, dropout=0.0),
+        frozen_epochs=0,
+        full_epochs=epochs,
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        mixup_alpha=0.0,
+        augmentation=(),
+        class_weights=False,
+        early_stopping_patience=0,
+        checkpoint="last",
+        views=1,
+    )
+
+
 def trainer_for(trainer: TrainerConfig, model: str) -> TrainerConfig:
     """The recipe of a model.
 

@@ -91,6 +91,29 @@ class ExplanationAuditConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class LabelAuditConfig:
+    """Networks that are trained on shuffled labels, and the test images on which their maps are compared.
+
+    Attributes:
+        num_images: number of images in a fold, all classes together.
+        num_folds: for how many folds, from the first, such a network is trained; each costs a training.
+        epochs: of that training. Nothing is augmented or smoothed, so that the labels can be learnt by heart.
+        views: what the answer that is explained is averaged over, 1 or 8.
+    """
+
+    num_images: int = 40
+    num_folds: int = 1
+    epochs: int = 40
+    views: int = 1
+
+    def __post_init__(self) -> None:
+        check_range("audit.labels.num_images", self.num_images, low=2)
+        check_range("audit.labels.epochs", self.epochs, low=1)
+        check_choice("audit.labels.views", self.views, VIEWS)
+        check_range("audit.labels.num_folds", self.num_folds, low=1, high=5)
+
+
+@dataclasses.dataclass(frozen=True)
 class AuditConfig:
     """How closely the networks of a cross-validation are questioned, see `pipelines.audit`; one part an audit."""
 
@@ -99,3 +122,4 @@ class AuditConfig:
     attacks: AttackAuditConfig = AttackAuditConfig()
     corruptions: CorruptionAuditConfig = CorruptionAuditConfig()
     explanations: ExplanationAuditConfig = ExplanationAuditConfig()
+    labels: LabelAuditConfig = LabelAuditConfig()

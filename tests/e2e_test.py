@@ -27,8 +27,7 @@ STAGES = (
     "Pusher",
     "Report",
 )
-SMALL = (
-    "--config.example_gen.num_images=100",
+QUICK = (
     "--config.transform.image_size=32",
     "--config.trainer.full_epochs=2",
     "--config.explainer.images_per_class=1",
@@ -37,6 +36,7 @@ SMALL = (
     "--config.evaluator.bootstrap_samples=200",
     "--config.evaluator.min_accuracy=0",  # two epochs are not enough for a blessing
 )
+SMALL = ("--config.example_gen.num_images=100", "--config.trainer.model.name=simple_cnn", *QUICK)
 
 pytestmark = pytest.mark.slow
 
@@ -184,14 +184,15 @@ def test_kill_9_in_every_stage_and_the_next_run_finishes(demo, tmp_path):
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize(("preset", "num_examples"), [("hushem", 216), ("smids", 2947)])
-def test_the_real_datasets_run_end_to_end(preset, num_examples, tmp_path):
+@pytest.mark.parametrize(("preset", "num_examples", "views"), [("hushem", 216, 8), ("smids", 2947, 1)])
+def test_the_real_datasets_run_end_to_end(preset, num_examples, views, tmp_path):
     status, output = run(
         tmp_path,
         f"--preset={preset}",
         f"--manual_dir={real_data_dir()}",
-        *SMALL[1:],
+        *QUICK,
         "--config.trainer.full_epochs=1",
+        f"--config.trainer.views={views}",
         "--config.trainer.model.weights=none",  # the preset's belong to another network
         "--config.transform.image_size=64",  # so that maps have more than one cell
         "--config.explainer.images_per_class=2",

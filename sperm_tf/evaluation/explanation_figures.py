@@ -16,6 +16,7 @@ MASK_AREA = "mask_area_share"
 METHOD_LABELS = {
     "grad_cam": "Grad-CAM",
     "grad_cam_plus_plus": "Grad-CAM++",
+    "layer_cam": "LayerCAM",
     "score_cam": "Score-CAM",
     "cbam_attention": "CBAM attention",
     "integrated_gradients": "integrated gradients",

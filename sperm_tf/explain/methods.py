@@ -149,6 +149,15 @@ def grad_cam_plus_plus(classifier: ExplainedClassifier, images: np.ndarray, clas
     return tf.gather(classifier.explain_in_graph(images)[0], classes, axis=1, batch_dims=1).numpy()
 
 
+def layer_cam(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """LayerCAM (Jiang et al., IEEE Trans. Image Processing 30:5875-5888, 2021, equations 6-9), float32 [B, h, w].
+
+    Every place of a channel has a weight of its own, its gradient where that is positive: so it suits early layers.
+    """
+    features, gradients = classifier.differentiate_features(images, classes)
+    return tf.nn.relu(tf.reduce_sum(tf.nn.relu(gradients) * features, axis=-1)).numpy()
+
+
 def score_cam(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Score-CAM (Wang et al., CVPRW 2020, arXiv:1910.01279), float32 [B, h, w].
 
@@ -237,6 +246,7 @@ def edges(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarr
 METHODS: dict[str, Callable[[ExplainedClassifier, np.ndarray, np.ndarray], np.ndarray]] = {
     "grad_cam": grad_cam,
     "grad_cam_plus_plus": grad_cam_plus_plus,
+    "layer_cam": layer_cam,
     "score_cam": score_cam,
     "cbam_attention": cbam_attention,
     "integrated_gradients": integrated_gradients,

@@ -3,7 +3,8 @@
 A row has `test`, `method`, `condition`, `row` (number of the image), `figure` and `value`. The tests are
 
 * `faithfulness`, with the figures of `sperm_tf.explain.faithfulness.FIGURES`;
-* `sanity`, with the stage whose weights were taken away last as its condition;
+* `sanity`, with the stage whose weights were taken away last as its condition, or `labels` where the map is compared
+  with that of a network that was trained on shuffled labels;
 * `stability`, with the name of the perturbation as its condition.
 
 Two maps that know where the head is are measured beside the methods. `head`, the mask itself, says whether the answer
@@ -23,6 +24,7 @@ from sperm_tf.explain import faithfulness, sanity
 from sperm_tf.explain.methods import ExplainedClassifier, enlarge, explain, methods_for
 
 FAITHFULNESS, SANITY, STABILITY = TESTS = ("faithfulness", "sanity", "stability")
+LABELS = "labels"
 HEAD, HEAD_COARSE = "head", "head_coarse"
 _SOFTENING = 0.02  # of the mask, as a share of the side: its middle ranks above its edge
 
@@ -89,6 +91,23 @@ def score_sanity(model: keras.Model, images: np.ndarray, *, views: int = 1, seed
         for method, before in trained.items():
             after = explain(method, classifier, images, classes)
             yield from _rows(SANITY, method, stage, sanity.similarities(before, after))
+
+
+def score_rival(trained: ExplainedClassifier, rival: ExplainedClassifier, images: np.ndarray) -> Iterator[Row]:
+    """Compares maps of two networks, for the class that the first one predicts.
+
+    Args:
+        trained: the network whose maps are questioned.
+        rival: of the same architecture, which has learnt something else.
+        images: [B, S, S, 3], RGB, 0-255.
+
+    Yields:
+        Rows with the figures of `sperm_tf.explain.sanity.similarities`.
+    """
+    classes = trained.probabilities(images).argmax(axis=1)
+    for method in methods_for(trained):
+        maps = [explain(method, classifier, images, classes) for classifier in (trained, rival)]
+        yield from _rows(SANITY, method, LABELS, sanity.similarities(*maps))
 
 
 def score_stability(classifier: ExplainedClassifier, images: np.ndarray) -> Iterator[Row]:

@@ -115,9 +115,17 @@ def _explanations(
                 "plot": f"{base}/{dataset}/{picture.name}",
                 "table": trust_tables.explanations(figures),
                 "sanity": trust_tables.sanity(figures),
+                **_labels(audits[model].get("labels")),
             }
         )
     return found
+
+
+def _labels(found: Mapping[str, Any] | None) -> dict[str, str]:
+    """What networks that learnt shuffled labels show; empty where none was trained."""
+    if not found:
+        return {"labels": "", "labels_known": ""}
+    return {"labels": trust_tables.labels(found), "labels_known": text.percent(found["train_accuracy"], 0)}
 
 
 def _title(dataset: str) -> str:

@@ -181,6 +181,15 @@ def sanity(figures: Mapping[str, Any]) -> str:
     return markdown_table(["Map", *(f"to {stage}" for stage in stages)], rows) if rows else ""
 
 
+def labels(found: Mapping[str, Any]) -> str:
+    """How alike maps are to those of a network that learnt shuffled labels."""
+    rows = []
+    for name, figures in found["methods"].items():
+        cells = [figures[figure] for figure in (_LIKENESS, "structural_similarity")]
+        rows.append([METHOD_LABELS[name], *map(with_bounds, cells)])
+    return markdown_table(["Map", "Rank correlation", "Structural similarity"], rows)
+
+
 def attacks(audits: Models) -> str:
     """What attacks leave of the accuracy; empty where nothing was audited."""
     rows = []

@@ -1,3 +1,5 @@
+import importlib
+
 import keras
 import numpy as np
 import pytest
@@ -23,14 +25,16 @@ def inside(model, images):
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_grad_cam_equals_tf_keras_vis(head):
-    from tf_keras_vis.gradcam import Gradcam
+@pytest.mark.parametrize(("name", "reference"), [("grad_cam", "gradcam.Gradcam"), ("layer_cam", "layercam.Layercam")])
+def test_gradient_methods_equal_tf_keras_vis(name, reference, head):
     from tf_keras_vis.utils.scores import CategoricalScore
 
     model, images, classes = tiny_models.build(head=head), random_images(), [0, 2, 1]
     arguments = {"penultimate_layer": "feature_map", "seek_penultimate_conv_layer": False, "expand_cam": False}
-    expected = Gradcam(model)(CategoricalScore(classes), images, normalize_cam=False, **arguments)
-    maps = methods.grad_cam(ExplainedClassifier(model), images, np.array(classes, np.int32))
+    module, kind = reference.split(".")
+    explainer = getattr(importlib.import_module(f"tf_keras_vis.{module}"), kind)(model)
+    expected = explainer(CategoricalScore(classes), images, normalize_cam=False, **arguments)
+    maps = methods.METHODS[name](ExplainedClassifier(model), images, np.array(classes, np.int32))
     assert maps.max() > 0
     np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-7)
 
@@ -110,7 +114,7 @@ def half_sighted_model(rows):
     return model
 
 
-@pytest.mark.parametrize("name", ["grad_cam", "grad_cam_plus_plus", "score_cam", "integrated_gradients"])
+@pytest.mark.parametrize("name", ["grad_cam", "grad_cam_plus_plus", "layer_cam", "score_cam", "integrated_gradients"])
 def test_a_network_that_looks_at_the_head_has_more_energy_in_it(name):
     images = np.full((2, SIDE, SIDE, 3), 100, np.float32)
     images[:, 2:8, 4:20] = images[:, 16:22, 4:20] = 255

@@ -1,14 +1,16 @@
 """Audits of a small cross-validation's networks."""
 
+import dataclasses
 import json
 import shutil
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 import sperm_tf
-from pipelines import audit, audits
+from pipelines import audit, audits, fits
 from pipelines.artifacts import Artifact
 from pipelines.component import RunContext
 from pipelines.components.explanation_audit import ExplanationAudit
@@ -17,7 +19,7 @@ from pipelines.components.transfer_audit import TransferAudit
 from pipelines.fold_model import open_fold
 from pipelines.source_images import read_images, sample
 from sperm_tf.audit_config import ExplanationAuditConfig, TransferAuditConfig
-from sperm_tf.config import CalibratorConfig
+from sperm_tf.config import CalibratorConfig, FitConfig
 from sperm_tf.decision.fitting import fit_rule
 from sperm_tf.evaluation import oof, oof_trust
 from tests.pipelines.tiny_sweep import FLAGS, folders
@@ -136,6 +138,34 @@ def test_maps_are_measured_on_images_of_every_class(audited, tmp_path):
     with_head = rows["image_id"].isin(rows[rows["figure"] == "mask_area_share"]["image_id"])
     deleted = rows[with_head & (rows["method"] == "grad_cam") & (rows["figure"] == "deletion_auc")]
     assert found["methods"]["grad_cam"]["deletion_auc"]["value"] == pytest.approx(deleted["value"].mean())
+
+
+def test_maps_are_compared_with_those_of_a_network_that_knows_shuffled_labels(audited, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(audited, folder)
+    flags = ["--config.audit.labels.epochs=2", "--config.audit.labels.num_images=8"]
+    status = audit.main(["audit", *FLAGS, *folders(folder), "--audits=labels", *flags])
+    assert status == 0
+    ((trained,), (compared,)) = (_artifacts(folder, stage) for stage in ("ShuffledFit", "LabelAudit"))
+    found = json.loads((folder / "results" / "synthetic_sperm" / "audits.json").read_text())["simple_cnn"]["labels"]
+    assert found["num_folds"] == 1 and found["num_images"] == compared.properties["num_images"] == 8
+    assert found["train_accuracy"] == trained.properties["train_accuracy"]
+    assert found["methods"]["edges"]["rank_correlation"]["value"] == pytest.approx(1)  # it never asks the network
+    rows = pd.read_csv(compared.directory / "answers.csv")
+    alike = rows[(rows["method"] == "grad_cam") & (rows["figure"] == "rank_correlation")]["value"]
+    assert found["methods"]["grad_cam"]["rank_correlation"]["value"] == pytest.approx(alike.mean(), rel=1e-4)
+    assert alike.mean() < 0.99
+    assert trained.config["trainer"]["augmentation"] == [] and trained.config["trainer"]["weight_decay"] == 0
+    fit = next(artifact for artifact in _artifacts(folder, "Fit") if artifact.config["fold"] == 0)
+    table = fits.read_table(_artifacts(folder, "Transform")[0].directory)
+    known = keras.models.load_model(trained.directory / "model.keras", compile=False)
+    config = dataclasses.replace(FitConfig(), fold=0, repeat=fit.config["repeat"])
+    partition = fits.partition_of(table, config)
+    seed = 1000 * trained.config["trainer"]["seed"]
+    shuffled = np.random.default_rng(seed).permutation(table.labels[partition.train])
+    assert (shuffled != table.labels[partition.train]).any()
+    answered = known.predict(table.images[partition.train], verbose=0).argmax(axis=1)
+    assert trained.properties["train_accuracy"] == pytest.approx((answered == shuffled).mean(), abs=1e-6)
 
 
 def test_a_second_audit_asks_nothing(audited, monkeypatch):
