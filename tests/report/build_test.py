@@ -363,8 +363,8 @@ def test_maps_are_judged_against_the_baselines(run, page, tmp_path):
     assert "Measured on 12 test images, 9 of them with a head" in page.text
     assert "Grad-CAM++ is better than both in deletion; it is not in insertion" in page.text
     assert "Grad-CAM++ 0.204 ✓" in page.text
-    assert "blob in the middle baseline 0.404 0.40" in page.text
-    assert "no blessing" not in page.text
+    assert "blob in the middle (baseline) 0.404 0.40" in page.text
+    assert "no blessing" not in page.text and "Maps: nothing demanded" in page.text
     changed = copy(run, tmp_path)
     failed = {"figure": "insertion_auc", "value": 0.5, "versus": {}, "passed": False}
     (changed["explanation_validator"] / "validation.json").write_text(

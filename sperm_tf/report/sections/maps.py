@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from sperm_tf.evaluation.explanation_figures import METHOD_LABELS, beats_both
-from sperm_tf.explain.faithfulness import BASELINES
+from sperm_tf.explain.faithfulness import BASELINES, FIGURES
 from sperm_tf.report import text
 from sperm_tf.report.stages import Stage
 
-FIGURES = {
-    "deletion_auc": "Deletion, lower is better",
-    "insertion_auc": "Insertion, higher is better",
-    "energy_in_head": "Share on the head, higher is better",
-    "likeness_to_other_maps": "Likeness to other maps, lower is better",
+TITLES = {
+    "deletion_auc": "Deletion",
+    "insertion_auc": "Insertion",
+    "energy_in_head": "Share on the head",
+    "likeness_to_other_maps": "Likeness to other maps",
 }
+_BETTER = {"low": "lower is better", "high": "higher is better"}
 _SERVED = "grad_cam_plus_plus"
 
 
@@ -31,19 +32,19 @@ def describe_maps(stages: Mapping[str, Stage]) -> dict[str, Any]:
         "num_images": figures.get("num_images"),
         "num_heads": figures.get("num_heads"),
         "area": text.percent(area.get("value")),
-        "columns": list(FIGURES.values()),
+        "columns": [{"title": title, "better": _BETTER[FIGURES[name]]} for name, title in TITLES.items()],
         "rows": [
             {
                 "name": METHOD_LABELS[name],
                 "is_baseline": name in BASELINES,
-                "cells": [_describe_cell(methods[name].get(figure) or {}) for figure in FIGURES],
+                "cells": [_describe_cell(methods[name].get(figure) or {}) for figure in TITLES],
             }
             for name in names
         ],
         "better": _listed(methods, beats=True),
         "not_better": _listed(methods, beats=False),
         "failed": [
-            FIGURES.get(check["figure"], check["figure"])
+            TITLES.get(check["figure"], check["figure"])
             for check in verdict.get("checks") or []
             if not check.get("passed")
         ],
@@ -61,5 +62,5 @@ def _describe_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
 def _listed(methods: Mapping[str, Any], *, beats: bool) -> str:
     """Names of the figures in which Grad-CAM++ is, or is not, better than both baselines."""
     cells = methods.get(_SERVED) or {}
-    found = [name for name in FIGURES if name in cells and beats_both(cells[name]) == beats]
-    return text.listing([FIGURES[name].split(",")[0].lower() for name in found])
+    found = [name for name in TITLES if name in cells and beats_both(cells[name]) == beats]
+    return text.listing([TITLES[name].lower() for name in found])

@@ -29,7 +29,7 @@ def describe_serving(stages: Mapping[str, Stage]) -> dict[str, Any]:
         "reasons": [str(reason) for reason in pushed.get("reasons") or []],
         "verdicts": [
             _describe_verdict("Evaluation", evaluator, "BLESSED", ("blessed", "not blessed")),
-            _describe_verdict("Maps", maps, "EXPLANATION_BLESSED", ("blessed", "not blessed")),
+            _describe_maps(maps),
             _describe_verdict("Serving trial", infra, "INFRA_BLESSED", ("passed", "not passed")),
             {
                 "name": "Pushed",
@@ -47,6 +47,13 @@ def _describe_verdict(name: str, stage: Stage, marker: str, words: tuple[str, st
         return {"name": name, "state": "unknown", "text": "not run"}
     given = stage.has(marker)
     return {"name": name, "state": "good" if given else "bad", "text": words[0] if given else words[1]}
+
+
+def _describe_maps(stage: Stage) -> dict[str, str]:
+    """The verdict on the maps; a blessing for which nothing was demanded is none that a reader should count on."""
+    if stage.directory is not None and not stage.read_json("validation.json").get("checks"):
+        return {"name": "Maps", "state": "unknown", "text": "nothing demanded"}
+    return _describe_verdict("Maps", stage, "EXPLANATION_BLESSED", ("blessed", "not blessed"))
 
 
 def _describe_trial(report: Mapping[str, Any]) -> dict[str, Any]:
