@@ -26,13 +26,13 @@ def main() -> None:
     import tensorflow as tf
 
     from sperm_tf.config import ModelConfig
-    from sperm_tf.explain.gradcam import GradCAMPlusPlus
+    from sperm_tf.explain.activation_maps import ClassActivationMaps
     from sperm_tf.explain.reference import reference_grad_cam_plus_plus
     from sperm_tf.models.classifier import build_classifier
 
     model = build_classifier(ModelConfig(), num_classes=4, image_size=options.image_size)
-    explainer = GradCAMPlusPlus(model)
-    explain = tf.function(lambda batch: explainer(batch).maps, autograph=False, reduce_retracing=True)
+    explainer = ClassActivationMaps(model)
+    explain = tf.function(lambda batch: explainer(batch).grad_cam_plus_plus, autograph=False, reduce_retracing=True)
     for size in options.batch_sizes:
         shape = (size, options.image_size, options.image_size, 3)
         images = tf.constant(np.random.default_rng(0).uniform(0, 255, shape), tf.float32)

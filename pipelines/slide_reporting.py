@@ -101,6 +101,6 @@ def _explainer(saved_model: str, batch_size: int) -> Any:
     def explain(encoded: Sequence[bytes]) -> np.ndarray:
         batches = [encoded[start : start + batch_size] for start in range(0, len(encoded), batch_size)]
         asked = [scoring_model.ask(saved_model, batch, explain=True) for batch in batches]
-        return np.concatenate([answer["grad_cam_plus_plus"] for answer in asked])
+        return np.concatenate([answer["layer_cam"] for answer in asked])
 
     return explain

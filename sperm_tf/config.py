@@ -348,7 +348,7 @@ class ExplanationValidatorConfig:
         num_images: number of test images, all classes together, one of a group.
         views: what the answer that is explained is averaged over, 1 or 8. One view costs an eighth, and hides no map
             that lies beside the head behind the mean over turned views.
-        must_beat_baselines: of `MAP_FIGURES` (`sperm_tf.explain.faithfulness`), those in which Grad-CAM++ must be
+        must_beat_baselines: of `MAP_FIGURES` (`sperm_tf.explain.faithfulness`), those in which LayerCAM must be
             better than both a blob in the middle and an edge detector, whole intervals considered; by default it is
             only reported.
     """

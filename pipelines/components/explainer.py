@@ -16,6 +16,7 @@ from sperm_tf.config import ExplainerConfig
 from sperm_tf.data import examples
 
 EXPLANATIONS_FILE = "explanations.json"
+GRADIENT_MAPS = ("layer_cam", "grad_cam_plus_plus")
 SPLIT = "test"
 _BATCH = 16  # images, or views of images, explained at once; bounds memory
 _MAX_SIDE = 448  # pixels; larger images are drawn smaller
@@ -26,12 +27,14 @@ class Explainer(Component):
     """Explains some test images of every true class, right and wrong answers mixed.
 
     Layout: `images/<number>.png` (image and maps side by side, with true class, predicted class and probability),
-    `images/<number>_<view>.png` (the views apart: `image`, `grad_cam_plus_plus`, `cbam_attention`), and
+    `images/<number>_<view>.png` (the views apart: `image`, `layer_cam`, `grad_cam_plus_plus`,
+    `cbam_attention`), and
     `explanations.json`:
 
     * `images`: one entry an image, by class: `image_id`, `file`, `files` (view -> file), `true`, `predicted`,
       `probability`, `correct`, `maps` (view -> what `explanation_choice.summarize_map` says);
-    * `agreement`: how far the `explain` signature of the SavedModel is from the maps shown, which tf-keras-vis made.
+    * `agreement`: for `layer_cam` and `grad_cam_plus_plus`, how far the `explain` signature of the SavedModel is from
+      the maps shown, which tf-keras-vis made.
 
     Where the served answer is averaged over rotations and mirror images (`views` in `model.json`), so is what is
     explained. Where the model answered no test image, there is none to explain: `images` is empty and `agreement`
@@ -49,7 +52,7 @@ class Explainer(Component):
         chosen = explanation_choice.choose_images(table, self.config.images_per_class)
         (output / "images").mkdir()
         if not chosen:
-            return _write_content(output, [], _NO_AGREEMENT)
+            return _write_content(output, [], dict.fromkeys(GRADIENT_MAPS, _NO_AGREEMENT))
         predicted = [int(label) for label in table.predicted[chosen]]
         encoded = _read_images(inputs["examples"].directory, [table.image_ids[row] for row in chosen])
         num_views = _read_num_views(inputs["model"].directory)
@@ -67,7 +70,7 @@ class Explainer(Component):
             }
             items.append(item | _draw(item, encoded[number], views, output, f"images/{number:03d}"))
         served = _ask_served_model(inputs["model"].directory / "saved_model", encoded)
-        agreement = explanation_choice.compare_maps(maps["grad_cam_plus_plus"], served)
+        agreement = {name: explanation_choice.compare_maps(maps[name], served[name]) for name in GRADIENT_MAPS}
         return _write_content(output, items, agreement)
 
 
@@ -80,7 +83,7 @@ def _write_content(
     return {
         "num_images": len(items),
         "num_wrong": sum(not item["correct"] for item in items),
-        "max_relative_difference": agreement["max_relative_difference"],
+        "max_relative_difference": agreement[GRADIENT_MAPS[0]]["max_relative_difference"],
     }
 
 
@@ -110,29 +113,31 @@ def _explain(
 
     import sperm_tf.layers.attention  # noqa: F401  (registers the layers that the model is made of)
     from sperm_tf.data.preprocess import preprocess
-    from sperm_tf.explain.gradcam import GradCAMPlusPlus
-    from sperm_tf.explain.reference import reference_grad_cam_plus_plus
+    from sperm_tf.explain.activation_maps import ClassActivationMaps
+    from sperm_tf.explain.reference import reference_maps
     from sperm_tf.models.views import build_averaged_classifier
 
     model = _in_float32(keras.models.load_model(model_dir / "model.keras", compile=False))
     image_size = model.input_shape[1]
-    in_graph = GradCAMPlusPlus(model, views=num_views)
+    in_graph = ClassActivationMaps(model, views=num_views)
     averaged = build_averaged_classifier(model, views=num_views)
     batch_size = _BATCH // num_views
-    grad_cams, attentions = [], []
+    found: dict[str, list[np.ndarray]] = {name: [] for name in GRADIENT_MAPS}
+    attentions = []
     for start in range(0, len(encoded), batch_size):
         batch = encoded[start : start + batch_size]
         images = np.stack([preprocess(tf.constant(image), image_size).numpy() for image in batch]).astype(np.float32)
         classes = list(predicted[start : start + batch_size])
         explanation = in_graph(tf.constant(images))
-        reference = reference_grad_cam_plus_plus(averaged, images, class_indices=classes)
-        own = tf.gather(explanation.maps, classes, axis=1, batch_dims=1).numpy()
-        # tf-keras-vis computes exp(score), which leaves float32 above 88; the graph's map is then the one there is.
-        is_finite = np.isfinite(reference).all(axis=(1, 2), keepdims=True)
-        grad_cams.append(np.where(is_finite, reference, own))
+        for name in GRADIENT_MAPS:
+            reference = reference_maps(name, averaged, images, class_indices=classes)
+            own = tf.gather(getattr(explanation, name), classes, axis=1, batch_dims=1).numpy()
+            # tf-keras-vis computes exp(score), which leaves float32 above 88; the graph's map is then the one there is.
+            is_finite = np.isfinite(reference).all(axis=(1, 2), keepdims=True)
+            found[name].append(np.where(is_finite, reference, own))
         if explanation.attention is not None:
             attentions.append(explanation.attention.numpy())
-    maps = {"grad_cam_plus_plus": np.concatenate(grad_cams)}
+    maps = {name: np.concatenate(batches) for name, batches in found.items()}
     if attentions:
         maps["cbam_attention"] = np.concatenate(attentions)
     return maps
@@ -165,17 +170,18 @@ def _draw(
     source = Image.fromarray(decode_rgb(encoded).pixels)
     source.thumbnail((_MAX_SIDE, _MAX_SIDE))
     pixels = np.asarray(source)
-    grad_cam, attention = views["grad_cam_plus_plus"], views.get("cbam_attention")
+    attention = views.get("cbam_attention")
     panel = overlay.draw_panel(
         pixels,
-        grad_cam_plus_plus=grad_cam,
+        layer_cam=views["layer_cam"],
+        grad_cam_plus_plus=views["grad_cam_plus_plus"],
         attention=attention,
         true_class=item["true"],
         predicted_class=item["predicted"],
         probability=item["probability"],
     )
     panel.save(output / f"{stem}.png")
-    pictures = {"image": pixels, "grad_cam_plus_plus": overlay.draw_overlay(pixels, grad_cam)}
+    pictures = {"image": pixels, **{name: overlay.draw_overlay(pixels, views[name]) for name in GRADIENT_MAPS}}
     if attention is not None:
         pictures["cbam_attention"] = overlay.draw_overlay(pixels, overlay.stretch(attention))
     files = {view: f"{stem}_{view}.png" for view in pictures}
@@ -184,10 +190,11 @@ def _draw(
     return {"file": f"{stem}.png", "files": files}
 
 
-def _ask_served_model(saved_model: pathlib.Path, encoded: Sequence[bytes]) -> np.ndarray:
-    """Grad-CAM++ maps of the predicted class, float32 [N, h, w], from the SavedModel's own signature."""
+def _ask_served_model(saved_model: pathlib.Path, encoded: Sequence[bytes]) -> dict[str, np.ndarray]:
+    """Name -> maps of the predicted class, float32 [N, h, w], from the SavedModel's own signature."""
     import tensorflow as tf
 
     explain = tf.saved_model.load(str(saved_model)).signatures["explain"]
     batches = [encoded[start : start + _BATCH] for start in range(0, len(encoded), _BATCH)]
-    return np.concatenate([explain(image_bytes=tf.constant(batch))["grad_cam_plus_plus"].numpy() for batch in batches])
+    answers = [explain(image_bytes=tf.constant(batch)) for batch in batches]
+    return {name: np.concatenate([answer[name].numpy() for answer in answers]) for name in GRADIENT_MAPS}

@@ -15,12 +15,14 @@ from pipelines.component import Component, RunContext
 from pipelines.source_images import read_images, sample
 from sperm_tf.config import ExplanationValidatorConfig
 
-SERVED_METHOD = "grad_cam_plus_plus"
+SERVED_METHODS = ("layer_cam", "grad_cam_plus_plus")
+JUDGED_METHOD = "layer_cam"
+"""The map that people are shown first."""
 SPLIT = "test"
 
 
 class ExplanationValidator(Component):
-    """Measures Grad-CAM++ and the attention of CBAM against a blob in the middle and an edge detector.
+    """Measures LayerCAM, Grad-CAM++ and the attention of CBAM against a blob in the middle and an edge detector.
 
     Layout: `answers.csv` (as of ExplanationAudit), `figures.json` (of
     `sperm_tf.evaluation.explanation_figures.describe_explanations`), `validation.json` (`blessed` and `checks`, each
@@ -28,7 +30,7 @@ class ExplanationValidator(Component):
     `EXPLANATION_NOT_BLESSED`. Maps that fail are no error here; the Pusher refuses the model.
 
     Args:
-        config: how many images, and what Grad-CAM++ must be better in.
+        config: how many images, and what LayerCAM must be better in.
         **inputs: `model` from Calibrator and `examples` from ExampleGen.
     """
 
@@ -50,7 +52,7 @@ class ExplanationValidator(Component):
         attention = ["cbam_attention"] if classifier.has_attention else []
         rows = list(
             scorecard.score_faithfulness(
-                classifier, measured.pixels, measured.heads, methods=[SERVED_METHOD, *attention, *BASELINES]
+                classifier, measured.pixels, measured.heads, methods=[*SERVED_METHODS, *attention, *BASELINES]
             )
         )
         predicted = classifier.probabilities(measured.pixels).argmax(axis=1)
@@ -70,7 +72,7 @@ class ExplanationValidator(Component):
 
 
 def judge(figures: Mapping[str, Any], config: ExplanationValidatorConfig) -> dict[str, Any]:
-    """Compares Grad-CAM++ with both baselines.
+    """Compares LayerCAM with both baselines.
 
     Args:
         figures: of `sperm_tf.evaluation.explanation_figures.describe_explanations`.
@@ -82,7 +84,7 @@ def judge(figures: Mapping[str, Any], config: ExplanationValidatorConfig) -> dic
     """
     from sperm_tf.evaluation.explanation_figures import beats_both
 
-    cells = figures["methods"].get(SERVED_METHOD, {})
+    cells = figures["methods"].get(JUDGED_METHOD, {})
     checks = []
     for name in config.must_beat_baselines:
         cell = cells.get(name, {})

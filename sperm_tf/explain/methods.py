@@ -16,8 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from sperm_tf.explain.activation_maps import ClassActivationMaps, Explanation
 from sperm_tf.explain.faithfulness import slide_images
-from sperm_tf.explain.gradcam import Explanation, GradCAMPlusPlus
 from sperm_tf.models.classifier import explained_layer
 from sperm_tf.models.views import build_averaged_classifier
 
@@ -45,11 +45,11 @@ class ExplainedClassifier:
         views: what the answer that is explained is averaged over, 1 or 8.
 
     Raises:
-        ValueError: as `sperm_tf.explain.gradcam.GradCAMPlusPlus`.
+        ValueError: as `sperm_tf.explain.activation_maps.ClassActivationMaps`.
     """
 
     def __init__(self, model: keras.Model, *, views: int = 1):
-        explainer = GradCAMPlusPlus(model, views=views)
+        explainer = ClassActivationMaps(model, views=views)
         averaged = build_averaged_classifier(model, views=views)
         features = averaged.get_layer(explained_layer(averaged)).output
         self.image_size = averaged.input_shape[1]
@@ -145,17 +145,13 @@ def grad_cam(classifier: ExplainedClassifier, images: np.ndarray, classes: np.nd
 
 
 def grad_cam_plus_plus(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Grad-CAM++ as it is served, see `sperm_tf.explain.gradcam`, float32 [B, h, w]."""
-    return tf.gather(classifier.explain_in_graph(images)[0], classes, axis=1, batch_dims=1).numpy()
+    """Grad-CAM++ as it is served, see `sperm_tf.explain.activation_maps`, float32 [B, h, w]."""
+    return tf.gather(classifier.explain_in_graph(images)[1], classes, axis=1, batch_dims=1).numpy()
 
 
 def layer_cam(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """LayerCAM (Jiang et al., IEEE Trans. Image Processing 30:5875-5888, 2021, equations 6-9), float32 [B, h, w].
-
-    Every place of a channel has a weight of its own, its gradient where that is positive: so it suits early layers.
-    """
-    features, gradients = classifier.differentiate_features(images, classes)
-    return tf.nn.relu(tf.reduce_sum(tf.nn.relu(gradients) * features, axis=-1)).numpy()
+    """LayerCAM as it is served, see `sperm_tf.explain.activation_maps`, float32 [B, h, w]."""
+    return tf.gather(classifier.explain_in_graph(images)[0], classes, axis=1, batch_dims=1).numpy()
 
 
 def score_cam(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -180,7 +176,7 @@ def score_cam(classifier: ExplainedClassifier, images: np.ndarray, classes: np.n
 def cbam_attention(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Spatial attention of the last CBAM, the same for every class, float32 [B, h', w']."""
     del classes
-    attention = classifier.explain_in_graph(images)[1]
+    attention = classifier.explain_in_graph(images)[2]
     if attention is None:
         raise ValueError("the model must have a CBAM. Received: one without. Leave out the method 'cbam_attention'")
     return attention.numpy()
@@ -255,8 +251,8 @@ METHODS: dict[str, Callable[[ExplainedClassifier, np.ndarray, np.ndarray], np.nd
 }
 
 
-def _maps_of(explanation: Explanation) -> tuple[tf.Tensor, tf.Tensor | None]:
-    return explanation.maps, explanation.attention
+def _maps_of(explanation: Explanation) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+    return explanation.layer_cam, explanation.grad_cam_plus_plus, explanation.attention
 
 
 def _batches(rows: Any) -> list[Any]:

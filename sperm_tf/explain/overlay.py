@@ -76,19 +76,21 @@ def stretch(attention: np.ndarray) -> np.ndarray:
 def draw_panel(
     pixels: np.ndarray,
     *,
+    layer_cam: np.ndarray,
     grad_cam_plus_plus: np.ndarray,
     attention: np.ndarray | None,
     true_class: str,
     predicted_class: str,
     probability: float,
 ) -> Image.Image:
-    """Draws image, Grad-CAM++ and CBAM attention side by side, under a caption.
+    """Draws image, LayerCAM, Grad-CAM++ and CBAM attention side by side, under a caption.
 
     The attention of CBAM is stretched, and its own range is written above it.
 
     Args:
         pixels: uint8 [H, W, 3], RGB, 0-255, the image before preprocessing.
-        grad_cam_plus_plus: [h, w], 0-1, the map of the predicted class.
+        layer_cam: [h, w], 0-1, the map of the predicted class.
+        grad_cam_plus_plus: [h, w], 0-1, the same.
         attention: [h, w], 0-1, the spatial attention of CBAM; None for a model without.
         true_class: name of the true class.
         predicted_class: name of the predicted class.
@@ -100,7 +102,11 @@ def draw_panel(
     Raises:
         ValueError: an argument has another shape or type.
     """
-    tiles = [("image", pixels), ("Grad-CAM++", draw_overlay(pixels, grad_cam_plus_plus))]
+    tiles = [
+        ("image", pixels),
+        ("LayerCAM", draw_overlay(pixels, layer_cam)),
+        ("Grad-CAM++", draw_overlay(pixels, grad_cam_plus_plus)),
+    ]
     if attention is not None:
         low, high = float(np.min(attention)), float(np.max(attention))
         tiles.append((f"CBAM {low:.2f} to {high:.2f}", draw_overlay(pixels, stretch(attention))))

@@ -16,7 +16,7 @@ from sperm_tf.data import preprocess
 from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.identity import pixel_sha256
 from sperm_tf.decision.rule import DecisionRule
-from sperm_tf.explain.gradcam import GradCAMPlusPlus
+from sperm_tf.explain.activation_maps import ClassActivationMaps
 from sperm_tf.review import pictures
 from sperm_tf.serving.classifier import UNREADABLE, Classifier, Prediction
 
@@ -63,7 +63,7 @@ class Reader:
         name: of the model, for people.
 
     Raises:
-        ValueError: the model cannot be explained, see `sperm_tf.explain.gradcam.GradCAMPlusPlus`.
+        ValueError: the model cannot be explained, see `sperm_tf.explain.activation_maps.ClassActivationMaps`.
     """
 
     def __init__(self, classifier: Classifier, *, name: str):
@@ -72,8 +72,8 @@ class Reader:
         self.classifier = classifier
         self.name = name
         self.digest = digest_classifier(classifier)
-        explainer = GradCAMPlusPlus(classifier.keras_model, views=classifier.views)
-        self._explain = tf.function(lambda images: explainer(tf.cast(images, tf.float32)).maps, autograph=False)
+        explainer = ClassActivationMaps(classifier.keras_model, views=classifier.views)
+        self._explain = tf.function(lambda images: explainer(tf.cast(images, tf.float32)).layer_cam, autograph=False)
         self._lock = threading.Lock()  # a Keras model is not made for two callers at once
 
     @property
@@ -110,7 +110,7 @@ class Reader:
         return items
 
     def explain(self, item: Item) -> np.ndarray:
-        """The Grad-CAM++ map of the predicted class, float32 [h, w], 0-1; zeros where nothing speaks for the class.
+        """The LayerCAM map of the predicted class, float32 [h, w], 0-1; zeros where nothing speaks for the class.
 
         Args:
             item: a readable one.

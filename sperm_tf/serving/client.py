@@ -25,7 +25,13 @@ TRANSPORTS = ("rest", "grpc")
 MAX_REQUEST_IMAGES = 32
 """Images in one request: the `max_batch_size` of deploy/tf_serving/batching_parameters.txt. TensorFlow Serving refuses
 requests with more."""
-_MAP_NAMES = ("grad_cam_plus_plus", "grad_cam_plus_plus_per_class", "cbam_attention")
+_MAP_NAMES = (
+    "layer_cam",
+    "layer_cam_per_class",
+    "grad_cam_plus_plus",
+    "grad_cam_plus_plus_per_class",
+    "cbam_attention",
+)
 
 
 class ServingError(RuntimeError):
@@ -44,8 +50,8 @@ class Prediction:
         decision: `accept`, or `refer` for an image that a person has to look at.
         reason: why, see `sperm_tf.serving.signatures.ServedClassifier`.
         unfamiliarity: distance from the training images; above 1 it is a reason to refer.
-        maps: for the signature `explain`, name -> float32 array, 0-1: `grad_cam_plus_plus` [h, w] of the predicted
-            class, `grad_cam_plus_plus_per_class` [C, h, w], `cbam_attention` [h', w'] for models with CBAM, at
+        maps: for the signature `explain`, name -> float32 array, 0-1: `layer_cam` and `grad_cam_plus_plus` [h, w] of
+            the predicted class, each `_per_class` [C, h, w], and `cbam_attention` [h', w'] for models with CBAM, at
             the resolution of the last CBAM.
     """
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from sperm_tf.data import image_formats
 from sperm_tf.data.preprocess import OK, preprocess_batch
 from sperm_tf.decision import rule as rule_lib
-from sperm_tf.explain.gradcam import GradCAMPlusPlus
+from sperm_tf.explain.activation_maps import GRAD_CAM_PLUS_PLUS, LAYER_CAM, ClassActivationMaps
 from sperm_tf.models.classifier import LOGITS
 from sperm_tf.models.views import FEATURES, build_answering_model
 
@@ -37,7 +37,7 @@ class ServedClassifier:
     * `unfamiliarity`: float32 [B], distance from the training images, above 1 where it is a reason to refer.
 
     Args:
-        model: of the form that `sperm_tf.explain.gradcam.GradCAMPlusPlus` takes; its outputs are logits.
+        model: of the form that `sperm_tf.explain.activation_maps.ClassActivationMaps` takes; its outputs are logits.
         class_names: name of each of the C classes, in the order of the logits.
         image_size: side S of the model's input in pixels.
         views: 1, or 8 to average the logits of every image over its eight views, see `sperm_tf.models.views`; then B
@@ -59,7 +59,7 @@ class ServedClassifier:
     ):
         _check(model, class_names=class_names, image_size=image_size)
         self._model = build_answering_model(model, views=views)
-        self._explainer = GradCAMPlusPlus(model, views=views)
+        self._explainer = ClassActivationMaps(model, views=views)
         self._class_names = list(class_names)
         self._image_size = image_size
         self._rule = rule
@@ -101,8 +101,8 @@ class ServedClassifier:
 
         Returns:
             The answer described at the class and maps, 0-1, zeros for a row that is not ok. At the resolution of
-            `sperm_tf.models.classifier.explained_layer`: `grad_cam_plus_plus`, float32 [B, h, w], of the predicted
-            class, and `grad_cam_plus_plus_per_class`, float32 [B, C, h, w]. For models with CBAM also
+            `sperm_tf.models.classifier.explained_layer`: `layer_cam` and `grad_cam_plus_plus`, float32 [B, h, w], of
+            the predicted class, and each `_per_class`, float32 [B, C, h, w]. For models with CBAM also
             `cbam_attention`, float32 [B, h', w'], at the resolution of the last CBAM.
             Every map covers the padded square; `sperm_tf.explain.overlay` lays it over the image.
         """
@@ -111,10 +111,11 @@ class ServedClassifier:
         answer = self._answer(explanation.logits, explanation.features, statuses)
         num_rows = tf.shape(statuses)[0]
         is_ok = tf.cast(tf.equal(statuses, OK), tf.float32)[:, None, None]
-        maps = explanation.maps[:num_rows] * is_ok[:, None]
         predicted = tf.argmax(explanation.logits[:num_rows], axis=1)
-        answer["grad_cam_plus_plus"] = tf.gather(maps, predicted, axis=1, batch_dims=1)
-        answer["grad_cam_plus_plus_per_class"] = maps
+        for name in (LAYER_CAM, GRAD_CAM_PLUS_PLUS):
+            maps = getattr(explanation, name)[:num_rows] * is_ok[:, None]
+            answer[name] = tf.gather(maps, predicted, axis=1, batch_dims=1)
+            answer[f"{name}_per_class"] = maps
         if explanation.attention is not None:
             answer["cbam_attention"] = explanation.attention[:num_rows] * is_ok
         return answer

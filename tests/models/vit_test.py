@@ -9,8 +9,8 @@ import scipy.special
 import tensorflow as tf
 
 from sperm_tf.config import ModelConfig
-from sperm_tf.explain.gradcam import GradCAMPlusPlus
-from sperm_tf.explain.reference import reference_grad_cam_plus_plus
+from sperm_tf.explain.activation_maps import ClassActivationMaps
+from sperm_tf.explain.reference import reference_maps
 from sperm_tf.models import vit
 from sperm_tf.models.classifier import backbone_layers, build_classifier
 from sperm_tf.models.half_precision import save_weights
@@ -140,11 +140,11 @@ def test_a_training_step_moves_every_weight(monkeypatch):
 
 
 def test_explains_itself_like_tf_keras_vis(model):
-    explanation = GradCAMPlusPlus(model)(_images())
-    assert explanation.maps.shape == (2, 3, 3, 3) and explanation.attention is None
+    explanation = ClassActivationMaps(model)(_images())
+    assert explanation.grad_cam_plus_plus.shape == (2, 3, 3, 3) and explanation.attention is None
     for index in range(3):
-        expected = reference_grad_cam_plus_plus(model, _images(), class_indices=[index] * 2)
-        np.testing.assert_allclose(explanation.maps[:, index], expected, rtol=1e-3, atol=1e-4)
+        expected = reference_maps("grad_cam_plus_plus", model, _images(), class_indices=[index] * 2)
+        np.testing.assert_allclose(explanation.grad_cam_plus_plus[:, index], expected, rtol=1e-3, atol=1e-4)
 
 
 def test_is_exported_with_its_explanation(model, tmp_path):
@@ -153,9 +153,9 @@ def test_is_exported_with_its_explanation(model, tmp_path):
     file = image_files.encode(image_files.random_pixels(SIZE, SIZE), "PNG")
     answer = explain(image_bytes=tf.constant([file, b"no image"]))
     pixels = image_files.pillow_rgb(file).astype("float32")[None]
-    expected = GradCAMPlusPlus(model)(pixels)
+    expected = ClassActivationMaps(model)(pixels)
     np.testing.assert_allclose(answer["probabilities"][0], tf.nn.softmax(expected.logits)[0], atol=1e-5)
-    np.testing.assert_allclose(answer["grad_cam_plus_plus_per_class"][0], expected.maps[0], atol=1e-4)
+    np.testing.assert_allclose(answer["grad_cam_plus_plus_per_class"][0], expected.grad_cam_plus_plus[0], atol=1e-4)
     assert answer["status"].numpy().tolist() == [b"ok", b"unknown_format"]
 
 

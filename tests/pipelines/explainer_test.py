@@ -121,12 +121,12 @@ def test_every_class_is_explained_and_the_answers_are_those_of_the_evaluation(co
 
 def test_every_picture_is_a_png_with_the_sides_of_its_image(content, artifact):
     for item in content["images"]:
-        assert set(item["files"]) == {"image", "grad_cam_plus_plus", "cbam_attention"}
+        assert set(item["files"]) == {"image", "layer_cam", "grad_cam_plus_plus", "cbam_attention"}
         for name in item["files"].values():
             with Image.open(artifact.directory / name) as picture:
                 assert (picture.format, picture.size) == ("PNG", (50, 40))
         with Image.open(artifact.directory / item["file"]) as panel:
-            assert panel.width > 3 * 160
+            assert panel.width > 4 * 160
 
 
 def test_pictures_show_the_image_and_differ_from_view_to_view(content, artifact):
@@ -139,8 +139,9 @@ def test_pictures_show_the_image_and_differ_from_view_to_view(content, artifact)
 
 
 def test_served_maps_agree_with_tf_keras_vis(content):
-    assert content["agreement"]["num_images"] == 6
-    assert content["agreement"]["max_relative_difference"] < 1e-4
+    for name in explainer.GRADIENT_MAPS:
+        assert content["agreement"][name]["num_images"] == 6
+        assert content["agreement"][name]["max_relative_difference"] < 1e-4
 
 
 def test_served_maps_of_another_model_are_found_to_differ(inputs, tmp_path):
@@ -160,11 +161,12 @@ def test_an_averaged_answer_is_explained_as_such(inputs, model, content, tmp_pat
     component = explainer.Explainer(ExplainerConfig(images_per_class=2), **changed)
     found = component.run(RunContext(tmp_path / "root"))
     averaged = json.loads((found.directory / "explanations.json").read_text())
-    assert averaged["agreement"]["num_images"] == 6
-    assert averaged["agreement"]["max_relative_difference"] < 1e-4
+    for name in explainer.GRADIENT_MAPS:
+        assert averaged["agreement"][name]["num_images"] == 6
+        assert averaged["agreement"][name]["max_relative_difference"] < 1e-4
     assert [item["image_id"] for item in averaged["images"]] == [item["image_id"] for item in content["images"]]
     for item, single in zip(averaged["images"], content["images"], strict=True):
-        for name in ("grad_cam_plus_plus", "cbam_attention"):
+        for name in (*explainer.GRADIENT_MAPS, "cbam_attention"):
             assert item["maps"][name] != single["maps"][name]
 
 
@@ -189,6 +191,7 @@ def test_maps_of_different_resolutions_are_drawn_each_by_its_own(tmp_path):
     early.save(tmp_path / "model.keras")
     maps = explainer._explain(tmp_path, [encode(0), encode(1)], [0, 1])
     assert {view: values.shape for view, values in maps.items()} == {
+        "layer_cam": (2, 2, 2),
         "grad_cam_plus_plus": (2, 2, 2),
         "cbam_attention": (2, 8, 8),
     }
@@ -237,8 +240,9 @@ def test_without_a_single_answer_there_is_nothing_to_explain(inputs, tmp_path):
     predictions.write_csv(unanswered, tmp_path / "evaluation" / "predictions.csv")
     changed = {**inputs, "evaluation": write_artifact(tmp_path / "evaluation", "evaluation")}
     found = explainer.Explainer(ExplainerConfig(images_per_class=1), **changed).run(RunContext(tmp_path / "root"))
+    undefined = {"num_images": 0, "max_relative_difference": None, "median_relative_difference": None}
     assert json.loads((found.directory / "explanations.json").read_text()) == {
         "images": [],
-        "agreement": {"num_images": 0, "max_relative_difference": None, "median_relative_difference": None},
+        "agreement": {"layer_cam": undefined, "grad_cam_plus_plus": undefined},
     }
     assert found.properties == {"num_images": 0, "num_wrong": 0, "max_relative_difference": None}

@@ -9,7 +9,7 @@ import pytest
 import sperm_tf
 from pipelines import measured_images
 from pipelines.component import RunContext
-from pipelines.components.explanation_validator import SERVED_METHOD, ExplanationValidator, judge
+from pipelines.components.explanation_validator import JUDGED_METHOD, SERVED_METHODS, ExplanationValidator, judge
 from pipelines.source_images import SourceImage, read_images, sample
 from sperm_tf.config import MAP_FIGURES, ExplanationValidatorConfig
 from sperm_tf.explain import faithfulness
@@ -38,21 +38,21 @@ def test_served_maps_are_measured_beside_the_baselines_on_test_images(validated,
     chosen = sample(read_images(transformed, ["test"]), 8)
     assert len(chosen) == 8
     assert sorted(set(rows["image_id"])) == [image.image_id for image in chosen]
-    assert set(rows["method"].dropna()) == {SERVED_METHOD, *faithfulness.BASELINES}
+    assert set(rows["method"].dropna()) == {*SERVED_METHODS, *faithfulness.BASELINES}
     served = sperm_tf.load_model(trained.directory)
     measured = measured_images.prepare(chosen, served)
     classifier = ExplainedClassifier(served.keras_model)
     classes = classifier.probabilities(measured.pixels).argmax(axis=1)
-    maps = explain(SERVED_METHOD, classifier, measured.pixels, classes)
+    maps = explain(JUDGED_METHOD, classifier, measured.pixels, classes)
     fractions = faithfulness.default_fractions()
     curves = faithfulness.deletion_curves(classifier.probabilities, measured.pixels, maps, classes, fractions=fractions)
     expected = dict(zip((image.image_id for image in chosen), faithfulness.area_under(curves, fractions), strict=True))
-    found = rows[(rows["method"] == SERVED_METHOD) & (rows["figure"] == "deletion_auc")].set_index("image_id")["value"]
+    found = rows[(rows["method"] == JUDGED_METHOD) & (rows["figure"] == "deletion_auc")].set_index("image_id")["value"]
     assert found.to_dict() == pytest.approx(expected, rel=1e-3)
     with_head = rows[rows["figure"] == "mask_area_share"]["image_id"]
     figures = read(validated, "figures.json")
     assert figures["num_heads"] == len(with_head) == 8 - validated.properties["num_heads_not_found"]
-    assert figures["methods"][SERVED_METHOD]["deletion_auc"]["value"] == pytest.approx(
+    assert figures["methods"][JUDGED_METHOD]["deletion_auc"]["value"] == pytest.approx(
         found[with_head].mean(), rel=1e-4
     )
 
@@ -90,9 +90,9 @@ def compared(*beats):
         ({}, False),
     ],
 )
-def test_grad_cam_must_beat_both_baselines(cells, blessed):
+def test_layer_cam_must_beat_both_baselines(cells, blessed):
     config = ExplanationValidatorConfig(must_beat_baselines=("deletion_auc",))
-    assert judge({"methods": {SERVED_METHOD: cells}}, config)["blessed"] is blessed
+    assert judge({"methods": {JUDGED_METHOD: cells}}, config)["blessed"] is blessed
 
 
 def test_an_unreadable_image_is_left_out(trained):

@@ -120,7 +120,7 @@ def test_headings_never_skip_a_level(page):
 
 def test_images_and_plots_have_words(page):
     pictures = page.named("img")
-    assert len(pictures) == 60
+    assert len(pictures) == 80
     assert all(len(picture["alt"]) > 20 for picture in pictures)
     drawings = page.named("svg")
     assert len(drawings) == 6
@@ -352,7 +352,8 @@ def test_serving_commands_quote_the_path(run, tmp_path):
 
 def test_a_run_without_explanations_says_so(run, tmp_path):
     changed = copy(run, tmp_path)
-    agreement = {"num_images": 0, "max_relative_difference": None, "median_relative_difference": None}
+    undefined = {"num_images": 0, "max_relative_difference": None, "median_relative_difference": None}
+    agreement = {"layer_cam": undefined, "grad_cam_plus_plus": undefined}
     (changed["explainer"] / "explanations.json").write_text(json.dumps({"images": [], "agreement": agreement}))
     page = Page(write(changed, tmp_path))
     assert page.errors == [] and page.named("img") == []
@@ -361,8 +362,8 @@ def test_a_run_without_explanations_says_so(run, tmp_path):
 
 def test_maps_are_judged_against_the_baselines(run, page, tmp_path):
     assert "Measured on 12 test images, 9 of them with a head" in page.text
-    assert "Grad-CAM++ is better than both in deletion; it is not in insertion" in page.text
-    assert "Grad-CAM++ 0.204 ✓" in page.text
+    assert "LayerCAM is better than both in deletion; it is not in insertion" in page.text
+    assert "LayerCAM 0.204 ✓" in page.text
     assert "blob in the middle (baseline) 0.404 0.40" in page.text
     assert "no blessing" not in page.text and "Maps: nothing demanded" in page.text
     changed = copy(run, tmp_path)
@@ -372,7 +373,7 @@ def test_maps_are_judged_against_the_baselines(run, page, tmp_path):
     )
     (changed["explanation_validator"] / "EXPLANATION_BLESSED").unlink()
     text = Page(write(changed, tmp_path)).text
-    assert "no blessing The configuration demands that Grad-CAM++ be better than both in insertion" in text
+    assert "no blessing The configuration demands that LayerCAM be better than both in insertion" in text
     assert "Maps: not blessed" in text
     (changed["explanation_validator"] / "figures.json").unlink()
     assert "The maps were not measured." in Page(write(changed, tmp_path)).text

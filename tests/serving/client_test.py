@@ -132,7 +132,13 @@ def test_explanations_carry_their_maps(connection, backend):
     predictions = client.predict(IMAGES, model_name="sperm", signature="explain", **connection)
     expected = backend.signatures["explain"](image_bytes=tf.constant(IMAGES))
     for row, prediction in enumerate(predictions):
-        assert set(prediction.maps) == {"grad_cam_plus_plus", "grad_cam_plus_plus_per_class", "cbam_attention"}
+        assert set(prediction.maps) == {
+            "layer_cam",
+            "layer_cam_per_class",
+            "grad_cam_plus_plus",
+            "grad_cam_plus_plus_per_class",
+            "cbam_attention",
+        }
         for name, value in prediction.maps.items():
             assert value.dtype == np.float32
             np.testing.assert_allclose(value, expected[name][row], rtol=1e-6)

@@ -13,14 +13,15 @@ from sperm_tf.config import ModelConfig
 from sperm_tf.data.preprocess import preprocess
 from sperm_tf.decision import rule
 from sperm_tf.evaluation import infra_checks, infra_probe
-from sperm_tf.explain.gradcam import GradCAMPlusPlus
-from sperm_tf.explain.reference import reference_grad_cam_plus_plus
+from sperm_tf.explain.activation_maps import ClassActivationMaps
+from sperm_tf.explain.reference import reference_maps
 from sperm_tf.models.classifier import build_classifier
 from sperm_tf.serving import warmup
 from sperm_tf.serving.export import export_saved_model
 from tests import image_files, tiny_models
 from tests.serving.conftest import CLASS_NAMES, IMAGE_SIZE
 
+MAPS = ("layer_cam", "layer_cam_per_class", "grad_cam_plus_plus", "grad_cam_plus_plus_per_class", "cbam_attention")
 BAD = image_files.bad_files()
 GOOD = {name: data for name, (data, _) in image_files.lossless_files().items()}
 GOOD["jpeg"] = image_files.encode(image_files.random_pixels(), "JPEG")
@@ -71,7 +72,7 @@ def test_a_process_with_tensorflow_alone_answers_every_signature(each_exported, 
     decided = decide(exported, pixels)
     expected = decided["probabilities"]
     assert {"confident", "uncertain", "unfamiliar"} & {rule.REASONS[index] for index in decided["reason"]}
-    explanation = GradCAMPlusPlus(exported.model, views=exported.views)(pixels)
+    explanation = ClassActivationMaps(exported.model, views=exported.views)(pixels)
     for answer in answers.values():
         assert answer["status"][::2] == ["ok"] * len(pixels)
         assert answer["status"][1::2] == [status for _, status in BAD.values()][: len(files) // 2]
@@ -85,12 +86,13 @@ def test_a_process_with_tensorflow_alone_answers_every_signature(each_exported, 
         assert answer["decision"][::2] == [("accept", "refer")[bool(index)] for index in decided["reason"]]
         np.testing.assert_allclose(answer["unfamiliarity"][::2], decided["unfamiliarity"], rtol=1e-3)
         assert set(answer["decision"][1::2]) == {"refer"} and set(answer["reason"][1::2]) == {"unreadable"}
-    maps = np.array(answers["explain"]["grad_cam_plus_plus_per_class"])
-    np.testing.assert_allclose(maps[::2], explanation.maps, rtol=1e-4, atol=1e-5)
+    for method in ("layer_cam", "grad_cam_plus_plus"):
+        maps = np.array(answers["explain"][f"{method}_per_class"])
+        np.testing.assert_allclose(maps[::2], getattr(explanation, method), rtol=1e-4, atol=1e-5)
+        of_predicted = maps[np.arange(len(files)), np.argmax(answers["explain"]["probabilities"], axis=1)]
+        np.testing.assert_array_equal(answers["explain"][method], of_predicted)
     np.testing.assert_allclose(answers["explain"]["cbam_attention"][::2], explanation.attention, rtol=1e-4)
-    of_predicted = maps[np.arange(len(files)), np.argmax(answers["explain"]["probabilities"], axis=1)]
-    np.testing.assert_array_equal(answers["explain"]["grad_cam_plus_plus"], of_predicted)
-    for name in ("grad_cam_plus_plus", "grad_cam_plus_plus_per_class", "cbam_attention"):
+    for name in MAPS:
         assert not np.any(answers["explain"][name][1::2])
 
 
@@ -121,7 +123,7 @@ def test_a_turned_image_gets_the_same_answer_and_the_turned_maps(exported_averag
         answer = signature(exported_averaged, name)(image_bytes=files)
         np.testing.assert_allclose(answer["probabilities"] - answer["probabilities"][:1], 0, atol=1e-5)
     assert np.ptp(signature(exported, "serving_default")(image_bytes=files)["probabilities"], axis=0).max() > 1e-3
-    for name in ("grad_cam_plus_plus", "cbam_attention"):
+    for name in ("layer_cam", "grad_cam_plus_plus", "cbam_attention"):
         maps = answer[name].numpy()
         assert np.ptp(maps[0]) > 0.01
         for row in range(8):
@@ -157,7 +159,7 @@ def test_saved_model_cli_lists_the_signatures(exported):
     assert done.returncode == 0, done.stderr[-2000:]
     for name in ("serving_default", "serving_examples", "explain"):
         assert f"signature_def['{name}']" in done.stdout
-    for name in ("grad_cam_plus_plus", "grad_cam_plus_plus_per_class", "cbam_attention", "class_names"):
+    for name in (*MAPS, "class_names"):
         assert f"outputs['{name}']" in done.stdout
     assert "inputs['image_bytes'] tensor_info:\n        dtype: DT_STRING\n        shape: (-1)" in done.stdout
 
@@ -179,10 +181,11 @@ def test_the_real_model_explains_itself_like_tf_keras_vis(tmp_path):
     explain = tf.saved_model.load(str(tmp_path / "1")).signatures["explain"]
     answer = explain(image_bytes=tf.constant([GOOD["gif"], b"no image", GOOD["jpeg"]]))
     images = np.stack([preprocess(GOOD[name], 64) for name in ("gif", "jpeg")]).astype(np.float32)
-    for index in range(3):
-        expected = reference_grad_cam_plus_plus(model, images, class_indices=[index] * 2)
-        maps = answer["grad_cam_plus_plus_per_class"].numpy()[::2, index]
-        np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-5)
+    for method in ("layer_cam", "grad_cam_plus_plus"):
+        for index in range(3):
+            expected = reference_maps(method, model, images, class_indices=[index] * 2)
+            maps = answer[f"{method}_per_class"].numpy()[::2, index]
+            np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-5, err_msg=method)
 
 
 def test_attention_has_the_resolution_of_its_own_layer(tmp_path):

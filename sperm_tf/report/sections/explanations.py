@@ -10,7 +10,8 @@ from sperm_tf.report import text
 from sperm_tf.report.stages import Stage
 
 # Key in `explanations.json` -> heading in the report.
-_VIEWS = {"image": "image", "grad_cam_plus_plus": "Grad-CAM++", "cbam_attention": "CBAM"}
+_VIEWS = {"image": "image", "layer_cam": "LayerCAM", "grad_cam_plus_plus": "Grad-CAM++", "cbam_attention": "CBAM"}
+_COMPARED = ("layer_cam", "grad_cam_plus_plus")
 
 
 def describe_explanations(stages: Mapping[str, Stage], class_names: Sequence[str]) -> dict[str, Any]:
@@ -80,10 +81,14 @@ def _data_uri(stage: Stage, name: Any) -> str:
 
 def _describe_agreement(agreement: Any) -> str:
     """How well the served model's own maps agree with tf-keras-vis."""
-    if not isinstance(agreement, dict) or not text.is_finite(agreement.get("max_relative_difference")):
+    found = {name: (agreement or {}).get(name) or {} for name in _COMPARED}
+    largest = [found[name].get("max_relative_difference") for name in _COMPARED]
+    if not all(map(text.is_finite, largest)):
         return ""
     return (
-        f"The maps shown come from tf-keras-vis. On the same {text.plural(agreement.get('num_images', 0), 'image')} "
-        f"the served model's own explain signature answers maps that differ by at most "
-        f"{agreement['max_relative_difference']:.1e} of their highest value."
+        f"The maps shown come from tf-keras-vis. On the same "
+        f"{text.plural(found[_COMPARED[0]].get('num_images', 0), 'image')} the served model's own explain signature "
+        f"answers LayerCAM maps that differ by at most {largest[0]:.1e} of their highest value, and Grad-CAM++ maps "
+        f"that differ by {largest[1]:.1e}: Grad-CAM++ divides by what may be nearly zero, where the last digit of a "
+        f"number decides."
     )

@@ -37,6 +37,11 @@ GLOSSARY = (
         "Harmonic mean of precision and recall; high only when both are.",
     ),
     (
+        "LayerCAM",
+        "A map of the places that raised the score of the predicted class: each place of each feature of the network "
+        "by its own effect on the score.",
+    ),
+    (
         "Grad-CAM++",
         "A map of the regions that raised the score of the predicted class. It is coarse: one cell of the map "
         "covers many pixels.",

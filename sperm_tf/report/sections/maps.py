@@ -17,11 +17,11 @@ TITLES = {
     "likeness_to_other_maps": "Likeness to other maps",
 }
 _BETTER = {"low": "lower is better", "high": "higher is better"}
-_SERVED = "grad_cam_plus_plus"
+_JUDGED = "layer_cam"
 
 
 def describe_maps(stages: Mapping[str, Stage]) -> dict[str, Any]:
-    """Figures of every map that was measured, ready to print, and what they say of Grad-CAM++."""
+    """Figures of every map that was measured, ready to print, and what they say of LayerCAM."""
     stage = stages["explanation_validator"]
     figures, verdict = stage.read_json("figures.json"), stage.read_json("validation.json")
     methods = figures.get("methods") or {}
@@ -60,7 +60,7 @@ def _describe_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _listed(methods: Mapping[str, Any], *, beats: bool) -> str:
-    """Names of the figures in which Grad-CAM++ is, or is not, better than both baselines."""
-    cells = methods.get(_SERVED) or {}
+    """Names of the figures in which LayerCAM is, or is not, better than both baselines."""
+    cells = methods.get(_JUDGED) or {}
     found = [name for name in TITLES if name in cells and beats_both(cells[name]) == beats]
     return text.listing([TITLES[name].lower() for name in found])

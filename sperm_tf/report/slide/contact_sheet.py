@@ -38,7 +38,7 @@ class Cell:
         reason: why, for people.
         replicate: its replicate; empty where there is none.
         image: JPEG.
-        overlay: JPEG of the image under its Grad-CAM++ map; None without a model.
+        overlay: JPEG of the image under its LayerCAM map; None without a model.
     """
 
     file: str
@@ -94,7 +94,7 @@ def draw(
         class_names: in the order of the model.
         limit: most images to show.
         read: address -> the file's bytes; None where it cannot be read.
-        explain: files -> float [N, h, w], 0-1, Grad-CAM++ of their predicted classes; None draws no overlays.
+        explain: files -> float [N, h, w], 0-1, LayerCAM of their predicted classes; None draws no overlays.
         replicate_column: of the scores; empty where there is none.
     """
     rows = order_by_uncertainty(scores, class_names).head(limit)

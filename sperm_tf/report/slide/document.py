@@ -247,7 +247,7 @@ def _write_sheet(pdf: _Document, slide: Mapping[str, Any]) -> None:
     cells = slide["cells"][:NUM_CELLS]
     words = (
         f"The {len(cells)} least certain of the readable images: unfamiliar ones first, then by rising probability of "
-        "the answer. Beside each image: where the network looked (Grad-CAM++ of its answer)."
+        "the answer. Beside each image: where the network looked (LayerCAM of its answer)."
     )
     pdf.line_of_text(words if cells else "There is no image to show.", 7.5, colour=_MUTED)
     top = pdf.get_y() + 3

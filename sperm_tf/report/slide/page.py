@@ -23,7 +23,7 @@ class Sources:
 
     Attributes:
         read: address of an image -> its bytes, None where it cannot be read.
-        explain: files -> Grad-CAM++ maps; None without a model.
+        explain: files -> LayerCAM maps; None without a model.
         rule: content of the model's `decision.json`; may be empty.
         card: of the model, Markdown; may be empty.
     """

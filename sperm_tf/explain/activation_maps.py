@@ -1,13 +1,19 @@
-"""Grad-CAM++ inside a TensorFlow graph, so that a served model explains what it predicts.
+"""LayerCAM and Grad-CAM++ inside a TensorFlow graph, so that a served model explains what it predicts.
 
-The map needs gradients from the class score back to the layer that is explained: the backbone runs once, forward, and
+Both maps need gradients from the class score back to the layer that is explained: the backbone runs once, forward, and
 no weight is differentiated.
 
 An answer that is averaged over views (`sperm_tf.models.views`) is explained as what it is: that of one larger
 classifier, whose feature map holds the feature maps of all views, turned back, as its channels.
 
-Source: Chattopadhay, Sarkar, Howlader, Balasubramanian, "Grad-CAM++: Generalized Gradient-based Visual Explanations
-for Deep Convolutional Networks", WACV 2018, arXiv:1710.11063.
+Of the two, LayerCAM is the one to read. Grad-CAM++ gives a whole channel one weight, by a quotient whose denominator
+goes through zero at a layer with many cells: there a difference of rounding may change the map altogether.
+
+Sources:
+    Jiang, Zhang, Hou, Cheng, Wei, "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", IEEE
+    Transactions on Image Processing 30:5875-5888, 2021.
+    Chattopadhay, Sarkar, Howlader, Balasubramanian, "Grad-CAM++: Generalized Gradient-based Visual Explanations for
+    Deep Convolutional Networks", WACV 2018, arXiv:1710.11063.
 """
 
 from __future__ import annotations
@@ -21,6 +27,7 @@ from sperm_tf.models import views as views_lib
 from sperm_tf.models.classifier import FEATURE_MAP, LOGITS, explained_layer
 from sperm_tf.models.style import early_maps, summarize_style
 
+LAYER_CAM, GRAD_CAM_PLUS_PLUS = "layer_cam", "grad_cam_plus_plus"
 CBAM_PREFIX = "cbam_"
 EPSILON = 1e-7
 """What tf-keras-vis adds to the range of a map before it divides by it (Keras' epsilon)."""
@@ -33,25 +40,27 @@ class Explanation:
     Attributes:
         logits: float32 [B, C], class scores before softmax, the mean over the views.
         features: float32 [B, D], the style of the images (`sperm_tf.models.style`), the mean over the views.
-        maps: float32 [B, C, h, w], 0-1, the Grad-CAM++ map of every class at the resolution of
+        layer_cam: float32 [B, C, h, w], 0-1, the LayerCAM map of every class at the resolution of
             `sperm_tf.models.classifier.explained_layer`.
+        grad_cam_plus_plus: the same of Grad-CAM++.
         attention: float32 [B, h', w'], 0-1, the spatial attention of the last CBAM at the resolution of that layer;
             the mean over the views; None for a model without.
     """
 
     logits: tf.Tensor
     features: tf.Tensor
-    maps: tf.Tensor
+    layer_cam: tf.Tensor
+    grad_cam_plus_plus: tf.Tensor
     attention: tf.Tensor | None
 
 
-class GradCAMPlusPlus:
+class ClassActivationMaps:
     """A classifier split at the layer that is explained: one pass forward, then gradients back to that layer.
 
     Call it with images, float32 [B, S, S, 3] in the range that the model takes, eagerly or in a graph; it returns an
     `Explanation`. Gradients need what every layer answered: one image, in all its views, is in memory at a time.
 
-    With eight views the maps are Grad-CAM++ of the averaged classifier. For a head that pools and is linear, as those
+    With eight views the maps are those of the averaged classifier. For a head that pools and is linear, as those
     of `build_classifier` are, this is the mean of the views' maps before scaling, turned back, which is then scaled to
     0-1 once. So a view weighs as much as it speaks for the class: noise of one that says next to nothing is not blown
     up to a full map, and where no view speaks for a class its map stays zero. The maps of a turned image are the
@@ -108,12 +117,15 @@ class GradCAMPlusPlus:
         signature = {
             LOGITS: tf.TensorSpec([num_classes], tf.float32),
             "features": tf.TensorSpec([num_features], tf.float32),
-            "maps": tf.TensorSpec([num_classes, height, width], tf.float32),
+            LAYER_CAM: tf.TensorSpec([num_classes, height, width], tf.float32),
+            GRAD_CAM_PLUS_PLUS: tf.TensorSpec([num_classes, height, width], tf.float32),
         }
         if self._attention_layer is not None:
             signature["attention"] = tf.TensorSpec(self._attention_layer.input.shape[1:3], tf.float32)
         found = tf.map_fn(self._explain, images, fn_output_signature=signature, parallel_iterations=1)
-        return Explanation(found[LOGITS], found["features"], found["maps"], found.get("attention"))
+        return Explanation(
+            found[LOGITS], found["features"], found[LAYER_CAM], found[GRAD_CAM_PLUS_PLUS], found.get("attention")
+        )
 
     def _explain(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Explains one image."""
@@ -121,11 +133,12 @@ class GradCAMPlusPlus:
         features = views_lib.align_features(trunk["features"], self._views)
         answers, gradients = self._differentiate(features)
         logits = answers[LOGITS]
-        maps = [grad_cam_plus_plus(features, gradient, logits[:, index]) for index, gradient in enumerate(gradients)]
+        plus_plus = [grad_cam_plus_plus(features, slope, logits[:, index]) for index, slope in enumerate(gradients)]
         found = {
             LOGITS: tf.cast(logits[0], tf.float32),
             "features": views_lib.average_views(summarize_style(trunk["early"]), self._views)[0],
-            "maps": tf.concat(maps, axis=0),
+            LAYER_CAM: tf.concat([layer_cam(features, slope) for slope in gradients], axis=0),
+            GRAD_CAM_PLUS_PLUS: tf.concat(plus_plus, axis=0),
         }
         if self._attention_layer is not None:
             attention_input = answers.get("attention_input", trunk.get("attention_input"))
@@ -148,6 +161,22 @@ class GradCAMPlusPlus:
             scores = tf.unstack(answers[LOGITS], axis=1)
         zero = tf.UnconnectedGradients.ZERO
         return answers, [tape.gradient(score, features, unconnected_gradients=zero) for score in scores]
+
+
+def layer_cam(features: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
+    """The LayerCAM map of one class (Jiang et al. 2021, equations 6 to 8).
+
+    Every cell of a channel is weighted by its own gradient, where that speaks for the class.
+
+    Args:
+        features: [B, h, w, K], the feature map A.
+        gradients: [B, h, w, K], derivatives of the class score before softmax with respect to the features.
+
+    Returns:
+        float32 [B, h, w], 0-1, scaled as by tf-keras-vis; zeros where nothing speaks for the class.
+    """
+    features, gradients = tf.cast(features, tf.float32), tf.cast(gradients, tf.float32)
+    return _scale(tf.nn.relu(tf.reduce_sum(tf.nn.relu(gradients) * features, axis=3)), EPSILON)
 
 
 def grad_cam_plus_plus(features: tf.Tensor, gradients: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
@@ -174,7 +203,10 @@ def grad_cam_plus_plus(features: tf.Tensor, gradients: tf.Tensor, scores: tf.Ten
     alpha = tf.math.divide_no_nan(alpha, tf.reduce_sum(alpha, axis=(1, 2), keepdims=True))
     weights = tf.reduce_sum(alpha * tf.nn.relu(gradients), axis=(1, 2))
     cam = tf.nn.relu(tf.einsum("bhwk,bk->bhw", features, weights))
+    return _scale(cam, EPSILON * tf.exp(-tf.cast(scores, tf.float32))[:, None, None])
+
+
+def _scale(cam, epsilon):
     lowest = tf.reduce_min(cam, axis=(1, 2), keepdims=True)
     highest = tf.reduce_max(cam, axis=(1, 2), keepdims=True)
-    epsilon = EPSILON * tf.exp(-tf.cast(scores, tf.float32))[:, None, None]
     return tf.math.divide_no_nan(cam - lowest, highest - lowest + epsilon)

@@ -6,12 +6,13 @@ import pytest
 import tensorflow as tf
 
 from sperm_tf.config import ModelConfig
-from sperm_tf.explain.gradcam import GradCAMPlusPlus, grad_cam_plus_plus
-from sperm_tf.explain.reference import reference_grad_cam_plus_plus
+from sperm_tf.explain.activation_maps import ClassActivationMaps, grad_cam_plus_plus, layer_cam
+from sperm_tf.explain.reference import reference_maps
 from sperm_tf.models.classifier import build_classifier
 from sperm_tf.models.views import build_averaged_classifier
 from tests import tiny_models
 
+METHODS = ("layer_cam", "grad_cam_plus_plus")
 HEADS = [tiny_models.linear_head, tiny_models.deep_head]
 
 
@@ -20,14 +21,16 @@ def random_images(count=3, size=24, seed=0):
 
 
 def assert_equal_maps(model, images, *, views=1):
-    explanation = GradCAMPlusPlus(model, views=views)(images)
+    explanation = ClassActivationMaps(model, views=views)(images)
     model = build_averaged_classifier(model, views=views)
     np.testing.assert_allclose(explanation.logits, model.predict(images, verbose=0), rtol=1e-4, atol=1e-5)
     num_classes = model.output_shape[-1]
-    assert explanation.maps.shape[:2] == (len(images), num_classes)
-    for index in range(num_classes):
-        expected = reference_grad_cam_plus_plus(model, images, class_indices=[index] * len(images))
-        np.testing.assert_allclose(explanation.maps[:, index], expected, rtol=1e-4, atol=1e-5)
+    for method in METHODS:
+        maps = getattr(explanation, method)
+        assert maps.shape[:2] == (len(images), num_classes)
+        for index in range(num_classes):
+            expected = reference_maps(method, model, images, class_indices=[index] * len(images))
+            np.testing.assert_allclose(maps[:, index], expected, rtol=1e-4, atol=1e-5, err_msg=method)
     return explanation
 
 
@@ -35,7 +38,7 @@ def assert_equal_maps(model, images, *, views=1):
 @pytest.mark.parametrize("head", HEADS)
 def test_maps_of_every_class_equal_tf_keras_vis(head, views):
     explanation = assert_equal_maps(tiny_models.build(head=head), random_images(), views=views)
-    assert explanation.maps.numpy().max() > 0.99
+    assert min(getattr(explanation, method).numpy().max() for method in METHODS) > 0.99
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b0_cbam", "simple_cnn"])
@@ -54,9 +57,22 @@ def test_attention_is_what_the_layer_multiplies_with():
     images = random_images()
     gate = model.get_layer("cbam_top")
     before, after = keras.Model(model.input, [gate.input, gate.output]).predict(images, verbose=0)
-    attention = GradCAMPlusPlus(model)(images).attention
+    attention = ClassActivationMaps(model)(images).attention
     np.testing.assert_allclose(before * attention[..., None], after, rtol=1e-4, atol=1e-6)
-    assert GradCAMPlusPlus(tiny_models.build(with_gate=False))(images).attention is None
+    assert ClassActivationMaps(tiny_models.build(with_gate=False))(images).attention is None
+
+
+def test_layer_cam_hardly_changes_with_the_last_digits():
+    """Grad-CAM++ does: its alphas are divided by their sum, which negative gradients may bring to zero."""
+    features = np.zeros((1, 32, 32, 2), np.float32)
+    features[0, :, :16, 0] = features[0, :, 16:, 1] = 2.0  # each channel sums to 1,024
+    gradients = np.full(features.shape, 0.01, np.float32)
+    maps = []
+    for last_digits in (-1e-4, 1e-4):
+        gradients[0, 0, 0, 0] = -2 / 1024 * (1.00598 + last_digits)
+        maps.append((layer_cam(features, gradients), grad_cam_plus_plus(features, gradients, tf.zeros(1))))
+    np.testing.assert_allclose(maps[0][0], maps[1][0], atol=1e-6)
+    assert np.abs(maps[0][1] - maps[1][1]).max() > 0.9
 
 
 def naive_map(features, gradients, score):
@@ -88,12 +104,12 @@ def test_large_scores_do_not_overflow():
     logits = model.get_layer("logits")
     logits.set_weights([logits.get_weights()[0], np.array([0.0, 1e3, 1e30, -1e3], np.float32)])
     images = random_images()
-    maps = GradCAMPlusPlus(model)(images).maps.numpy()
+    maps = ClassActivationMaps(model)(images).grad_cam_plus_plus.numpy()
     assert np.isfinite(maps).all()
     assert maps[:, :3].max(axis=(2, 3)) == pytest.approx(1, abs=1e-3)
-    expected = reference_grad_cam_plus_plus(model, images, class_indices=[3] * 3)
+    expected = reference_maps("grad_cam_plus_plus", model, images, class_indices=[3] * 3)
     np.testing.assert_allclose(maps[:, 3], expected, atol=1e-6)
-    assert not np.isfinite(reference_grad_cam_plus_plus(model, images, class_indices=[1] * 3)).all()
+    assert not np.isfinite(reference_maps("grad_cam_plus_plus", model, images, class_indices=[1] * 3)).all()
 
 
 def symmetries(array, axes):
@@ -109,7 +125,10 @@ def turned_back(array, mirrored, turns, axes):
 
 
 def test_averaged_maps_and_attention_equal_numpy():
-    """With a linear head: the mean of what every view has before scaling, turned back, then scaled once."""
+    """With a linear head: the mean of what every view has before scaling, turned back, then scaled once.
+
+    The gradient of such a head is the same everywhere, so both maps are the same but for the scaling.
+    """
     model, images = tiny_models.build(), random_images()
     gate, features = model.get_layer("cbam_top"), model.get_layer("feature_map").output
     inside = keras.Model(model.input, [features, gate.convolution(gate.input), model.output])
@@ -124,33 +143,35 @@ def test_averaged_maps_and_attention_equal_numpy():
     cam, score = np.maximum(np.mean(cams, axis=0), 0), np.mean(logits, axis=0)[:, None, None]
     low, high = cam.min(axis=(1, 2), keepdims=True), cam.max(axis=(1, 2), keepdims=True)
     expected = np.moveaxis((cam - low) / (high - low + 1e-7 * np.exp(-score)), -1, 1)
-    explanation = GradCAMPlusPlus(model, views=8)(images)
+    explanation = ClassActivationMaps(model, views=8)(images)
     np.testing.assert_allclose(explanation.logits, np.mean(logits, axis=0), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(explanation.maps, expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(explanation.grad_cam_plus_plus, expected, rtol=1e-3, atol=1e-5)
+    layer_cam = np.moveaxis((cam - low) / (high - low + 1e-7), -1, 1)
+    np.testing.assert_allclose(explanation.layer_cam, layer_cam, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(explanation.attention, np.mean(attentions, axis=0), rtol=1e-4, atol=1e-6)
-    single = GradCAMPlusPlus(model)(images)
-    assert np.abs(single.maps - explanation.maps).max() > 0.05
+    single = ClassActivationMaps(model)(images)
+    assert np.abs(single.grad_cam_plus_plus - explanation.grad_cam_plus_plus).max() > 0.05
     assert np.abs(single.attention - explanation.attention).max() > 0.01
 
 
 @pytest.mark.parametrize("head", HEADS)
 def test_what_explains_a_turned_image_is_turned_with_it(head):
     model, images = tiny_models.build(head=head), random_images()
-    explain = GradCAMPlusPlus(model, views=8)
+    explain = ClassActivationMaps(model, views=8)
     upright = explain(images)
     for mirrored, turns, view in symmetries(images, (1, 2)):
         turned = explain(np.ascontiguousarray(view))
         np.testing.assert_allclose(turned.logits, upright.logits, rtol=1e-4, atol=1e-6)
-        back = [turned_back(values.numpy(), mirrored, turns, (-2, -1)) for values in (turned.maps, turned.attention)]
-        np.testing.assert_allclose(back[0], upright.maps, rtol=1e-3, atol=1e-5)
-        np.testing.assert_allclose(back[1], upright.attention, rtol=1e-4, atol=1e-6)
+        for name in (*METHODS, "attention"):
+            back = turned_back(getattr(turned, name).numpy(), mirrored, turns, (-2, -1))
+            np.testing.assert_allclose(back, getattr(upright, name), rtol=1e-3, atol=1e-5, err_msg=name)
 
 
 def test_one_view_is_what_it_was_before_there_were_more():
     model, images = tiny_models.build(), random_images()
-    default, one = GradCAMPlusPlus(model)(images), GradCAMPlusPlus(model, views=1)(images)
+    default, one = ClassActivationMaps(model)(images), ClassActivationMaps(model, views=1)(images)
     np.testing.assert_allclose(one.logits, model(images, training=False), rtol=1e-5, atol=1e-7)
-    for name in ("logits", "maps", "attention"):
+    for name in ("logits", *METHODS, "attention"):
         np.testing.assert_array_equal(getattr(default, name), getattr(one, name))
 
 
@@ -162,8 +183,10 @@ def test_a_class_with_no_evidence_has_a_map_of_zeros(head, views):
     kernel = logits.get_weights()[0]
     kernel[:, 1] = 0
     logits.set_weights([kernel, np.array([0.0, 200.0, 0.0])])
-    maps = GradCAMPlusPlus(model, views=views)(random_images()).maps.numpy()
-    assert not maps[:, 1].any() and np.isfinite(maps).all() and maps[:, 0].any()
+    explanation = ClassActivationMaps(model, views=views)(random_images())
+    for method in METHODS:
+        maps = getattr(explanation, method).numpy()
+        assert not maps[:, 1].any() and np.isfinite(maps).all() and maps[:, 0].any()
 
 
 @pytest.mark.parametrize("views", [1, 8])
@@ -175,17 +198,19 @@ def test_a_model_in_mixed_precision_is_explained(views):
     finally:
         keras.config.set_dtype_policy("float32")
     mixed.set_weights(full.get_weights())
-    expected, explanation = (GradCAMPlusPlus(model, views=views)(random_images()) for model in (full, mixed))
-    assert {explanation.logits.dtype, explanation.maps.dtype, explanation.attention.dtype} == {tf.float32}
-    np.testing.assert_allclose(explanation.maps, expected.maps, atol=0.1)
+    expected, explanation = (ClassActivationMaps(model, views=views)(random_images()) for model in (full, mixed))
+    for name in ("logits", *METHODS, "attention"):
+        assert getattr(explanation, name).dtype == tf.float32
+    for method in METHODS:
+        np.testing.assert_allclose(getattr(explanation, method), getattr(expected, method), atol=0.1)
     np.testing.assert_allclose(explanation.attention, expected.attention, atol=0.02)
 
 
 @pytest.mark.parametrize("views", [1, 8])
 def test_the_backbone_runs_once_and_is_not_differentiated(views):
     model = tiny_models.build()
-    explainer = GradCAMPlusPlus(model, views=views)
-    graph = tf.function(lambda images: explainer(images).maps).get_concrete_function(
+    explainer = ClassActivationMaps(model, views=views)
+    graph = tf.function(lambda images: list(vars(explainer(images)).values())).get_concrete_function(
         tf.TensorSpec([None, 24, 24, 3], tf.float32)
     )
     definition = graph.graph.as_graph_def()
@@ -197,16 +222,16 @@ def test_the_backbone_runs_once_and_is_not_differentiated(views):
 
 def test_models_of_another_form_are_refused():
     with pytest.raises(ValueError, match="must have a layer named 'feature_map'"):
-        GradCAMPlusPlus(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(3)]))
+        ClassActivationMaps(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(3)]))
     image = keras.Input((8, 8, 3))
     features = keras.layers.Identity(name="feature_map")(keras.layers.Conv2D(4, 3, padding="same")(image))
     around = keras.layers.Concatenate()([features, image])
     with pytest.raises(ValueError, match="every path to the logits must lead through"):
-        GradCAMPlusPlus(keras.Model(image, tiny_models.linear_head(around, 3)))
+        ClassActivationMaps(keras.Model(image, tiny_models.linear_head(around, 3)))
     with pytest.raises(ValueError, match="views must be one of 1, 8"):
-        GradCAMPlusPlus(tiny_models.build(), views=4)
+        ClassActivationMaps(tiny_models.build(), views=4)
 
 
 def test_reference_wants_a_class_for_each_image():
     with pytest.raises(ValueError, match="class_indices must hold one class for each of 3"):
-        reference_grad_cam_plus_plus(tiny_models.build(), random_images(), class_indices=[0])
+        reference_maps("grad_cam_plus_plus", tiny_models.build(), random_images(), class_indices=[0])
