@@ -133,7 +133,8 @@ def analyze_folder(folder: pathlib.Path, *, bootstrap_samples: int = 2000) -> tu
 
     Returns:
         The content of `results.json`, and model -> its out-of-fold table. Both are empty without a complete repeat.
-        Where models have different numbers of complete repeats, all are analysed on those that they share.
+        Where models have different numbers of complete repeats, each is analysed on its own, and two are compared on
+        those that they share.
 
     Raises:
         OofError: a table is unsound.
@@ -146,8 +147,6 @@ def analyze_folder(folder: pathlib.Path, *, bootstrap_samples: int = 2000) -> tu
     tables = {model: table for model, table in tables.items() if len(table)}
     if not tables:
         return {}, {}
-    repeats = min(table["repeat"].nunique() for table in tables.values())
-    tables = {model: table[table["repeat"] < repeats].reset_index(drop=True) for model, table in tables.items()}
     class_names = oof.class_names(next(iter(tables.values())))
     content = cross_validation.analyze(tables, class_names, bootstrap_samples=bootstrap_samples)
     recorded = fits_file.read_json(folder / FITS_FILE)

@@ -34,11 +34,12 @@ def agreement_table(results: Mapping[str, Any]) -> str:
         "Macro F1",
         "κ",
         "MCC",
+        "Repeats",
     ]
     rows = []
     for name in model_names(results):
         if name not in results["models"]:
-            rows.append([f"`{name}`", MISSING, *[text.NOTHING] * 5])
+            rows.append([f"`{name}`", MISSING, *[text.NOTHING] * 6])
             continue
         model = results["models"][name]
         pooled = model["pooled"]
@@ -49,6 +50,7 @@ def agreement_table(results: Mapping[str, Any]) -> str:
                 percent_bounds(pooled["accuracy"]["bootstrap_95"]),
                 percent_bounds(pooled["accuracy"]["wilson_95"]),
                 *(with_bounds(pooled[figure]) for figure in ("macro_f1", "kappa", "mcc")),
+                str(model["num_repeats"]),
             ]
         )
     return markdown_table(header, rows)

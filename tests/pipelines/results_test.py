@@ -49,6 +49,22 @@ def test_it_writes_figures_page_and_plots(results_dir, capsys):
         assert name in printed
 
 
+def test_every_model_keeps_its_own_repeats_and_pairs_share_theirs(results_dir):
+    folder = results_dir / "hushem"
+    alone = results.analyze_folder(folder, bootstrap_samples=100)[0]["models"]
+    oof.write_csv(draw_table(seed=2, num_repeats=1), folder / "simple_cnn.csv")
+    content, tables = results.analyze_folder(folder, bootstrap_samples=100)
+    assert {name: model["num_repeats"] for name, model in content["models"].items()} == {
+        "simple_cnn": 1,
+        "efficientnet_b0": 2,
+        "efficientnet_b0_cbam": 2,
+    }
+    for name, model in alone.items():
+        assert content["models"][name] == model
+        assert tables[name]["repeat"].nunique() == 2
+    assert [pair["num_repeats"] for pair in content["comparisons"]] == [1, 1, 2]
+
+
 def test_a_caller_keeps_its_environment(results_dir):
     before = dict(os.environ)
     run(results_dir)
