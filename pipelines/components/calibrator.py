@@ -32,7 +32,7 @@ class Calibrator(Component):
     """
 
     config: CalibratorConfig
-    version = 2  # calibrates on the validation split, too
+    version = 3  # serves LayerCAM, too
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Asks the model about calibration and training images, fits and exports."""

@@ -42,6 +42,7 @@ class Explainer(Component):
     """
 
     config: ExplainerConfig
+    version = 2  # shows LayerCAM, too
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Chooses the images, explains them, and draws the maps over them."""

@@ -14,9 +14,9 @@ from sperm_tf.explain.faithfulness import BASELINES, FIGURES
 FAITHFULNESS = "faithfulness"
 MASK_AREA = "mask_area_share"
 METHOD_LABELS = {
+    "layer_cam": "LayerCAM",
     "grad_cam": "Grad-CAM",
     "grad_cam_plus_plus": "Grad-CAM++",
-    "layer_cam": "LayerCAM",
     "score_cam": "Score-CAM",
     "cbam_attention": "CBAM attention",
     "integrated_gradients": "integrated gradients",
