@@ -27,7 +27,7 @@ def main() -> None:
 
     from sperm_tf.config import ModelConfig
     from sperm_tf.explain.activation_maps import ClassActivationMaps
-    from sperm_tf.explain.reference import reference_grad_cam_plus_plus
+    from sperm_tf.explain.reference import reference_maps
     from sperm_tf.models.classifier import build_classifier
 
     model = build_classifier(ModelConfig(), num_classes=4, image_size=options.image_size)
@@ -42,7 +42,7 @@ def main() -> None:
             maps["graph"] = explain(images).numpy()[:, 0]
 
         def run_reference(images=images, maps=maps, size=size):
-            maps["tf-keras-vis"] = reference_grad_cam_plus_plus(model, images, class_indices=[0] * size)
+            maps["tf-keras-vis"] = reference_maps("grad_cam_plus_plus", model, images, class_indices=[0] * size)
 
         seconds = time_interleaved({"graph": run_graph, "tf-keras-vis": run_reference}, repeats=options.repeats)
         ratio = seconds["tf-keras-vis"] / seconds["graph"]

@@ -26,7 +26,8 @@ python -m pipelines.results makes docs/trust.md. Networks that were trained else
 
 Flags, besides those of pipelines.run (see python -m pipelines.run --help):
   --models=NAMES            of {models}; default all that have finished fits
-  --audits=NAMES            of {audits}; default all
+  --audits=NAMES            of {audits}; default all but labels, which
+                            trains another network for every model
   --repeat=0                whose five networks are questioned
   --results_dir=DIR         as that of pipelines.cross_validate
 --config.audit.… says how many images are asked about.
@@ -79,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _define_flags() -> absl_flags.FlagValues:
     values = absl_flags.FlagValues()
     absl_flags.DEFINE_string("models", ",".join(MODELS), "models, comma-separated", flag_values=values)
-    absl_flags.DEFINE_string("audits", ",".join(AUDITS), "audits, comma-separated", flag_values=values)
+    by_default = ",".join(name for name in AUDITS if name != "labels")  # which trains
+    absl_flags.DEFINE_string("audits", by_default, "audits, comma-separated", flag_values=values)
     absl_flags.DEFINE_integer("repeat", 0, "whose networks are questioned", lower_bound=0, flag_values=values)
     absl_flags.DEFINE_string("results_dir", "", "where figures are published", flag_values=values)
     return values

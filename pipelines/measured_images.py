@@ -10,12 +10,10 @@ import numpy as np
 import pandas as pd
 
 from pipelines.source_images import SourceImage
+from sperm_tf.evaluation.slide import is_no_sperm
 
 if TYPE_CHECKING:
     from sperm_tf.serving.classifier import Classifier
-
-WITHOUT_HEAD = "non-sperm"
-"""Name of the class whose images have no head to look at."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +24,7 @@ class MeasuredImages:
         sources: where they come from; N of them.
         labels: names of their true classes.
         pixels: float32 [N, S, S, 3], RGB, 0-255.
-        heads: the mask of each head, bool [S, S]; None for an image of the class `non-sperm`, and where no head was
+        heads: the mask of each head, bool [S, S]; None for classes of no sperm, and where no head was
             found.
     """
 
@@ -39,7 +37,7 @@ class MeasuredImages:
     def num_heads_not_found(self) -> int:
         """Images of sperm in which no head was found."""
         pairs = zip(self.heads, self.labels, strict=True)
-        return sum(head is None and label != WITHOUT_HEAD for head, label in pairs)
+        return sum(head is None and not is_no_sperm(label) for head, label in pairs)
 
     def name_rows(self, rows: Iterable[Mapping[str, Any]], predicted: Sequence[str]) -> pd.DataFrame:
         """Puts what is known of an image in place of its number.
@@ -79,5 +77,5 @@ def prepare(sources: Sequence[SourceImage], classifier: Classifier) -> MeasuredI
     readable = [source for source, read in zip(sources, is_read, strict=True) if read]
     labels = [classifier.class_names[source.label] for source in readable]
     pixels = images.numpy()[is_read].astype(np.float32)
-    heads = [None if label == WITHOUT_HEAD else find_head(image) for image, label in zip(pixels, labels, strict=True)]
+    heads = [None if is_no_sperm(label) else find_head(image) for image, label in zip(pixels, labels, strict=True)]
     return MeasuredImages(readable, labels, pixels, heads)

@@ -12,7 +12,7 @@ SCRATCH_EPOCHS = 2.5
 
 
 def memorizing(trainer: TrainerConfig, epochs: int) -> TrainerConfig:
-    """The recipe for learning labels by heart: every network weight trains, and nothing keeps it from overfitting.
+    """The recipe for learning labels by heart: from random weights, with nothing that keeps it from overfitting.
 
     Args:
         trainer: of the network that the result is compared with.
@@ -20,7 +20,7 @@ def memorizing(trainer: TrainerConfig, epochs: int) -> TrainerConfig:
     """
     return dataclasses.replace(
         trainer,
-        model=dataclasses.replace(trainer.model, dropout=0.0),
+        model=dataclasses.replace(trainer.model, weights="none", dropout=0.0),
         frozen_epochs=0,
         full_epochs=epochs,
         weight_decay=0.0,

@@ -182,7 +182,7 @@ class ShardScorer(beam.DoFn):
         )
         rows = [self._row(image, answer, index) for index, image in enumerate(images)]
         if wanted != NO_OVERLAYS:
-            self._draw_overlays(images, rows, answer["layer_cam"], first)
+            self._draw_overlays(images, rows, answer[scoring_model.MAP], first)
         return rows
 
     def _row(self, image: _Image, answer: dict[str, Any], index: int) -> dict[str, Any]:

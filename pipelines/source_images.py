@@ -51,12 +51,12 @@ def sample(images: list[SourceImage], count: int) -> list[SourceImage]:
         count: wanted, all classes together.
 
     Returns:
-        At most `count` images, by `image_id`.
+        About `count` images, at least one of every class, by `image_id`.
     """
     order = sorted(images, key=lambda image: hashlib.sha256(image.image_id.encode()).digest())
     by_class: dict[int, dict[str, SourceImage]] = {}
     for image in order:
         by_class.setdefault(image.label, {}).setdefault(image.group_id, image)
-    share = count // max(len(by_class), 1)
+    share = max(1, count // max(len(by_class), 1))
     chosen = [image for groups in by_class.values() for image in list(groups.values())[:share]]
     return sorted(chosen, key=lambda image: image.image_id)

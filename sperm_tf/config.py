@@ -45,8 +45,8 @@ MAP_FIGURES = (
     "confidence_increase",
     "energy_in_head",
     "pointing_hit",
-    "likeness_to_other_maps",
 )
+"""What can be demanded of a map. Its likeness to others cannot: a map of noise is like no other."""
 NUM_FOLDS = 5
 
 
@@ -346,20 +346,16 @@ class ExplanationValidatorConfig:
 
     Attributes:
         num_images: number of test images, all classes together, one of a group.
-        views: what the answer that is explained is averaged over, 1 or 8. One view costs an eighth, and hides no map
-            that lies beside the head behind the mean over turned views.
         must_beat_baselines: of `MAP_FIGURES` (`sperm_tf.explain.faithfulness`), those in which LayerCAM must be
             better than both a blob in the middle and an edge detector, whole intervals considered; by default it is
             only reported.
     """
 
     num_images: int = 24
-    views: int = 1
     must_beat_baselines: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_range("explanation_validator.num_images", self.num_images, low=2)
-        check_choice("explanation_validator.views", self.views, VIEWS)
         for name in self.must_beat_baselines:
             check_choice("explanation_validator.must_beat_baselines", name, MAP_FIGURES)
 

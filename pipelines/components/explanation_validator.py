@@ -22,7 +22,9 @@ SPLIT = "test"
 
 
 class ExplanationValidator(Component):
-    """Measures LayerCAM, Grad-CAM++ and the attention of CBAM against a blob in the middle and an edge detector.
+    """Measures the maps that the model serves against a blob in the middle and an edge detector.
+
+    The maps are LayerCAM, Grad-CAM++ and the attention of CBAM, of the answer averaged over the views.
 
     Layout: `answers.csv` (as of ExplanationAudit), `figures.json` (of
     `sperm_tf.evaluation.explanation_figures.describe_explanations`), `validation.json` (`blessed` and `checks`, each
@@ -48,7 +50,7 @@ class ExplanationValidator(Component):
         served = sperm_tf.load_model(inputs["model"].directory)
         sources = sample(read_images(inputs["examples"], [SPLIT]), self.config.num_images)
         measured = measured_images.prepare(sources, served)
-        classifier = ExplainedClassifier(served.keras_model, views=self.config.views)
+        classifier = ExplainedClassifier(served.keras_model, views=served.views)
         attention = ["cbam_attention"] if classifier.has_attention else []
         rows = list(
             scorecard.score_faithfulness(

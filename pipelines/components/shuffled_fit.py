@@ -34,6 +34,7 @@ class ShuffledFit(Component):
         """Shuffles, trains, and asks what was learnt."""
         import keras
         import numpy as np
+        import tensorflow as tf
 
         from sperm_tf.training.fit import predict_probabilities, train_on_arrays
 
@@ -41,6 +42,8 @@ class ShuffledFit(Component):
         table = fits.read_table(inputs["examples"].directory)
         partition = fits.partition_of(table, self.config)
         trainer = fits.seeded(self.config)
+        if trainer.deterministic:
+            tf.config.experimental.enable_op_determinism()
         images = table.images[partition.train]
         shuffled = np.random.default_rng(trainer.seed).permutation(table.labels[partition.train])
         result = train_on_arrays(

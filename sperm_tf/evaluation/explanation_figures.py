@@ -35,7 +35,8 @@ def describe_explanations(answers: pd.DataFrame) -> dict[str, Any]:
 
     A figure is the mean over the images; its interval draws groups of images again. Figures of the methods are those of
     images whose head was found: so all are of the same images, and an image of the class `non-sperm`, whose answer an
-    empty slide only confirms, does not pass for one whose map missed what mattered. A method is compared with a
+    empty slide only confirms, does not pass for one whose map missed what mattered. Where no image has a head, they are
+    of all images, and none is of a head. A method is compared with a
     baseline on the same images: the difference is method minus baseline, and the method `beats` it where the whole
     interval lies on the good side of 0. The comparisons are not corrected for their number.
 
@@ -110,7 +111,9 @@ def beats_both(cell: Mapping[str, Any]) -> bool:
 
 
 def _with_head(answers: pd.DataFrame) -> pd.DataFrame:
-    """The rows without the figures of methods on images that have no head, or whose head was not found."""
+    """The rows without figures of methods on images whose head was not found; all, where none was found."""
+    if not (answers["figure"] == MASK_AREA).any():
+        return answers
     images = pd.MultiIndex.from_frame(answers[["fold", "image_id"]])
     has_head = images.isin(images[answers["figure"] == MASK_AREA])
     return answers[has_head | (answers["test"] != FAITHFULNESS)]

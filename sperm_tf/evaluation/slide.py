@@ -81,13 +81,22 @@ def default_roles(
     """
 
     def called(names: set[str]) -> tuple[str, ...]:
-        return tuple(name for name in class_names if "".join(filter(str.isalpha, name.casefold())) in names)
+        return tuple(name for name in class_names if _letters(name) in names)
 
     return ClassRoles(
         tuple(class_names),
         called(_NORMAL) if normal is None else tuple(normal),
         called(_NOT_SPERM) if not_sperm is None else tuple(not_sperm),
     )
+
+
+def is_no_sperm(class_name: str) -> bool:
+    """Whether the name of a class, or its last word, says that it is of no spermatozoa."""
+    return any(_letters(name) in _NOT_SPERM for name in (class_name, class_name.split(" ")[-1]))
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalpha, name.casefold()))
 
 
 @dataclasses.dataclass(frozen=True)

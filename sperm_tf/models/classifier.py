@@ -32,7 +32,7 @@ def build_classifier(config: ModelConfig, *, num_classes: int, image_size: int) 
     Layers that others rely on: `image` (input, float32 [B, S, S, 3], 0-255: the model rescales inside itself, nothing
     before it may), `cbam_<where>` (only in `efficientnet_b0_cbam`, whose settings `cbam_after` and `reduction` the
     other models ignore, as `vit_tiny` ignores `norm_momentum`), `feature_map` (the last one, [B, h, w, C], which
-    Grad-CAM++ explains in models without one of `EXPLAINED_LAYERS`), `logits` (output, float32 [B, num_classes] under
+    maps explain in models without one of `EXPLAINED_LAYERS`), `logits` (output, float32 [B, num_classes] under
     every policy, no softmax).
 
     Args:

@@ -78,7 +78,7 @@ def average_views(tensor: Any, views: int) -> Any:
 def build_answering_model(model: keras.Model, *, views: int) -> keras.Model:
     """A model that answers every image with the mean over its views.
 
-    Logits are averaged, not probabilities: their mean is a logit again, which a temperature scales and Grad-CAM++
+    Logits are averaged, not probabilities: their mean is a logit again, which a temperature scales and an explanation
     differentiates, as with one view. Its softmax is the geometric mean of the views' probabilities, brought to sum 1.
 
     Args:
@@ -165,7 +165,7 @@ def build_averaged_classifier(model: keras.Model, *, views: int) -> keras.Model:
     """A model that answers with the mean logits of the views, for `predict` on any backend.
 
     It shares its weights with `model` and, like it, has a layer `explained_layer(model)`, through which every path to
-    the logits leads: that of `align_features`. So Grad-CAM++ explains it as it explains any classifier.
+    the logits leads: that of `align_features`. So it is explained as any classifier is.
 
     Args:
         model: of `sperm_tf.models.classifier.build_classifier`.

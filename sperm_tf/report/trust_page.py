@@ -22,6 +22,8 @@ from sperm_tf.report import (
 )
 from sperm_tf.report.literature import TARGET_MODEL, TITLES
 
+MIN_KNOWN = 0.9
+"""Share of the shuffled labels that a network must know by heart, or it has learnt nothing to be compared with."""
 COMMAND = "python -m pipelines.audit --preset={dataset} --manual_dir=<folder>"
 
 
@@ -66,6 +68,7 @@ def write_page(
                 "transfer": trust_tables.transfer(audits.get(dataset, {})),
                 "corruptions": _corruptions(dataset, audits.get(dataset, {}), results_dir, base, written),
                 "explanations": _explanations(dataset, audits.get(dataset, {}), results_dir, base, written),
+                "labels": _labels(audits.get(dataset, {})),
                 "attacks": trust_tables.attacks(audits.get(dataset, {})),
                 "strangers": trust_tables.strangers(audits.get(dataset, {})),
                 "command": COMMAND.format(dataset=dataset),
@@ -115,17 +118,23 @@ def _explanations(
                 "plot": f"{base}/{dataset}/{picture.name}",
                 "table": trust_tables.explanations(figures),
                 "sanity": trust_tables.sanity(figures),
-                **_labels(audits[model].get("labels")),
             }
         )
     return found
 
 
-def _labels(found: Mapping[str, Any] | None) -> dict[str, str]:
-    """What networks that learnt shuffled labels show; empty where none was trained."""
-    if not found:
-        return {"labels": "", "labels_known": ""}
-    return {"labels": trust_tables.labels(found), "labels_known": text.percent(found["train_accuracy"], 0)}
+def _labels(audits: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What networks that learnt shuffled labels show, of every model for which one was trained."""
+    return [
+        {
+            "model": model,
+            "num_images": text.count(found["num_images"]),
+            "known": text.percent(found["train_accuracy"], 0),
+            "has_learnt": found["train_accuracy"] >= MIN_KNOWN,
+            "table": trust_tables.labels(found),
+        }
+        for model, found in ((name, entry["labels"]) for name, entry in audits.items() if "labels" in entry)
+    ]
 
 
 def _title(dataset: str) -> str:

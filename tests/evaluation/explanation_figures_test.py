@@ -50,6 +50,16 @@ def test_figures_are_means_over_the_images_with_a_head(found):
     json.dumps(found, allow_nan=False)
 
 
+def test_without_a_head_in_any_image_all_are_described():
+    answers = draw_answers()
+    answers = answers[(answers["figure"] == "deletion_auc") & (answers["test"] == "faithfulness")]
+    found = explanation_figures.describe_explanations(answers)
+    assert found["num_heads"] == 0 and found["mask_area_share"] is None
+    cell = found["methods"]["grad_cam"]["deletion_auc"]
+    assert cell["num_images"] == 60 and explanation_figures.beats_both(cell)
+    assert "energy_in_head" not in found["methods"]["grad_cam"]
+
+
 def test_methods_are_compared_on_the_same_images(found):
     """How hard an image is moves all methods alike: only a paired comparison sees the difference of 0.05."""
     cell = found["methods"]["score_cam"]["deletion_auc"]

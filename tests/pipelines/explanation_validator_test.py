@@ -41,7 +41,8 @@ def test_served_maps_are_measured_beside_the_baselines_on_test_images(validated,
     assert set(rows["method"].dropna()) == {*SERVED_METHODS, *faithfulness.BASELINES}
     served = sperm_tf.load_model(trained.directory)
     measured = measured_images.prepare(chosen, served)
-    classifier = ExplainedClassifier(served.keras_model)
+    assert served.views == 8
+    classifier = ExplainedClassifier(served.keras_model, views=8)
     classes = classifier.probabilities(measured.pixels).argmax(axis=1)
     maps = explain(JUDGED_METHOD, classifier, measured.pixels, classes)
     fractions = faithfulness.default_fractions()
@@ -109,18 +110,19 @@ def test_an_unreadable_image_is_left_out(trained):
 
 
 def test_figures_that_can_be_demanded_are_those_that_are_measured():
-    assert tuple(faithfulness.FIGURES) == MAP_FIGURES
+    assert {*MAP_FIGURES, "likeness_to_other_maps"} == set(faithfulness.FIGURES)
     with pytest.raises(ValueError, match="must_beat_baselines must be one of deletion_auc"):
         ExplanationValidatorConfig(must_beat_baselines=("beauty",))
 
 
-def test_non_sperm_has_no_head_to_look_at(trained):
+@pytest.mark.parametrize("name", ["non-sperm", "quality non-sperm", "Debris"])
+def test_non_sperm_has_no_head_to_look_at(name, trained):
     served = sperm_tf.load_model(trained.directory)
     pixels = np.full((32, 32, 3), 220, np.uint8)
     pixels[12:20, 12:20] = 60
     source = SourceImage("a", "", 0, examples_fixture.encode(pixels))
     assert measured_images.prepare([source], served).heads[0] is not None
-    names = ("non-sperm", *served.class_names[1:])
+    names = (name, *served.class_names[1:])
     renamed = type(served)(served.keras_model, names, served.image_size)
     measured = measured_images.prepare([source], renamed)
     assert measured.heads == [None] and measured.num_heads_not_found == 0

@@ -120,6 +120,20 @@ def test_strangers_are_shown_with_the_price_of_noticing_them(decisions, tmp_path
     assert "Not measured yet" not in page
 
 
+@pytest.mark.parametrize("known", [0.97, 0.5])
+def test_a_network_that_learnt_few_shuffled_labels_says_nothing(decisions, tmp_path, monkeypatch, known):
+    monkeypatch.setattr(trust_plots, "trust", lambda path, *args, **kwargs: path.touch())
+    alike = {
+        "rank_correlation": {"value": 0.31, "bootstrap_95": [0.25, 0.36]},
+        "structural_similarity": {"value": 0.62, "bootstrap_95": [0.6, 0.65]},
+    }
+    labels = {"num_folds": 1, "num_images": 40, "train_accuracy": known, "methods": {"layer_cam": alike}}
+    page, _ = render(decisions, {"efficientnet_b0_cbam": {"labels": labels}}, tmp_path)
+    assert f"of which it knows {100 * known:.0f}\u00a0% by heart" in page.replace("\n", " ")
+    assert "| LayerCAM | 0.310 [0.250, 0.360] | 0.620 [0.600, 0.650] |" in page
+    assert ("these figures say nothing of the maps" in page) is (known < 0.9)
+
+
 def test_a_target_is_met_by_the_mean_over_the_repeats(decisions):
     changed = copy.deepcopy(decisions)
     first, second = changed["efficientnet_b0_cbam"]["repeats"]

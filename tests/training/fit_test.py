@@ -8,11 +8,12 @@ import keras
 import numpy as np
 import pytest
 
+from pipelines import recipes
 from sperm_tf.config import ModelConfig, TrainerConfig
 from sperm_tf.data.partitions import Partition
 from sperm_tf.models.classifier import build_classifier
 from sperm_tf.training.arrays import EvaluationBatches, TrainingBatches
-from sperm_tf.training.fit import predict_probabilities, run_fit
+from sperm_tf.training.fit import predict_probabilities, run_fit, train_on_arrays
 
 CONFIG = TrainerConfig(
     model=ModelConfig(name="simple_cnn", norm_momentum=0.8),
@@ -80,6 +81,17 @@ def test_a_fit_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path):
     assert len(json.loads((tmp_path / "killed" / "history.json").read_text())["epoch"]) == 2
     resumed = _fit(tmp_path / "killed")
     np.testing.assert_array_equal(resumed.probabilities["test"], whole.probabilities["test"])
+
+
+def test_a_recipe_for_memorizing_learns_shuffled_labels_by_heart(tmp_path):
+    images, labels = _dataset(24)
+    shuffled = np.random.default_rng(0).permutation(labels)
+    config = recipes.memorizing(dataclasses.replace(CONFIG, weight_decay=0.1, label_smoothing=0.2), 60)
+    result = train_on_arrays(
+        (images, shuffled), (images, shuffled), num_classes=3, config=config, work_dir=tmp_path, verbose=0
+    )
+    known = predict_probabilities(result.model, images, views=1).argmax(axis=1) == shuffled
+    assert known.mean() > 0.95
 
 
 def test_the_test_part_does_not_touch_the_training(tmp_path):

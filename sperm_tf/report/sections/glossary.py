@@ -37,11 +37,6 @@ GLOSSARY = (
         "Harmonic mean of precision and recall; high only when both are.",
     ),
     (
-        "LayerCAM",
-        "A map of the places that raised the score of the predicted class: each place of each feature of the network "
-        "by its own effect on the score.",
-    ),
-    (
         "Grad-CAM++",
         "A map of the regions that raised the score of the predicted class. It is coarse: one cell of the map "
         "covers many pixels.",
@@ -54,6 +49,11 @@ GLOSSARY = (
     (
         "Interval, 95 %",
         "The range in which the true figure plausibly lies, given how few images were tested.",
+    ),
+    (
+        "LayerCAM",
+        "A map of the places that raised the score of the predicted class: each place of each feature of the network "
+        "by its own effect on the score.",
     ),
     (
         "Macro F1",

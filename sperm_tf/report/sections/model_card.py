@@ -239,7 +239,7 @@ def _items(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
             "Fairness, subgroups",
             "Not applicable" if is_synthetic else "Not possible: no data on donors came with the images",
         ),
-        ("Explainability", "Explanations: Grad-CAM++ and, where the model has it, CBAM"),
+        ("Explainability", "Explanations: LayerCAM, Grad-CAM++ and, where the model has it, CBAM"),
         ("External validation", "None"),
         ("Code and model availability", "Open source; lineage names versions and digests"),
         ("Limitations, intended use", "Model card"),
