@@ -50,11 +50,14 @@ def describe_explanations(answers: pd.DataFrame) -> dict[str, Any]:
         `value`, `bootstrap_95`, `num_images`. None stands for what is not defined.
     """
     table, groups = _spread(_with_head(answers))
-    for method, figure in _compared(table):
-        for baseline in BASELINES:
-            other = table.get((FAITHFULNESS, baseline, "", figure))
-            if other is not None:
-                table[f"versus_{baseline}", method, "", figure] = table[FAITHFULNESS, method, "", figure] - other
+    differences = {
+        (f"versus_{baseline}", method, "", figure): table[FAITHFULNESS, method, "", figure] - other
+        for method, figure in _compared(table)
+        for baseline in BASELINES
+        if (other := table.get((FAITHFULNESS, baseline, "", figure))) is not None
+    }
+    if differences:
+        table = pd.concat([table, pd.DataFrame(differences)], axis=1)
     values, lower, upper = _means(table.to_numpy(np.float64), groups)
     cells: dict[tuple[str, ...], dict[str, Any]] = {
         key: {
