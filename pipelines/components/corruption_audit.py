@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.artifacts import Artifact
-from pipelines.component import Component, RunContext, StageError
+from pipelines.component import Component, RunContext
 from pipelines.fold_model import FoldModel, open_fold
 from pipelines.source_images import SourceImage, sample
 from sperm_tf.audit_config import CorruptionAuditConfig
@@ -46,11 +46,6 @@ class CorruptionAudit(Component):
 
         fold = open_fold(inputs["model"], inputs["examples"])
         images = sample(fold.tested, self.config.num_images)
-        if not images:
-            raise StageError(
-                f"audit.corruptions.num_images must be at least {len(fold.classifier.class_names)}, the number of "
-                f"classes. Received: audit.corruptions.num_images={self.config.num_images}. Ask about more images."
-            )
         edges = _clean_edges(fold)
         units = [(number, image, str(context.work_dir)) for number, image in enumerate(images)]
         with context.beam_pipeline() as pipeline:

@@ -208,6 +208,7 @@ def test_a_sample_holds_every_class_and_one_image_of_a_group(audited):
     chosen = sample(images, 20)
     assert len(chosen) == len({image.group_id for image in chosen}) == 20 and sample(images, 20) == chosen
     assert np.bincount([image.label for image in chosen]).tolist() == [5, 5, 5, 5]
+    assert [image.label for image in sorted(sample(images, 2), key=lambda image: image.label)] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(

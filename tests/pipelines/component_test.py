@@ -119,7 +119,7 @@ def test_a_run_reports_and_prepares_before_work_only(context):
     for _ in range(2):
         graph.run(make(1), context, report=lines.append, on_start=lambda: started.append(len(lines)))
     shown = [line.replace(str(context.pipeline_root), "").split(" s: ")[0].split("done")[0].strip() for line in lines]
-    assert shown[:4] == ["[1/2] Number            ...", "[1/2] Number", "[2/2] Double            ...", "[2/2] Double"]
+    assert shown[:4] == ["[1/2] Number ...", "[1/2] Number", "[2/2] Double ...", "[2/2] Double"]
     assert len(lines) == 6
     assert all("reused" in line for line in lines[4:])
     assert started == [1, 3]
