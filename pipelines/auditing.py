@@ -79,12 +79,12 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
         if published.get(model, {}).get("networks") != networks:
             published[model] = {"networks": networks}
         for name in request.audits:
-            if AUDITS[name].other == NEEDED and other is None:
+            inputs: dict[str, Any] = {"examples": generated}
+            if AUDITS[name].other != NOT_TAKEN and other is not None:
+                inputs["other"] = other
+            elif AUDITS[name].other == NEEDED:
                 continue
-            inputs = {"other": other} if AUDITS[name].other != NOT_TAKEN and other is not None else {}
-            published[model][name] = _ask(
-                request, name, units, calibrated, examples, context, examples=generated, **inputs, report=report
-            )
+            published[model][name] = _ask(request, name, units, calibrated, inputs, examples, context, report=report)
             results_dir.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(published, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     report(f"Figures: {file}")
@@ -96,21 +96,20 @@ def _ask(
     name: str,
     units: list[units_lib.Unit],
     calibrated: list[Artifact],
+    inputs: dict[str, Any],
     transformed: Artifact,
     context: RunContext,
     *,
     report: Callable[[str], None],
-    **inputs: Any,
 ) -> Any:
-    """Asks every network of a model, and describes what all of them answered."""
+    """Asks the networks of a model, and describes what all of them answered."""
     audit, config = AUDITS[name], getattr(request.config.audit, name)
     components, parts = {}, []
-    for unit, network in zip(units, calibrated, strict=True):
-        rival = audit.rival(config, unit.config, transformed) if audit.rival is not None else None
-        if rival is None and audit.rival is not None:
-            continue
+    num_asked = config.num_folds if audit.rival else len(units)
+    for unit, network in zip(units[:num_asked], calibrated[:num_asked], strict=True):
         report(f"{name}: {unit.name} ...")
-        component = audit.component(config, model=network, **inputs, **({"rival": rival} if rival else {}))
+        rival = {"rival": audit.rival(config, unit.config, transformed)} if audit.rival else {}
+        component = audit.component(config, model=network, **inputs, **rival)
         answers = pd.read_csv(component.run(context).directory / "answers.csv")
         parts.append(answers.assign(fold=unit.config.fold))
         components[f"fold_{unit.config.fold}"] = component

@@ -41,7 +41,7 @@ class Audit:
         describe: figures for `audits.json` from the rows of all folds, which have a column `fold`.
         other: whether it takes the other dataset, and whether it can do without.
         rival: makes what trains another network for a fold, from the audit's configuration, the fit and the
-            preprocessed images; None where the audit asks nothing of that fold. Its audit takes it as `rival`.
+            preprocessed images. Its audit takes it as `rival`, and says by `num_folds` for how many folds.
         analyze: analyses the answers of all networks with TFMA; it takes their components, under any names, and writes
             `eval_result`.
     """
@@ -49,13 +49,11 @@ class Audit:
     component: type[Component]
     describe: Callable[[pd.DataFrame], Any]
     other: str = NOT_TAKEN
-    rival: Callable[[Any, FitConfig, Artifact], Component | None] | None = None
+    rival: Callable[[Any, FitConfig, Artifact], Component] | None = None
     analyze: type[Component] | None = None
 
 
-def _shuffled(config: LabelAuditConfig, fit: FitConfig, examples: Artifact) -> Component | None:
-    if fit.fold >= config.num_folds:
-        return None
+def _shuffled(config: LabelAuditConfig, fit: FitConfig, examples: Artifact) -> Component:
     return ShuffledFit(
         dataclasses.replace(fit, trainer=recipes.memorizing(fit.trainer, config.epochs)), examples=examples
     )

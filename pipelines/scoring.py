@@ -20,6 +20,7 @@ from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation import scores_file
 from sperm_tf.evaluation.predictions import OK, REFER
+from sperm_tf.explain.served_maps import SHOWN_MAP
 from sperm_tf.version import __version__
 
 UNREADABLE = "unreadable"
@@ -57,6 +58,11 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
     crops = list_crops(request.input)
     scores_file.check_columns(crops.columns)
     model = scoring_model.find(request.model)
+    if request.overlays != NO_OVERLAYS and model.saved_model and not scoring_model.serves_maps(str(model.saved_model)):
+        raise ValueError(
+            f"the model must serve the map {SHOWN_MAP!r}. Received: {model.saved_model}, an older one without. Export "
+            f"it again with this version of the package, or ask for no overlays."
+        )
     folder = ScoreFolder(request.output.expanduser().resolve())
     with folder.locked():
         record = folder.claim(_describe(request, model, crops), crops)
@@ -182,7 +188,7 @@ class ShardScorer(beam.DoFn):
         )
         rows = [self._row(image, answer, index) for index, image in enumerate(images)]
         if wanted != NO_OVERLAYS:
-            self._draw_overlays(images, rows, answer[scoring_model.MAP], first)
+            self._draw_overlays(images, rows, answer[SHOWN_MAP], first)
         return rows
 
     def _row(self, image: _Image, answer: dict[str, Any], index: int) -> dict[str, Any]:

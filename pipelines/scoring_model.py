@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipelines.artifacts import digest_directory, digest_file
+from sperm_tf.explain.served_maps import SHOWN_MAP
 
 if TYPE_CHECKING:
     from sperm_tf.serving.classifier import Classifier
 
 SAVED_MODEL, INFO_FILE, CARD_FILE = "saved_model", "model.json", "model_card.md"
-MAP = "layer_cam"
-"""The map that people are shown."""
 NETWORK_BATCH = 32  # images, or views of images, in one pass of the network: bounds memory
 _RULE_FILES = ("decision.json", "familiarity.npz")
 
@@ -122,7 +121,7 @@ def load(saved_model: str) -> Any:
 
 def serves_maps(saved_model: str) -> bool:
     """Whether the SavedModel explains itself with the map that people are shown."""
-    return MAP in load(saved_model).signatures["explain"].structured_outputs
+    return SHOWN_MAP in load(saved_model).signatures["explain"].structured_outputs
 
 
 def ask(saved_model: str, encoded: Sequence[bytes], *, explain: bool = False) -> dict[str, Any]:
@@ -135,19 +134,11 @@ def ask(saved_model: str, encoded: Sequence[bytes], *, explain: bool = False) ->
 
     Returns:
         The arrays that `sperm_tf.serving.signatures.ServedClassifier` describes.
-
-    Raises:
-        ValueError: maps are asked of a model that was exported before there was LayerCAM.
     """
     import tensorflow as tf
 
     signature = load(saved_model).signatures["explain" if explain else "serving_default"]
     answer = signature(image_bytes=tf.constant(list(encoded), tf.string))
-    if explain and MAP not in answer:
-        raise ValueError(
-            f"the model must serve the map {MAP!r}. Received: {saved_model}, an older one without. Export it again "
-            f"with this version of the package, or ask for no overlays."
-        )
     return {name: value.numpy() for name, value in answer.items()}
 
 

@@ -15,6 +15,7 @@ from pipelines import score_folder, scoring_model
 from pipelines.crop_reader import CropReader
 from pipelines.crops import Crop
 from sperm_tf.evaluation import scores_file, slide
+from sperm_tf.explain.served_maps import SHOWN_MAP
 from sperm_tf.report.slide import page
 
 _NONE = ["none"]
@@ -84,7 +85,7 @@ def _find_sources(scores: scores_file.Scores, images: pathlib.Path, report: Call
     elif scores.record["saved_model"] and scoring_model.find(str(saved_model)).digest != scores.record["model_digest"]:
         report(f"The contact sheet has no overlays: {saved_model} is not the model that scored.")
     elif not scoring_model.serves_maps(str(saved_model)):
-        report(f"The contact sheet has no overlays: {saved_model} does not serve {scoring_model.MAP}. Export it again.")
+        report(f"The contact sheet has no overlays: {saved_model} does not serve {SHOWN_MAP}. Export it again.")
     else:
         explain = _explainer(str(saved_model), max(1, scoring_model.NETWORK_BATCH // scores.record["views"]))
     if not images.is_dir():
@@ -103,6 +104,6 @@ def _explainer(saved_model: str, batch_size: int) -> Any:
     def explain(encoded: Sequence[bytes]) -> np.ndarray:
         batches = [encoded[start : start + batch_size] for start in range(0, len(encoded), batch_size)]
         asked = [scoring_model.ask(saved_model, batch, explain=True) for batch in batches]
-        return np.concatenate([answer[scoring_model.MAP] for answer in asked])
+        return np.concatenate([answer[SHOWN_MAP] for answer in asked])
 
     return explain

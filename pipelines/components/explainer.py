@@ -14,9 +14,9 @@ from pipelines.artifacts import Artifact
 from pipelines.component import Component, RunContext
 from sperm_tf.config import ExplainerConfig
 from sperm_tf.data import examples
+from sperm_tf.explain.served_maps import SERVED_MAPS, SHOWN_MAP
 
 EXPLANATIONS_FILE = "explanations.json"
-GRADIENT_MAPS = ("layer_cam", "grad_cam_plus_plus")
 SPLIT = "test"
 _BATCH = 16  # images, or views of images, explained at once; bounds memory
 _MAX_SIDE = 448  # pixels; larger images are drawn smaller
@@ -28,8 +28,7 @@ class Explainer(Component):
 
     Layout: `images/<number>.png` (image and maps side by side, with true class, predicted class and probability),
     `images/<number>_<view>.png` (the views apart: `image`, `layer_cam`, `grad_cam_plus_plus`,
-    `cbam_attention`), and
-    `explanations.json`:
+    `cbam_attention`), and `explanations.json`:
 
     * `images`: one entry an image, by class: `image_id`, `file`, `files` (view -> file), `true`, `predicted`,
       `probability`, `correct`, `maps` (view -> what `explanation_choice.summarize_map` says);
@@ -53,7 +52,7 @@ class Explainer(Component):
         chosen = explanation_choice.choose_images(table, self.config.images_per_class)
         (output / "images").mkdir()
         if not chosen:
-            return _write_content(output, [], dict.fromkeys(GRADIENT_MAPS, _NO_AGREEMENT))
+            return _write_content(output, [], dict.fromkeys(SERVED_MAPS, _NO_AGREEMENT))
         predicted = [int(label) for label in table.predicted[chosen]]
         encoded = _read_images(inputs["examples"].directory, [table.image_ids[row] for row in chosen])
         num_views = _read_num_views(inputs["model"].directory)
@@ -71,7 +70,7 @@ class Explainer(Component):
             }
             items.append(item | _draw(item, encoded[number], views, output, f"images/{number:03d}"))
         served = _ask_served_model(inputs["model"].directory / "saved_model", encoded)
-        agreement = {name: explanation_choice.compare_maps(maps[name], served[name]) for name in GRADIENT_MAPS}
+        agreement = {name: explanation_choice.compare_maps(maps[name], served[name]) for name in SERVED_MAPS}
         return _write_content(output, items, agreement)
 
 
@@ -84,7 +83,7 @@ def _write_content(
     return {
         "num_images": len(items),
         "num_wrong": sum(not item["correct"] for item in items),
-        "max_relative_difference": agreement[GRADIENT_MAPS[0]]["max_relative_difference"],
+        "max_relative_difference": agreement[SHOWN_MAP]["max_relative_difference"],
     }
 
 
@@ -123,14 +122,14 @@ def _explain(
     in_graph = ClassActivationMaps(model, views=num_views)
     averaged = build_averaged_classifier(model, views=num_views)
     batch_size = _BATCH // num_views
-    found: dict[str, list[np.ndarray]] = {name: [] for name in GRADIENT_MAPS}
+    found: dict[str, list[np.ndarray]] = {name: [] for name in SERVED_MAPS}
     attentions = []
     for start in range(0, len(encoded), batch_size):
         batch = encoded[start : start + batch_size]
         images = np.stack([preprocess(tf.constant(image), image_size).numpy() for image in batch]).astype(np.float32)
         classes = list(predicted[start : start + batch_size])
         explanation = in_graph(tf.constant(images))
-        for name in GRADIENT_MAPS:
+        for name in SERVED_MAPS:
             reference = reference_maps(name, averaged, images, class_indices=classes)
             own = tf.gather(getattr(explanation, name), classes, axis=1, batch_dims=1).numpy()
             # tf-keras-vis computes exp(score), which leaves float32 above 88; the graph's map is then the one there is.
@@ -182,7 +181,7 @@ def _draw(
         probability=item["probability"],
     )
     panel.save(output / f"{stem}.png")
-    pictures = {"image": pixels, **{name: overlay.draw_overlay(pixels, views[name]) for name in GRADIENT_MAPS}}
+    pictures = {"image": pixels, **{name: overlay.draw_overlay(pixels, views[name]) for name in SERVED_MAPS}}
     if attention is not None:
         pictures["cbam_attention"] = overlay.draw_overlay(pixels, overlay.stretch(attention))
     files = {view: f"{stem}_{view}.png" for view in pictures}
@@ -198,4 +197,4 @@ def _ask_served_model(saved_model: pathlib.Path, encoded: Sequence[bytes]) -> di
     explain = tf.saved_model.load(str(saved_model)).signatures["explain"]
     batches = [encoded[start : start + _BATCH] for start in range(0, len(encoded), _BATCH)]
     answers = [explain(image_bytes=tf.constant(batch)) for batch in batches]
-    return {name: np.concatenate([answer[name].numpy() for answer in answers]) for name in GRADIENT_MAPS}
+    return {name: np.concatenate([answer[name].numpy() for answer in answers]) for name in SERVED_MAPS}

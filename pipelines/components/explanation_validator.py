@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -14,10 +14,12 @@ from pipelines.artifacts import Artifact
 from pipelines.component import Component, RunContext
 from pipelines.source_images import read_images, sample
 from sperm_tf.config import ExplanationValidatorConfig
+from sperm_tf.explain.served_maps import SERVED_MAPS, SHOWN_MAP
 
-SERVED_METHODS = ("layer_cam", "grad_cam_plus_plus")
-JUDGED_METHOD = "layer_cam"
-"""The map that people are shown first."""
+if TYPE_CHECKING:
+    from pipelines.measured_images import MeasuredImages
+    from sperm_tf.serving.classifier import Classifier
+
 SPLIT = "test"
 
 
@@ -29,7 +31,8 @@ class ExplanationValidator(Component):
     Layout: `answers.csv` (as of ExplanationAudit), `figures.json` (of
     `sperm_tf.evaluation.explanation_figures.describe_explanations`), `validation.json` (`blessed` and `checks`, each
     with `figure`, `value`, `versus` and `passed`), and an empty file `EXPLANATION_BLESSED` or
-    `EXPLANATION_NOT_BLESSED`. Maps that fail are no error here; the Pusher refuses the model.
+    `EXPLANATION_NOT_BLESSED`. Where no test image can be read, nothing is measured: there are no `answers.csv` and no
+    figures. Maps that fail are no error here; the Pusher refuses the model.
 
     Args:
         config: how many images, and what LayerCAM must be better in.
@@ -41,27 +44,12 @@ class ExplanationValidator(Component):
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Chooses the images, explains, measures, and judges."""
         import sperm_tf
-        from sperm_tf.evaluation import explanation_figures
-        from sperm_tf.explain import scorecard
-        from sperm_tf.explain.faithfulness import BASELINES
-        from sperm_tf.explain.methods import ExplainedClassifier
 
         del context
         served = sperm_tf.load_model(inputs["model"].directory)
         sources = sample(read_images(inputs["examples"], [SPLIT]), self.config.num_images)
         measured = measured_images.prepare(sources, served)
-        classifier = ExplainedClassifier(served.keras_model, views=served.views)
-        attention = ["cbam_attention"] if classifier.has_attention else []
-        rows = list(
-            scorecard.score_faithfulness(
-                classifier, measured.pixels, measured.heads, methods=[*SERVED_METHODS, *attention, *BASELINES]
-            )
-        )
-        predicted = classifier.probabilities(measured.pixels).argmax(axis=1)
-        table = measured.name_rows(rows, [served.class_names[label] for label in predicted])
-        table.to_csv(output / "answers.csv", index=False, float_format="%.6g")
-        answers = pd.read_csv(output / "answers.csv").assign(fold=0)
-        figures = explanation_figures.describe_explanations(answers)
+        figures = _measure(served, measured, output / "answers.csv") if measured.sources else {"methods": {}}
         _write_json(output / "figures.json", figures)
         verdict = judge(figures, self.config)
         _write_json(output / "validation.json", verdict)
@@ -71,6 +59,23 @@ class ExplanationValidator(Component):
             "num_images": len(measured.sources),
             "num_heads_not_found": measured.num_heads_not_found,
         }
+
+
+def _measure(served: Classifier, measured: MeasuredImages, answers_file: pathlib.Path) -> dict[str, Any]:
+    """Writes the rows of every map, and describes them."""
+    from sperm_tf.evaluation.explanation_figures import describe_explanations
+    from sperm_tf.explain.faithfulness import BASELINES
+    from sperm_tf.explain.methods import ExplainedClassifier
+    from sperm_tf.explain.scorecard import score_faithfulness
+
+    classifier = ExplainedClassifier(served.keras_model, views=served.views)
+    attention = ["cbam_attention"] if classifier.has_attention else []
+    methods = [*SERVED_MAPS, *attention, *BASELINES]
+    rows = score_faithfulness(classifier, measured.pixels, measured.heads, methods=methods)
+    predicted = classifier.probabilities(measured.pixels).argmax(axis=1)
+    table = measured.name_rows(rows, [served.class_names[label] for label in predicted])
+    table.to_csv(answers_file, index=False, float_format="%.6g")
+    return describe_explanations(pd.read_csv(answers_file).assign(fold=0))
 
 
 def judge(figures: Mapping[str, Any], config: ExplanationValidatorConfig) -> dict[str, Any]:
@@ -86,7 +91,7 @@ def judge(figures: Mapping[str, Any], config: ExplanationValidatorConfig) -> dic
     """
     from sperm_tf.evaluation.explanation_figures import beats_both
 
-    cells = figures["methods"].get(JUDGED_METHOD, {})
+    cells = figures["methods"].get(SHOWN_MAP, {})
     checks = []
     for name in config.must_beat_baselines:
         cell = cells.get(name, {})

@@ -36,9 +36,9 @@ def describe_explanations(answers: pd.DataFrame) -> dict[str, Any]:
     A figure is the mean over the images; its interval draws groups of images again. Figures of the methods are those of
     images whose head was found: so all are of the same images, and an image of the class `non-sperm`, whose answer an
     empty slide only confirms, does not pass for one whose map missed what mattered. Where no image has a head, they are
-    of all images, and none is of a head. A method is compared with a
-    baseline on the same images: the difference is method minus baseline, and the method `beats` it where the whole
-    interval lies on the good side of 0. The comparisons are not corrected for their number.
+    of all images, and none is of a head. A method is compared with a baseline on the same images: the difference is
+    method minus baseline, and the method `beats` it where the whole interval lies on the good side of 0. The
+    comparisons are not corrected for their number.
 
     Args:
         answers: rows of ExplanationAudit's `answers.csv` of every fold, with a column `fold`.

@@ -10,8 +10,8 @@ import numpy as np
 
 from sperm_tf.evaluation.infra_probe import SIGNATURES
 from sperm_tf.evaluation.predictions import ACCEPT, OK, REFER
+from sperm_tf.explain.served_maps import SERVED_MAPS
 
-MAPS = ("layer_cam", "grad_cam_plus_plus")  # of the predicted class; each is there `_per_class`, too
 OPTIONAL_MAPS = ("cbam_attention",)  # only models with CBAM have it
 _TOLERANCE = 1e-4  # signatures are separate graphs: their last bits may differ
 
@@ -70,7 +70,7 @@ def _check_shapes(name: str, outputs: Mapping[str, Any], *, num_classes: int, nu
         "unfamiliarity": ("float32", [num_rows]),
     }
     if name == "explain":
-        for key in MAPS:
+        for key in SERVED_MAPS:
             sides = _map_sides(outputs.get(key, {}))
             expected[key] = ("float32", [num_rows, *sides])
             expected[f"{key}_per_class"] = ("float32", [num_rows, num_classes, *sides])
@@ -135,7 +135,7 @@ def _check_values(
             outputs["unfamiliarity"]["min"],
         ),
     ]
-    for key in (*MAPS, *(f"{name}_per_class" for name in MAPS), *OPTIONAL_MAPS):
+    for key in (*SERVED_MAPS, *(f"{name}_per_class" for name in SERVED_MAPS), *OPTIONAL_MAPS):
         if key in outputs:
             found = outputs[key]
             inside = found["all_finite"] and found["min"] >= -_TOLERANCE and found["max"] <= 1 + _TOLERANCE

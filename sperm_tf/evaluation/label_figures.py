@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from sperm_tf.evaluation import intervals, jsonable
-
-_SAMPLES, _SEED = 2000, 0
+from sperm_tf.evaluation.explanation_figures import describe_explanations
+from sperm_tf.explain.sanity import LABELS
 
 
 def describe_labels(answers: pd.DataFrame) -> dict[str, Any]:
@@ -20,26 +18,12 @@ def describe_labels(answers: pd.DataFrame) -> dict[str, Any]:
 
     Returns:
         `num_folds`, `num_images`, `train_accuracy` (the lowest share of the shuffled labels that a rival knows), and
-        `methods`: name -> figure of `sperm_tf.explain.sanity.similarities` -> `value`, the mean over the images, and
-        `bootstrap_95`, which draws groups of images again.
+        `methods`: name -> figure of `sperm_tf.explain.sanity.similarities` -> what `describe_explanations` says of it.
     """
-    methods: dict[str, dict[str, Any]] = {}
-    for (method, figure), rows in answers.groupby(["method", "figure"], sort=False):
-        methods.setdefault(str(method), {})[str(figure)] = _mean(rows)
+    found = describe_explanations(answers)
     return {
-        "num_folds": int(answers["fold"].nunique()),
-        "num_images": len(answers[["fold", "image_id"]].drop_duplicates()),
+        "num_folds": found["num_folds"],
+        "num_images": found["num_images"],
         "train_accuracy": float(answers["train_accuracy"].min()),
-        "methods": methods,
+        "methods": {method: conditions[LABELS] for method, conditions in found["sanity"].items()},
     }
-
-
-def _mean(rows: pd.DataFrame) -> dict[str, Any]:
-    values = rows["value"].to_numpy(np.float64)
-
-    def statistic(weights: np.ndarray) -> dict[str, np.ndarray]:
-        return {"mean": weights @ values / weights.sum(axis=-1)}
-
-    groups = rows["group_id"].to_numpy()
-    lower, upper = intervals.group_bootstrap(groups, statistic, samples=_SAMPLES, seed=_SEED)["mean"]
-    return {"value": jsonable.number(values.mean()), "bootstrap_95": jsonable.interval(lower, upper)}

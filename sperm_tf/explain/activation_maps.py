@@ -23,11 +23,11 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from sperm_tf.explain.served_maps import GRAD_CAM_PLUS_PLUS, LAYER_CAM
 from sperm_tf.models import views as views_lib
 from sperm_tf.models.classifier import FEATURE_MAP, LOGITS, explained_layer
 from sperm_tf.models.style import early_maps, summarize_style
 
-LAYER_CAM, GRAD_CAM_PLUS_PLUS = "layer_cam", "grad_cam_plus_plus"
 CBAM_PREFIX = "cbam_"
 EPSILON = 1e-7
 """What tf-keras-vis adds to the range of a map before it divides by it (Keras' epsilon)."""

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 
+LABELS = "labels"
+"""Condition of a comparison with a network that was trained on shuffled labels."""
 _SHIFT = 1 / 16  # of the side
 _ROTATION = 10.0  # degrees
 _NOISE = 5.0  # of 255 levels; a camera's own noise

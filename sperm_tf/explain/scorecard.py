@@ -24,7 +24,6 @@ from sperm_tf.explain import faithfulness, sanity
 from sperm_tf.explain.methods import ExplainedClassifier, enlarge, explain, methods_for
 
 FAITHFULNESS, SANITY, STABILITY = TESTS = ("faithfulness", "sanity", "stability")
-LABELS = "labels"
 HEAD, HEAD_COARSE = "head", "head_coarse"
 _SOFTENING = 0.02  # of the mask, as a share of the side: its middle ranks above its edge
 
@@ -107,7 +106,7 @@ def score_rival(trained: ExplainedClassifier, rival: ExplainedClassifier, images
     classes = trained.probabilities(images).argmax(axis=1)
     for method in methods_for(trained):
         maps = [explain(method, classifier, images, classes) for classifier in (trained, rival)]
-        yield from _rows(SANITY, method, LABELS, sanity.similarities(*maps))
+        yield from _rows(SANITY, method, sanity.LABELS, sanity.similarities(*maps))
 
 
 def score_stability(classifier: ExplainedClassifier, images: np.ndarray) -> Iterator[Row]:

@@ -20,18 +20,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sperm_tf.explain.served_maps import SERVED_MAPS
+
 SIGNATURES = ("serving_default", "explain")
 TRANSPORTS = ("rest", "grpc")
 MAX_REQUEST_IMAGES = 32
 """Images in one request: the `max_batch_size` of deploy/tf_serving/batching_parameters.txt. TensorFlow Serving refuses
 requests with more."""
-_MAP_NAMES = (
-    "layer_cam",
-    "layer_cam_per_class",
-    "grad_cam_plus_plus",
-    "grad_cam_plus_plus_per_class",
-    "cbam_attention",
-)
+_MAP_NAMES = (*SERVED_MAPS, *(f"{name}_per_class" for name in SERVED_MAPS), "cbam_attention")
 
 
 class ServingError(RuntimeError):

@@ -8,7 +8,8 @@ import tensorflow as tf
 from sperm_tf.data import image_formats
 from sperm_tf.data.preprocess import OK, preprocess_batch
 from sperm_tf.decision import rule as rule_lib
-from sperm_tf.explain.activation_maps import GRAD_CAM_PLUS_PLUS, LAYER_CAM, ClassActivationMaps
+from sperm_tf.explain.activation_maps import ClassActivationMaps
+from sperm_tf.explain.served_maps import SERVED_MAPS
 from sperm_tf.models.classifier import LOGITS
 from sperm_tf.models.views import FEATURES, build_answering_model
 
@@ -112,7 +113,7 @@ class ServedClassifier:
         num_rows = tf.shape(statuses)[0]
         is_ok = tf.cast(tf.equal(statuses, OK), tf.float32)[:, None, None]
         predicted = tf.argmax(explanation.logits[:num_rows], axis=1)
-        for name in (LAYER_CAM, GRAD_CAM_PLUS_PLUS):
+        for name in SERVED_MAPS:
             maps = getattr(explanation, name)[:num_rows] * is_ok[:, None]
             answer[name] = tf.gather(maps, predicted, axis=1, batch_dims=1)
             answer[f"{name}_per_class"] = maps

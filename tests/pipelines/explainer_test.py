@@ -14,6 +14,7 @@ from sperm_tf.data import examples
 from sperm_tf.data.preprocess import preprocess
 from sperm_tf.evaluation import predictions
 from sperm_tf.explain import overlay
+from sperm_tf.explain.served_maps import SERVED_MAPS
 from sperm_tf.layers.attention import CBAM
 from sperm_tf.serving.export import export_saved_model
 
@@ -139,7 +140,7 @@ def test_pictures_show_the_image_and_differ_from_view_to_view(content, artifact)
 
 
 def test_served_maps_agree_with_tf_keras_vis(content):
-    for name in explainer.GRADIENT_MAPS:
+    for name in SERVED_MAPS:
         assert content["agreement"][name]["num_images"] == 6
         assert content["agreement"][name]["max_relative_difference"] < 1e-4
 
@@ -161,12 +162,12 @@ def test_an_averaged_answer_is_explained_as_such(inputs, model, content, tmp_pat
     component = explainer.Explainer(ExplainerConfig(images_per_class=2), **changed)
     found = component.run(RunContext(tmp_path / "root"))
     averaged = json.loads((found.directory / "explanations.json").read_text())
-    for name in explainer.GRADIENT_MAPS:
+    for name in SERVED_MAPS:
         assert averaged["agreement"][name]["num_images"] == 6
         assert averaged["agreement"][name]["max_relative_difference"] < 1e-4
     assert [item["image_id"] for item in averaged["images"]] == [item["image_id"] for item in content["images"]]
     for item, single in zip(averaged["images"], content["images"], strict=True):
-        for name in (*explainer.GRADIENT_MAPS, "cbam_attention"):
+        for name in (*SERVED_MAPS, "cbam_attention"):
             assert item["maps"][name] != single["maps"][name]
 
 

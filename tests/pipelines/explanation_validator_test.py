@@ -8,12 +8,14 @@ import pytest
 
 import sperm_tf
 from pipelines import measured_images
+from pipelines.artifacts import Artifact
 from pipelines.component import RunContext
-from pipelines.components.explanation_validator import JUDGED_METHOD, SERVED_METHODS, ExplanationValidator, judge
+from pipelines.components.explanation_validator import ExplanationValidator, judge
 from pipelines.source_images import SourceImage, read_images, sample
 from sperm_tf.config import MAP_FIGURES, ExplanationValidatorConfig
 from sperm_tf.explain import faithfulness
 from sperm_tf.explain.methods import ExplainedClassifier, explain
+from sperm_tf.explain.served_maps import SERVED_MAPS, SHOWN_MAP
 from tests import examples_fixture
 
 
@@ -38,24 +40,22 @@ def test_served_maps_are_measured_beside_the_baselines_on_test_images(validated,
     chosen = sample(read_images(transformed, ["test"]), 8)
     assert len(chosen) == 8
     assert sorted(set(rows["image_id"])) == [image.image_id for image in chosen]
-    assert set(rows["method"].dropna()) == {*SERVED_METHODS, *faithfulness.BASELINES}
+    assert set(rows["method"].dropna()) == {*SERVED_MAPS, *faithfulness.BASELINES}
     served = sperm_tf.load_model(trained.directory)
     measured = measured_images.prepare(chosen, served)
     assert served.views == 8
     classifier = ExplainedClassifier(served.keras_model, views=8)
     classes = classifier.probabilities(measured.pixels).argmax(axis=1)
-    maps = explain(JUDGED_METHOD, classifier, measured.pixels, classes)
+    maps = explain(SHOWN_MAP, classifier, measured.pixels, classes)
     fractions = faithfulness.default_fractions()
     curves = faithfulness.deletion_curves(classifier.probabilities, measured.pixels, maps, classes, fractions=fractions)
     expected = dict(zip((image.image_id for image in chosen), faithfulness.area_under(curves, fractions), strict=True))
-    found = rows[(rows["method"] == JUDGED_METHOD) & (rows["figure"] == "deletion_auc")].set_index("image_id")["value"]
+    found = rows[(rows["method"] == SHOWN_MAP) & (rows["figure"] == "deletion_auc")].set_index("image_id")["value"]
     assert found.to_dict() == pytest.approx(expected, rel=1e-3)
     with_head = rows[rows["figure"] == "mask_area_share"]["image_id"]
     figures = read(validated, "figures.json")
     assert figures["num_heads"] == len(with_head) == 8 - validated.properties["num_heads_not_found"]
-    assert figures["methods"][JUDGED_METHOD]["deletion_auc"]["value"] == pytest.approx(
-        found[with_head].mean(), rel=1e-4
-    )
+    assert figures["methods"][SHOWN_MAP]["deletion_auc"]["value"] == pytest.approx(found[with_head].mean(), rel=1e-4)
 
 
 def test_without_demands_every_model_is_blessed(validated):
@@ -93,7 +93,7 @@ def compared(*beats):
 )
 def test_layer_cam_must_beat_both_baselines(cells, blessed):
     config = ExplanationValidatorConfig(must_beat_baselines=("deletion_auc",))
-    assert judge({"methods": {JUDGED_METHOD: cells}}, config)["blessed"] is blessed
+    assert judge({"methods": {SHOWN_MAP: cells}}, config)["blessed"] is blessed
 
 
 def test_an_unreadable_image_is_left_out(trained):
@@ -107,6 +107,19 @@ def test_an_unreadable_image_is_left_out(trained):
     rows = [{"row": 2, "figure": "a", "value": 1.0}, {"row": 0, "figure": "a", "value": 2.0}]
     named = measured.name_rows(rows, ["normal", "normal", "tapered"])
     assert named["image_id"].tolist() == ["4", "0"] and named["predicted"].tolist() == ["tapered", "normal"]
+
+
+def test_without_a_readable_image_nothing_is_measured_and_no_demand_is_met(trained, tmp_path):
+    (tmp_path / "examples").mkdir()
+    splits = examples_fixture.default_splits()
+    splits["test"] = [row | {"image": b"no image"} for row in splits["test"]]
+    examples_fixture.write_examples(tmp_path / "examples", splits)
+    unreadable = Artifact(tmp_path / "examples", "", "", "e", {}, {}, {}, {}, {}, "", 0.0)
+    artifact = validate(trained, unreadable, tmp_path / "root")
+    assert read(artifact, "figures.json") == {"methods": {}} and artifact.properties["num_images"] == 0
+    assert artifact.properties["blessed"]
+    demanding = validate(trained, unreadable, tmp_path / "root", must_beat_baselines=("deletion_auc",))
+    assert not demanding.properties["blessed"]
 
 
 def test_figures_that_can_be_demanded_are_those_that_are_measured():

@@ -72,6 +72,21 @@ def test_every_file_has_the_row_that_the_model_gives_it(exported, crops, tmp_pat
     np.testing.assert_allclose(as_text["cnr"], scores.table["cnr"], rtol=1e-6)
 
 
+def test_a_model_of_before_the_map_is_named(exported, crops, tmp_path, monkeypatch):
+    request = _request(exported, crops / "table.csv", tmp_path / "out")
+    scoring.run(request)
+    monkeypatch.setattr(scoring_model, "SHOWN_MAP", "map_of_tomorrow")
+    again = dataclasses.replace(request, output=tmp_path / "new", overlays="all")
+    with pytest.raises(ValueError, match=r"an older one without\. Export it again"):
+        scoring.run(again)
+    assert not (tmp_path / "new").exists()
+    lines = []
+    slide_reporting.run(
+        slide_reporting.Request(tmp_path / "out" / "scores.parquet", tmp_path / "r"), report=lines.append
+    )
+    assert len(lines) == 1 and "does not serve" in lines[0]
+
+
 def test_the_report_finds_the_images_and_the_model_again(exported, crops, tmp_path):
     scoring.run(_request(exported, crops / "table.csv", tmp_path / "out"))
     arguments = ["slide_report", f"--scores={tmp_path / 'out'}", f"--output={tmp_path / 'report'}"]

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sperm_tf.explain.served_maps import SERVED_MAPS, SHOWN_MAP
 from sperm_tf.report import text
 from sperm_tf.report.stages import Stage
 
@@ -13,7 +14,6 @@ from sperm_tf.report.stages import Stage
 _VIEWS = {"image": "image", "layer_cam": "LayerCAM", "grad_cam_plus_plus": "Grad-CAM++", "cbam_attention": "CBAM"}
 _NOTICEABLE = 1e-3
 _WHY = ": Grad-CAM++ divides by what may be nearly zero, where the last digit of a number decides."
-_COMPARED = ("layer_cam", "grad_cam_plus_plus")
 
 
 def describe_explanations(stages: Mapping[str, Stage], class_names: Sequence[str]) -> dict[str, Any]:
@@ -83,13 +83,13 @@ def _data_uri(stage: Stage, name: Any) -> str:
 
 def _describe_agreement(agreement: Any) -> str:
     """How well the served model's own maps agree with tf-keras-vis."""
-    found = {name: (agreement or {}).get(name) or {} for name in _COMPARED}
-    layer_cam, plus_plus = (found[name].get("max_relative_difference") for name in _COMPARED)
+    found = {name: (agreement or {}).get(name) or {} for name in SERVED_MAPS}
+    layer_cam, plus_plus = (found[name].get("max_relative_difference") for name in SERVED_MAPS)
     if layer_cam is None or plus_plus is None:
         return ""
     return (
         f"The maps shown come from tf-keras-vis. On the same "
-        f"{text.plural(found[_COMPARED[0]].get('num_images', 0), 'image')} the served model's own explain signature "
+        f"{text.plural(found[SHOWN_MAP].get('num_images', 0), 'image')} the served model's own explain signature "
         f"answers LayerCAM maps that differ by at most {layer_cam:.1e} of their highest value, and Grad-CAM++ maps "
         f"that differ by {plus_plus:.1e}{_WHY if plus_plus > _NOTICEABLE else '.'}"
     )

@@ -8,6 +8,7 @@ from typing import Any
 from sperm_tf.config import MAP_FIGURES
 from sperm_tf.evaluation.explanation_figures import METHOD_LABELS, beats_both
 from sperm_tf.explain.faithfulness import BASELINES, FIGURES
+from sperm_tf.explain.served_maps import SHOWN_MAP
 from sperm_tf.report import text
 from sperm_tf.report.stages import Stage
 
@@ -23,7 +24,6 @@ TITLES = {
 _SHOWN = ("deletion_auc", "insertion_auc", "energy_in_head", "likeness_to_other_maps")
 _FAITHFUL = ("deletion_auc", "insertion_auc")  # whether the answer depends on what the map marks
 _BETTER = {"low": "lower is better", "high": "higher is better"}
-_JUDGED = "layer_cam"
 
 
 def describe_maps(stages: Mapping[str, Stage]) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def describe_maps(stages: Mapping[str, Stage]) -> dict[str, Any]:
     stage = stages["explanation_validator"]
     figures, verdict = stage.read_json("figures.json"), stage.read_json("validation.json")
     methods = figures.get("methods") or {}
-    names, cells = [name for name in METHOD_LABELS if name in methods], methods.get(_JUDGED) or {}
+    names, cells = [name for name in METHOD_LABELS if name in methods], methods.get(SHOWN_MAP) or {}
     checks = verdict.get("checks") or []
     demanded = [check["figure"] for check in checks if check["figure"] in TITLES]
     shown = list(dict.fromkeys([*_SHOWN, *demanded]))
