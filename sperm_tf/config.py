@@ -47,6 +47,8 @@ MAP_FIGURES = (
     "pointing_hit",
 )
 """What can be demanded of a map. Its likeness to others cannot: a map of noise is like no other."""
+QUALITY_FIGURES = ("snr", "cnr", "sharpness", "resolution")
+"""What is measured of an image, see `sperm_tf.data.quality`; `resolution` is the shorter side in pixels."""
 NUM_FOLDS = 5
 
 
@@ -304,7 +306,9 @@ class EvaluatorConfig:
     """How the exported model is judged, and what earns it the Blessing.
 
     Attributes:
-        slice_by: names of features whose values are reported apart, besides the overall figures.
+        slice_by: names of features whose values are reported apart, besides the overall figures: features of the
+            examples, or figures of measured quality (`snr`, `cnr`, `sharpness`, `resolution`), in thirds of the test
+            split.
         min_accuracy: lowest accuracy that is blessed.
         min_macro_f1: lowest macro F1 that is blessed.
         baseline: model to compare with: `latest_pushed` is the newest pushed version of another training on the
@@ -313,7 +317,7 @@ class EvaluatorConfig:
         bootstrap_samples: number of resamples of the group bootstrap.
     """
 
-    slice_by: tuple[str, ...] = ("label_name",)
+    slice_by: tuple[str, ...] = ("label_name", *QUALITY_FIGURES)
     min_accuracy: float = 0.0
     min_macro_f1: float = 0.0
     baseline: str = "latest_pushed"

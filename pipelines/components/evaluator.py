@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.artifacts import Artifact, digest_directory
 from pipelines.component import Component, RunContext, StageError
-from sperm_tf.config import EvaluatorConfig
+from sperm_tf.config import QUALITY_FIGURES, EvaluatorConfig
 from sperm_tf.data import examples
 from sperm_tf.evaluation.baseline import Baseline, newest_pushed
 
@@ -46,7 +46,7 @@ class Evaluator(Component):
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Runs TFMA once, then derives everything else from its output."""
-        from sperm_tf.evaluation import analysis, predictions, summary, trust, validation
+        from sperm_tf.evaluation import analysis, predictions, quality_slices, summary, trust, validation
 
         folder = inputs["examples"].directory
         saved_model = inputs["model"].directory / "saved_model"
@@ -61,6 +61,8 @@ class Evaluator(Component):
         answers_dir = context.work_dir / "answers"
         shutil.rmtree(answers_dir, ignore_errors=True)  # of a run that was killed
         answers_dir.mkdir()
+        wanted = [name for name in self.config.slice_by if name in QUALITY_FIGURES]
+        quality = quality_slices.bin_by_quality(_read_files(shards) if wanted else (), wanted)
         eval_config = analysis.make_eval_config(
             num_classes=len(class_names),
             slice_by=self.config.slice_by,
@@ -75,6 +77,7 @@ class Evaluator(Component):
             models=models,
             output=output / "eval_result",
             answers_dir=answers_dir,
+            measured=quality.values,
         )
         further = [feature for feature in self.config.slice_by if feature != "label_name"]
         table = predictions.from_rows(rows, class_names=class_names, split=SPLIT, features=further)
@@ -82,6 +85,7 @@ class Evaluator(Component):
         figures = summary.summarize(
             table, bootstrap_samples=self.config.bootstrap_samples, slice_by=self.config.slice_by
         )
+        figures["quality_edges"] = quality.edges
         figures["trust"] = trust.describe_trust(table, bootstrap_samples=self.config.bootstrap_samples)
         _write_json(output / "metrics.json", figures)
         verdict = validation.read_checks(output / "eval_result", eval_config)
@@ -112,7 +116,7 @@ class Evaluator(Component):
 
 
 def _check_config(config: EvaluatorConfig) -> None:
-    known = sorted({*examples.BYTES_FEATURES, *examples.INT_FEATURES} - {"image"})
+    known = sorted({*examples.BYTES_FEATURES, *examples.INT_FEATURES, *QUALITY_FIGURES} - {"image"})
     unknown = [name for name in config.slice_by if name not in known]
     if unknown:
         raise ValueError(
@@ -125,6 +129,13 @@ def _check_config(config: EvaluatorConfig) -> None:
             f"baseline must be {LATEST_PUSHED!r}, {NO_BASELINE!r} or a SavedModel directory. "
             f"Received: baseline={config.baseline!r}. Name the directory that holds saved_model.pb."
         )
+
+
+def _read_files(shards: list[pathlib.Path]) -> Iterator[tuple[str, bytes]]:
+    """`image_id` and bytes of every image."""
+    for serialized in examples.read_serialized(shards):
+        row = examples.from_example(serialized.numpy())
+        yield bytes(row["image_id"]).decode(), bytes(row.get("image", b""))
 
 
 def _class_names(inputs: Mapping[str, Artifact]) -> list[str]:

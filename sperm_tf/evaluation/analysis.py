@@ -10,7 +10,7 @@ import contextlib
 import json
 import pathlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import absl.logging
@@ -118,6 +118,7 @@ def analyze(
     models: dict[str, pathlib.Path],
     output: pathlib.Path,
     answers_dir: pathlib.Path,
+    measured: Mapping[str, Mapping[str, str]] | None = None,
 ) -> list[dict[str, Any]]:
     """Runs the pipeline.
 
@@ -128,6 +129,7 @@ def analyze(
         models: `candidate` and, when the config compares, `baseline` -> SavedModel directory.
         output: receives TFMA's files, for `tfma.load_eval_result`.
         answers_dir: empty directory for what the workers write.
+        measured: `image_id` -> name -> value of further features that the config may slice by.
 
     Returns:
         The candidate's answers, one dictionary an example, in no particular order: `image_id`, `group_id`, `label`,
@@ -152,7 +154,9 @@ def analyze(
     extractors = tfma.default_extractors(eval_shared_model=shared_models, eval_config=eval_config)
     stages = [stage.stage_name for stage in extractors]
     after_predictions = stages.index(predictions_extractor.PREDICTIONS_EXTRACTOR_STAGE_NAME) + 1
-    extractors.insert(after_predictions, extractor.Extractor(_CLEAN_STAGE, beam.Map(_clean, sorted(models))))
+    extractors.insert(
+        after_predictions, extractor.Extractor(_CLEAN_STAGE, beam.Map(_clean, sorted(models), measured or {}))
+    )
     evaluators = tfma.default_evaluators(
         eval_shared_model=shared_models, eval_config=eval_config, random_seed_for_testing=_SEED
     )
@@ -198,14 +202,19 @@ def quiet() -> Iterator[None]:
         tf.get_logger().setLevel(tf_level)
 
 
-def _clean(extracts: dict[str, Any], model_names: list[str]) -> dict[str, Any]:
-    """Reduces a batch to what is evaluated: drops the images, and zeroes probabilities that are no answer."""
+def _clean(
+    extracts: dict[str, Any], model_names: list[str], measured: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
+    """Reduces a batch to what is evaluated: no images, what was measured of them, and zeroes for what is no answer."""
     answers = extracts[tfma.PREDICTIONS_KEY]
     if len(model_names) == 1:
         answers = _clean_answers(answers)
     else:
         answers = {name: _clean_answers(answers[name]) for name in model_names}
     features = {name: values for name, values in extracts[tfma.FEATURES_KEY].items() if name != "image"}
+    if measured:
+        rows = [measured[image_id.decode()] for image_id in np.ravel(features["image_id"])]
+        features |= {name: np.array([[row[name].encode()] for row in rows], object) for name in rows[0]}
     kept = {key: value for key, value in extracts.items() if key not in (tfma.INPUT_KEY, tfma.ARROW_RECORD_BATCH_KEY)}
     return {**kept, tfma.FEATURES_KEY: features, tfma.PREDICTIONS_KEY: answers}
 

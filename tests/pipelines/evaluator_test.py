@@ -84,6 +84,25 @@ def test_tfma_and_metrics_json_agree(first):
         assert check["value"] == pytest.approx(figures[check["metric"]]["value"])
 
 
+def test_slices_by_measured_quality_are_the_same_in_tfma_and_in_metrics_json(first):
+    artifact, _, _ = first
+    figures = read(artifact, "metrics.json")
+    with (artifact.directory / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    slices = dict(tfma.load_eval_result(str(artifact.directory / "eval_result")).slicing_metrics)
+    assert {row["snr"] for row in rows} == {"low", "medium", "high", "unreadable"}
+    for feature in ("snr", "cnr", "sharpness", "resolution"):
+        for value, found in figures["slices"][feature].items():
+            inside = [row for row in rows if row[feature] == value]
+            accuracy = sum(row["label"] == row["predicted"] for row in inside) / len(inside)
+            assert found["accuracy"]["value"] == pytest.approx(accuracy)
+            of_tfma = slices[((feature, value),)][""][""]["accuracy"]
+            assert of_tfma.get("boundedValue", {}).get("value", of_tfma.get("doubleValue")) == pytest.approx(accuracy)
+    low, high = figures["quality_edges"]["snr"]
+    assert 0 < low < high
+    assert figures["quality_edges"]["resolution"] is None  # crops of one size
+
+
 def test_a_model_below_the_minimum_is_not_blessed(world, tmp_path):
     artifact = make_evaluator(world, "good", tmp_path / "none", min_accuracy=0.99).run(RunContext(tmp_path))
     assert (artifact.directory / "NOT_BLESSED").is_file()

@@ -148,6 +148,18 @@ def test_table_of_classes_shows_the_evaluators_figures(page, run):
         assert re.search(rf"{name} .*{recall['value']:.3f} W {low:.2f}–{high:.2f}", page.text)
 
 
+def test_thirds_by_measured_quality_are_in_order_with_their_ranges(page, run):
+    figures = json.loads((run["evaluator"] / "metrics.json").read_text())["slices"]["cnr"]
+    ranges = {"low": "below 2.5", "medium": "2.5 to 4.04", "high": "4.04 and more"}
+    rows = [
+        f"contrast to noise {third} {words} {figures[third]['num_examples']} {figures[third]['accuracy']['value']:.3f}"
+        for third, words in ranges.items()
+    ]
+    places = [page.text.index(row) for row in rows]
+    assert places == sorted(places)
+    assert "shorter side, pixels all alike" in page.text
+
+
 def test_real_data_have_no_synthetic_banner_and_say_that_no_patient_split_is_possible(page):
     assert "Synthetic data" not in page.text
     assert "No split by patient is possible" in page.text

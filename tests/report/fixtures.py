@@ -221,15 +221,18 @@ def _make_predictions(odd_name: str) -> predictions.Predictions:
             "decision": "accept" if probabilities[index].max() > 0.712 else "refer",
             "reason": "confident" if probabilities[index].max() > 0.712 else "uncertain",
             "unfamiliarity": 0.4,
+            "cnr": ("high", "low", "medium")[index % 3],
+            "resolution": "all alike",
         }
         for index, label in enumerate(labels)
     ]
-    return predictions.from_rows(rows, class_names=CLASS_NAMES, split="test")
+    return predictions.from_rows(rows, class_names=CLASS_NAMES, split="test", features=("cnr", "resolution"))
 
 
 def _write_evaluation(directory: pathlib.Path, table: predictions.Predictions) -> None:
     predictions.write_csv(table, directory / "predictions.csv")
-    figures = summary.summarize(table, bootstrap_samples=200, slice_by=("label_name",))
+    figures = summary.summarize(table, bootstrap_samples=200, slice_by=("label_name", "cnr", "resolution"))
+    figures["quality_edges"] = {"cnr": [2.5, 4.04], "resolution": None}
     figures["trust"] = trust.describe_trust(table, bootstrap_samples=200)
     _write_json(directory / "metrics.json", figures)
     check = {"metric": "accuracy", "kind": "minimum", "value": figures["accuracy"]["value"], "threshold": 0.5}

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sperm_tf.config import QUALITY_FIGURES
+from sperm_tf.data.quality import BINS
 from sperm_tf.report import plots, text
 from sperm_tf.report.stages import Stage
 
 _METRICS = ("precision", "recall", "f1", "auc")
+_QUALITY_WORDS = {
+    "snr": "signal to noise",
+    "cnr": "contrast to noise",
+    "sharpness": "sharpness, radians per pixel",
+    "resolution": "shorter side, pixels",
+}
 
 
 def describe_evaluation(stages: Mapping[str, Stage]) -> dict[str, Any]:
@@ -30,6 +38,7 @@ def describe_evaluation(stages: Mapping[str, Stage]) -> dict[str, Any]:
         "confusion": _describe_confusion(metrics, names),
         "unanswered": _unanswered(metrics.get("unanswered") or []),
         "slices": _describe_slices(metrics.get("slices") or {}),
+        "quality": _describe_quality(metrics.get("slices") or {}, metrics.get("quality_edges") or {}),
         "bootstrap_samples": (metrics.get("intervals") or {}).get("bootstrap_samples"),
         "interval_plot": _plot_intervals(metrics, names),
         "probability_plot": _plot_probabilities(stage.read_csv("predictions.csv")),
@@ -128,8 +137,35 @@ def _describe_slices(slices: Mapping[str, Any]) -> list[dict[str, Any]]:
             ],
         }
         for feature, values in slices.items()
-        if feature != "label_name"
+        if feature != "label_name" and feature not in QUALITY_FIGURES
     ]
+
+
+def _describe_quality(slices: Mapping[str, Any], edges: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Thirds of the images by each figure of quality, the lowest first, then images without that figure."""
+    rows = []
+    for figure in [name for name in QUALITY_FIGURES if name in slices]:
+        values = sorted(slices[figure], key=lambda value: (BINS.index(value) if value in BINS else len(BINS), value))
+        for value in values:
+            found = slices[figure][value]
+            rows.append(
+                {
+                    "figure": _QUALITY_WORDS[figure],
+                    "value": value,
+                    "range": _describe_range(value, edges.get(figure)),
+                    "num_examples": found.get("num_examples"),
+                    "accuracy": _figure(found.get("accuracy")),
+                }
+            )
+    return rows
+
+
+def _describe_range(value: str, edges: Any) -> str:
+    """From where to where a third reaches."""
+    if value not in BINS or not edges:
+        return ""
+    low, high = (f"{edge:.3g}" for edge in edges)
+    return {"low": f"below {low}", "medium": f"{low} to {high}", "high": f"{high} and more"}[value]
 
 
 def _describe_check(check: Mapping[str, Any]) -> dict[str, Any]:
