@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sperm_tf.evaluation import intervals, jsonable
+from sperm_tf.evaluation.slide import is_no_sperm
 
 TESTED = "tested"
 SCORES = ("unfamiliarity", "doubt")
@@ -26,8 +27,9 @@ def describe_strangers(answers: pd.DataFrame) -> dict[str, Any]:
 
     Returns:
         `kinds`: name -> `num_images`; `auroc` of each of `SCORES` against the test images, with `bootstrap_95`;
-        `accepted` and `unfamiliar`, the shares that were accepted and that were referred as unfamiliar, with
-        `wilson_95`. `mean_auroc`: of each score, the mean over all kinds but `tested`, with `bootstrap_95`. The kind
+        `accepted`, `accepted_as_sperm` (as another class than that of no sperm) and `unfamiliar`, the shares that were
+        accepted and that were referred as unfamiliar, with `wilson_95`.
+        `mean_auroc`: of each score, the mean over all kinds but `tested`, with `bootstrap_95`. The kind
         `tested` has the shares alone.
     """
     kinds = [TESTED, *sorted(set(answers["kind"]) - {TESTED})]
@@ -41,6 +43,7 @@ def describe_strangers(answers: pd.DataFrame) -> dict[str, Any]:
         entry: dict[str, Any] = {
             "num_images": len(rows),
             "accepted": _share(rows["decision"] == "accept"),
+            "accepted_as_sperm": _share((rows["decision"] == "accept") & ~rows["predicted"].map(is_no_sperm)),
             "unfamiliar": _share(rows["reason"] == "unfamiliar"),
         }
         if kind != TESTED:

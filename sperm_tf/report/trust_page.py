@@ -19,6 +19,7 @@ from sperm_tf.report import (
     text,
     trust_plots,
     trust_tables,
+    trust_targets,
 )
 from sperm_tf.report.literature import TARGET_MODEL, TITLES
 
@@ -60,7 +61,7 @@ def write_page(
                 "plot": f"{base}/{dataset}/{plot.name}",
                 "shown": shown,
                 "promise": _promise(models[shown]["promise"]),
-                "targets": trust_tables.targets(models, audits.get(dataset, {})) if dataset == "smids" else "",
+                "targets": trust_targets.targets(models, audits.get(dataset, {})) if dataset == "smids" else "",
                 "probabilities": trust_tables.probabilities(models),
                 "sets": trust_tables.sets(models),
                 "selection": trust_tables.selection(models),

@@ -18,10 +18,11 @@ def draw_answers(seed=0):
                 limit = scale * 4
                 refused = distance > limit
                 rows.append(
-                    (fold, kind, name, name, distance / limit, rng.uniform(0.4, 1), "refer" if refused else "accept",
+                    (fold, kind, name, name, distance / limit, rng.uniform(0.4, 1), ("a", "b", "non-sperm")[number % 3],
+                     "refer" if refused else "accept",
                      "unfamiliar" if refused else "confident")
                 )  # fmt: skip
-    columns = ["fold", "kind", "image_id", "group_id", "unfamiliarity", "confidence", "decision", "reason"]
+    columns = ["fold", "kind", "image_id", "group_id", "unfamiliarity", "confidence", "predicted", "decision", "reason"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -53,4 +54,7 @@ def test_figures_are_those_of_each_fold_averaged():
     rows = answers[answers["kind"] == "tested"]
     tested = found["kinds"]["tested"]
     assert tested["accepted"]["value"] == pytest.approx((rows["decision"] == "accept").mean())
+    as_sperm = (rows["decision"] == "accept") & (rows["predicted"] != "non-sperm")
+    assert tested["accepted_as_sperm"]["value"] == pytest.approx(as_sperm.mean())
+    assert 0 < as_sperm.mean() < tested["accepted"]["value"]
     assert "auroc" not in tested and tested["num_images"] == 300

@@ -8,7 +8,7 @@ from PIL import Image
 from sperm_tf.config import CalibratorConfig
 from sperm_tf.evaluation import oof_trust
 from sperm_tf.evaluation.explanation_figures import describe_explanations
-from sperm_tf.report import trust_page, trust_plots, trust_tables
+from sperm_tf.report import trust_page, trust_plots, trust_tables, trust_targets
 from tests.evaluation.explanation_figures_test import draw_answers
 from tests.evaluation.oof_tables import draw_table
 from tests.report.robustness_figures import robustness_figures
@@ -24,11 +24,13 @@ STRANGERS = {
         "tested": {
             "num_images": 600,
             "accepted": {"value": 0.61, "wilson_95": [0.57, 0.65]},
+            "accepted_as_sperm": {"value": 0.4, "wilson_95": [0.36, 0.44]},
             "unfamiliar": {"value": 0.012, "wilson_95": [0.01, 0.02]},
         },
         "uniform_noise": {
             "num_images": 200,
             "accepted": {"value": 0.005, "wilson_95": [0.001, 0.03]},
+            "accepted_as_sperm": {"value": 0.0, "wilson_95": [0.0, 0.02]},
             "unfamiliar": {"value": 0.995, "wilson_95": [0.97, 1.0]},
             "auroc": {
                 "unfamiliarity": {"value": 0.999, "bootstrap_95": [0.998, 1.0]},
@@ -111,7 +113,10 @@ def test_strangers_are_shown_with_the_price_of_noticing_them(decisions, tmp_path
     assert page.count("| Debris |") == 1
     deletion = audits["efficientnet_b0_cbam"]["explanations"]["methods"]["grad_cam"]["deletion_auc"]
     assert f"| Grad-CAM | {deletion['value']:.3f} (" in page
-    assert "| *the dataset's own test images* | 600 | – | – | 1.2 [1.0, 2.0] | 61.0 [57.0, 65.0] |" in page
+    assert (
+        "| *the dataset's own test images* | 600 | – | – | 1.2 [1.0, 2.0] | 61.0 [57.0, 65.0] | 40.0 [36.0, 44.0] |"
+        in page
+    )
     assert "| uniform noise | 200 | 0.999 [0.998, 1.000] | 0.700 [0.650, 0.750] | 99.5 [97.0, 100.0] |" in page
     assert "| strange images told apart, AUROC | ≥ 0.95 | 0.971 [0.960, 0.980] | **met** |" in page
     assert "| `efficientnet_b0_cbam` | 216 | 0.710 [0.640, 0.770] |" in page
@@ -139,7 +144,7 @@ def test_a_target_is_met_by_the_mean_over_the_repeats(decisions):
     first, second = changed["efficientnet_b0_cbam"]["repeats"]
     first["scores"]["ece"]["value"], second["scores"]["ece"]["value"] = 0.012, 0.028
     first["selection"]["accepted"]["value"], second["selection"]["accepted"]["value"] = 0.7, 0.49
-    rows = trust_tables.targets(changed, {}).splitlines()
+    rows = trust_targets.targets(changed, {}).splitlines()
     assert next(row for row in rows if "ECE" in row).endswith("| 0.020 | **met** |")
     assert "59.5" in next(row for row in rows if "accepted without" in row)
     assert next(row for row in rows if "accepted without" in row).endswith("| not met |")
@@ -150,7 +155,7 @@ def test_nothing_accepted_is_said(decisions):
     selection = changed["efficientnet_b0_cbam"]["repeats"][0]["selection"]
     selection["num_accepted"], selection["accuracy_of_accepted"]["value"] = 0, None
     assert "| `efficientnet_b0_cbam`, repeat 0 | nothing | – |" in trust_tables.selection(changed)
-    assert trust_tables.targets(changed, {}).count("not met") >= 1
+    assert trust_targets.targets(changed, {}).count("not met") >= 1
 
 
 def test_other_guarantees_accept_more_for_more_risk(decisions):
@@ -168,3 +173,34 @@ def test_the_plot_is_a_small_picture_of_the_same_bytes(decisions, tmp_path):
     assert first.read_bytes() == second.read_bytes() and len(first.read_bytes()) < 100_000
     with Image.open(first) as image:
         assert image.width > 800
+
+
+def maps_audit(*, insertion, likeness):
+    """An audit of the maps: LayerCAM beats the baselines but for, perhaps, insertion."""
+    wins = {"deletion_auc": True, "insertion_auc": insertion, "energy_in_head": True}
+    figures = {name: {"versus": {"centre": {"beats": won}, "edges": {"beats": True}}} for name, won in wins.items()}
+    stages = {
+        name: {"rank_correlation": {"value": value}} for name, value in zip(("logits", "stem"), likeness, strict=True)
+    }
+    maps = {"methods": {"layer_cam": figures}, "sanity": {"layer_cam": stages}}
+    return {"efficientnet_b0_cbam": {"explanations": maps}}
+
+
+@pytest.mark.parametrize(
+    ("insertion", "likeness", "outcomes"),
+    [
+        (True, (0.3, 0.1), ["in all three | **met**", "0.10 | **met**", "0.30 | **met**"]),
+        (False, (0.8, 0.1), ["not in insertion | not met", "0.10 | **met**", "0.80 | not met"]),
+        (False, (0.2, 0.6), ["not in insertion | not met", "0.60 | not met", "0.60 | not met"]),
+    ],
+)
+def test_the_shown_map_is_held_against_its_targets(decisions, insertion, likeness, outcomes):
+    audits = maps_audit(insertion=insertion, likeness=likeness)
+    rows = trust_targets.targets(decisions, audits).splitlines()[-3:]
+    assert all(row.endswith(f"| {outcome} |") for row, outcome in zip(rows, outcomes, strict=True))
+    assert rows[0].startswith("| LayerCAM beats both baselines: deletion, insertion and the share on the head |")
+
+
+def test_targets_of_maps_that_nobody_measured_are_open(decisions):
+    rows = trust_targets.targets(decisions, {}).splitlines()[-3:]
+    assert all(row.endswith("| *not measured yet* | open |") for row in rows)
