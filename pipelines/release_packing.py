@@ -110,7 +110,10 @@ def _read_object(folder: pathlib.Path, name: str, *, required: bool = False) -> 
     path = folder / name
     if not required and not path.is_file():
         return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ReleaseError(f"{name} must hold a JSON object. Received: {str(path)!r}: {error}. Correct it.") from error
     if not isinstance(content, dict):
         raise ReleaseError(f"{name} must hold a JSON object. Received: {str(path)!r} with {type(content).__name__}.")
     return content

@@ -6,29 +6,40 @@ import pathlib
 import numpy as np
 import pytest
 
+from sperm_tf.report.literature import paper
+
 ROOT = pathlib.Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 MODEL = "efficientnet_b0_cbam"
+COLUMNS = {"smids": 2, "hushem": 3}
 
 
 def read(dataset, name):
     return json.loads((ROOT / "docs" / "results" / dataset / name).read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("dataset", ["smids", "hushem"])
+def cell(dataset, row):
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    (line,) = [line for line in lines if line.startswith(f"| {row}")]
+    return line.split("|")[COLUMNS[dataset]].strip()
+
+
+@pytest.mark.parametrize("dataset", COLUMNS)
 def test_accuracy_and_its_interval_are_the_published_ones(dataset):
     model = read(dataset, "results.json")["models"][MODEL]
     low, high = model["pooled"]["accuracy"]["bootstrap_95"]
     mean = model["over_folds"]["accuracy"]["mean"]
-    assert f"{100 * mean:.1f} % ({100 * low:.1f}–{100 * high:.1f})" in README
+    assert cell(dataset, "accuracy") == f"{100 * mean:.1f} % ({100 * low:.1f}–{100 * high:.1f})"
+    assert model["num_repeats"] == 2  # as the table's heading says
 
 
-@pytest.mark.parametrize("dataset", ["smids", "hushem"])
+@pytest.mark.parametrize("dataset", COLUMNS)
 def test_the_gain_of_cbam_is_the_published_one(dataset):
     pairs = read(dataset, "results.json")["comparisons"]
-    found = next(pair["accuracy"] for pair in pairs if (pair["first"], pair["second"]) == ("efficientnet_b0", MODEL))
-    low, high = (f"{100 * bound:+.1f}" for bound in found["interval"])
-    assert f"{100 * found['difference']:+.1f} ({low} to {high})".replace("-", "−") in README
+    found = next(pair for pair in pairs if (pair["first"], pair["second"]) == ("efficientnet_b0", MODEL))
+    low, high = (f"{100 * bound:+.1f}" for bound in found["accuracy"]["interval"])
+    repeats = "1 repeat" if found["num_repeats"] == 1 else f"{found['num_repeats']} repeats"
+    expected = f"{100 * found['accuracy']['difference']:+.1f} ({low} to {high}), {repeats}".replace("-", "−")
+    assert cell(dataset, "CBAM against") == expected
 
 
 def test_what_is_accepted_is_what_was_published():
@@ -36,5 +47,11 @@ def test_what_is_accepted_is_what_was_published():
     accepted, right = (
         100 * np.mean([one[name]["value"] for one in selected]) for name in ("accepted", "accuracy_of_accepted")
     )
-    assert f"{accepted:.1f} %, {right:.1f} %" in README
+    assert cell("smids", "answered without") == f"{accepted:.1f} %, {right:.1f} %"
+    assert cell("hushem", "answered without").startswith("none")
     assert not any(repeat["selection"]["num_accepted"] for repeat in read("hushem", "decisions.json")[MODEL]["repeats"])
+
+
+@pytest.mark.parametrize("dataset", COLUMNS)
+def test_the_row_of_the_paper_is_that_of_the_tables(dataset):
+    assert cell(dataset, "the paper").startswith(f"{100 * paper(dataset).accuracy:.1f} %")

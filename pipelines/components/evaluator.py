@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import apache_beam as beam
+
 from pipelines.artifacts import Artifact, digest_directory
 from pipelines.component import Component, RunContext, StageError
 from sperm_tf.config import QUALITY_FIGURES, EvaluatorConfig
@@ -17,6 +19,7 @@ from sperm_tf.evaluation.baseline import Baseline, newest_pushed
 SPLIT = "test"
 LATEST_PUSHED = "latest_pushed"
 NO_BASELINE = "none"
+_QUALITY = "quality"
 
 
 class Evaluator(Component):
@@ -61,8 +64,9 @@ class Evaluator(Component):
         answers_dir = context.work_dir / "answers"
         shutil.rmtree(answers_dir, ignore_errors=True)  # of a run that was killed
         answers_dir.mkdir()
-        wanted = [name for name in self.config.slice_by if name in QUALITY_FIGURES]
-        quality = quality_slices.bin_by_quality(_read_files(shards) if wanted else (), wanted)
+        quality = [name for name in self.config.slice_by if name in QUALITY_FIGURES]
+        measured = _measure_quality(shards, context) if quality else []
+        edges = quality_slices.find_edges((row["measured"] for row in measured), quality)
         eval_config = analysis.make_eval_config(
             num_classes=len(class_names),
             slice_by=self.config.slice_by,
@@ -77,7 +81,7 @@ class Evaluator(Component):
             models=models,
             output=output / "eval_result",
             answers_dir=answers_dir,
-            measured=quality.values,
+            further=_read_bins(context, edges) if quality else None,
         )
         further = [feature for feature in self.config.slice_by if feature != "label_name"]
         table = predictions.from_rows(rows, class_names=class_names, split=SPLIT, features=further)
@@ -85,7 +89,7 @@ class Evaluator(Component):
         figures = summary.summarize(
             table, bootstrap_samples=self.config.bootstrap_samples, slice_by=self.config.slice_by
         )
-        figures["quality_edges"] = quality.edges
+        figures["quality_edges"] = edges
         figures["trust"] = trust.describe_trust(table, bootstrap_samples=self.config.bootstrap_samples)
         _write_json(output / "metrics.json", figures)
         verdict = validation.read_checks(output / "eval_result", eval_config)
@@ -120,7 +124,7 @@ def _check_config(config: EvaluatorConfig) -> None:
     unknown = [name for name in config.slice_by if name not in known]
     if unknown:
         raise ValueError(
-            f"slice_by must hold names of features of the examples. Received: slice_by={config.slice_by}. "
+            f"slice_by must hold features of the examples or figures of quality. Received: slice_by={config.slice_by}. "
             f"Choose from: {', '.join(known)}."
         )
     named = config.baseline not in (LATEST_PUSHED, NO_BASELINE)
@@ -131,11 +135,43 @@ def _check_config(config: EvaluatorConfig) -> None:
         )
 
 
-def _read_files(shards: list[pathlib.Path]) -> Iterator[tuple[str, bytes]]:
-    """`image_id` and bytes of every image."""
-    for serialized in examples.read_serialized(shards):
+def _measure_quality(shards: list[pathlib.Path], context: RunContext) -> list[dict[str, Any]]:
+    """`image_id` and `measured` of every image; they also stay in the work folder, for `_read_bins`."""
+    folder = context.work_dir / _QUALITY
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    folder.mkdir()
+    with context.beam_pipeline() as pipeline:
+        _ = (
+            pipeline
+            | "Shards" >> beam.Create([str(path) for path in shards])
+            | "Spread" >> beam.Reshuffle()
+            | "Measure" >> beam.FlatMap(_measure_shard)
+            | "WriteQuality" >> beam.io.WriteToText(str(folder / "part"))
+        )
+    parts = sorted(folder.glob("part*"))
+    return [json.loads(line) for part in parts for line in part.read_text(encoding="utf-8").splitlines()]
+
+
+def _measure_shard(path: str) -> Iterator[str]:
+    """One JSON line an image."""
+    from sperm_tf.evaluation.quality_slices import measure
+
+    for serialized in examples.read_serialized([pathlib.Path(path)]):
         row = examples.from_example(serialized.numpy())
-        yield bytes(row["image_id"]).decode(), bytes(row.get("image", b""))
+        image_id, image = bytes(row["image_id"]).decode(), bytes(row.get("image", b""))
+        yield json.dumps({"image_id": image_id, "measured": measure(image)})
+
+
+def _read_bins(context: RunContext, edges: Any) -> beam.PTransform:
+    """From a pipeline to pairs of `image_id` and bins."""
+    return beam.io.ReadFromText(str(context.work_dir / _QUALITY / "part*")) | beam.Map(_bin_line, edges)
+
+
+def _bin_line(line: str, edges: Any) -> tuple[str, dict[str, str]]:
+    from sperm_tf.evaluation.quality_slices import bin_image
+
+    row = json.loads(line)
+    return row["image_id"], bin_image(row["measured"], edges)
 
 
 def _class_names(inputs: Mapping[str, Artifact]) -> list[str]:

@@ -20,6 +20,7 @@ _NOISE_WEIGHTS = np.array([1.0, -2.0, 1.0])
 _NOISE_GAIN = 6.0
 _MAD_OF_NORMAL = 0.6744897501960817  # median of |x| for a standard normal x
 _ROUNDING = 1 / np.sqrt(12)  # standard deviation, in grey levels, of what rounding to 8 bits takes away
+_SAME_GREY = 1e-6  # grey levels; two colours of one luminance differ by their rounding, which no histogram can part
 _SMOOTHING = 1.0  # pixels; tames the noise before the Laplacian, which would multiply its variance by 20
 _SMOOTH_GAIN, _LAPLACIAN_GAIN = 0.0796, 0.1119  # variance that smoothing, and the Laplacian after it, leave of noise
 
@@ -63,7 +64,7 @@ def measure_quality(pixels: np.ndarray) -> ImageQuality:
 
     grey = _luminance(pixels)
     noise = estimate_noise(pixels)
-    is_bright = grey > threshold_otsu(grey) if np.ptp(grey) > 0 else np.zeros(grey.shape, bool)
+    is_bright = grey > threshold_otsu(grey) if np.ptp(grey) > _SAME_GREY else np.zeros(grey.shape, bool)
     difference = grey[is_bright].mean() - grey[~is_bright].mean() if is_bright.any() else 0.0
     smooth = gaussian(grey, _SMOOTHING)
     white = noise**2 - _ROUNDING**2  # rounding alone is no white noise: it leaves flat areas flat

@@ -50,7 +50,7 @@ def make_eval_config(
 
     Args:
         num_classes: number of classes.
-        slice_by: features of the examples whose values are reported apart.
+        slice_by: features, of the examples or further ones, whose values are reported apart.
         min_accuracy: lowest accuracy that passes, 0-1.
         min_macro_f1: lowest macro F1 that passes, 0-1.
         max_accuracy_drop: largest fall below the baseline's accuracy that passes, absolute; None for no baseline.
@@ -118,7 +118,7 @@ def analyze(
     models: dict[str, pathlib.Path],
     output: pathlib.Path,
     answers_dir: pathlib.Path,
-    measured: Mapping[str, Mapping[str, str]] | None = None,
+    further: beam.PTransform | None = None,
 ) -> list[dict[str, Any]]:
     """Runs the pipeline.
 
@@ -129,7 +129,8 @@ def analyze(
         models: `candidate` and, when the config compares, `baseline` -> SavedModel directory.
         output: receives TFMA's files, for `tfma.load_eval_result`.
         answers_dir: empty directory for what the workers write.
-        measured: `image_id` -> name -> value of further features that the config may slice by.
+        further: from a pipeline to pairs of `image_id` and name -> value, for every example; these are features, too,
+            and the config may slice by them.
 
     Returns:
         The candidate's answers, one dictionary an example, in no particular order: `image_id`, `group_id`, `label`,
@@ -154,9 +155,8 @@ def analyze(
     extractors = tfma.default_extractors(eval_shared_model=shared_models, eval_config=eval_config)
     stages = [stage.stage_name for stage in extractors]
     after_predictions = stages.index(predictions_extractor.PREDICTIONS_EXTRACTOR_STAGE_NAME) + 1
-    extractors.insert(
-        after_predictions, extractor.Extractor(_CLEAN_STAGE, beam.Map(_clean, sorted(models), measured or {}))
-    )
+    added: Any = beam.pvalue.AsDict(pipeline | "FurtherFeatures" >> further) if further is not None else {}
+    extractors.insert(after_predictions, extractor.Extractor(_CLEAN_STAGE, beam.Map(_clean, sorted(models), added)))
     evaluators = tfma.default_evaluators(
         eval_shared_model=shared_models, eval_config=eval_config, random_seed_for_testing=_SEED
     )
@@ -202,18 +202,16 @@ def quiet() -> Iterator[None]:
         tf.get_logger().setLevel(tf_level)
 
 
-def _clean(
-    extracts: dict[str, Any], model_names: list[str], measured: Mapping[str, Mapping[str, str]]
-) -> dict[str, Any]:
-    """Reduces a batch to what is evaluated: no images, what was measured of them, and zeroes for what is no answer."""
+def _clean(extracts: dict[str, Any], model_names: list[str], added: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Reduces a batch to what is evaluated: no images, further features, and zeroes for what is no answer."""
     answers = extracts[tfma.PREDICTIONS_KEY]
     if len(model_names) == 1:
         answers = _clean_answers(answers)
     else:
         answers = {name: _clean_answers(answers[name]) for name in model_names}
     features = {name: values for name, values in extracts[tfma.FEATURES_KEY].items() if name != "image"}
-    if measured:
-        rows = [measured[image_id.decode()] for image_id in np.ravel(features["image_id"])]
+    if added:
+        rows = [added[image_id.decode()] for image_id in np.ravel(features["image_id"])]
         features |= {name: np.array([[row[name].encode()] for row in rows], object) for name in rows[0]}
     kept = {key: value for key, value in extracts.items() if key not in (tfma.INPUT_KEY, tfma.ARROW_RECORD_BATCH_KEY)}
     return {**kept, tfma.FEATURES_KEY: features, tfma.PREDICTIONS_KEY: answers}

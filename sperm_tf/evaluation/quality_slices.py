@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -12,42 +11,23 @@ from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.quality import measure_quality, quality_bin, quality_edges
 
 ALIKE = "all alike"
-"""Value of a figure that no third can be made of, such as the size of crops that are all of one size."""
+"""Value of a figure that is the same for all images, such as the size of crops that are all of one size."""
 UNREADABLE = "unreadable"
 """Value of every figure for a file that holds no image."""
 
-
-@dataclasses.dataclass(frozen=True)
-class QualityBins:
-    """In which third of a split every image is.
-
-    Attributes:
-        edges: figure -> where its thirds meet, two numbers; None where they do not part the images in three.
-        values: `image_id` -> figure -> one of `sperm_tf.data.quality.BINS`, `ALIKE` or `UNREADABLE`.
-    """
-
-    edges: Mapping[str, tuple[float, float] | None]
-    values: Mapping[str, Mapping[str, str]]
+Edges = Mapping[str, tuple[float, float] | None]
+"""Figure -> where its thirds meet; None where all images are alike or there are none."""
 
 
-def bin_by_quality(images: Iterable[tuple[str, bytes]], figures: Sequence[str] = QUALITY_FIGURES) -> QualityBins:
-    """Measures images as they are stored and parts them in thirds.
+def measure(data: bytes) -> dict[str, float] | None:
+    """Each of `sperm_tf.config.QUALITY_FIGURES` of an image as it is stored.
 
     Args:
-        images: `image_id` and the bytes of the file, of every image of a split.
-        figures: of `sperm_tf.config.QUALITY_FIGURES`.
+        data: content of a file.
+
+    Returns:
+        Figure -> value; None for a file that holds no image.
     """
-    measured = {image_id: _measure(data) for image_id, data in images} if figures else {}
-    readable = [found for found in measured.values() if found]
-    edges = {figure: _edges([found[figure] for found in readable]) for figure in figures}
-    values = {
-        image_id: {figure: _value(found, figure, edges[figure]) for figure in figures}
-        for image_id, found in measured.items()
-    }
-    return QualityBins(edges, values)
-
-
-def _measure(data: bytes) -> dict[str, float] | None:
     try:
         quality = measure_quality(decode_rgb(data).pixels)
     except UndecodableImageError:
@@ -56,15 +36,39 @@ def _measure(data: bytes) -> dict[str, float] | None:
     return {"snr": quality.snr, "cnr": quality.cnr, "sharpness": quality.sharpness, "resolution": resolution}
 
 
-def _edges(values: list[float]) -> tuple[float, float] | None:
-    """None where fewer than three kinds of images would come of it."""
-    if not values:
+def find_edges(measured: Iterable[Mapping[str, float] | None], figures: Sequence[str] = QUALITY_FIGURES) -> Edges:
+    """Parts images in thirds by each figure.
+
+    Where a third or more of the images share the lowest value, these alone are the lowest "third": the edge moves up to
+    the next value. So ties make thirds uneven, and may leave one of them empty, but never hide the worst images.
+
+    Args:
+        measured: what `measure` returned for every image.
+        figures: of `sperm_tf.config.QUALITY_FIGURES`.
+    """
+    readable = [found for found in measured if found is not None]
+    return {figure: _edges(np.array([found[figure] for found in readable])) for figure in figures}
+
+
+def bin_image(measured: Mapping[str, float] | None, edges: Edges) -> dict[str, str]:
+    """The third that an image falls into by each figure.
+
+    Args:
+        measured: what `measure` returned for it.
+        edges: from `find_edges`.
+
+    Returns:
+        Figure -> one of `sperm_tf.data.quality.BINS`, `ALIKE` or `UNREADABLE`.
+    """
+    if measured is None:
+        return dict.fromkeys(edges, UNREADABLE)
+    return {figure: ALIKE if pair is None else quality_bin(measured[figure], pair) for figure, pair in edges.items()}
+
+
+def _edges(values: np.ndarray) -> tuple[float, float] | None:
+    if not values.size or values.min() == values.max():
         return None
-    low, high = quality_edges(values)
-    return (low, high) if np.min(values) < low < high else None
-
-
-def _value(found: Mapping[str, float] | None, figure: str, edges: tuple[float, float] | None) -> str:
-    if found is None:
-        return UNREADABLE
-    return ALIKE if edges is None else quality_bin(found[figure], edges)
+    low, high = quality_edges(values.tolist())
+    if low == values.min():
+        low = float(values[values > low].min())
+    return low, max(low, high)

@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from sperm_tf.evaluation.slide import is_no_sperm
 from sperm_tf.report import (
     explanation_plots,
     results_page,
@@ -72,6 +73,7 @@ def write_page(
                 "labels": _labels(audits.get(dataset, {})),
                 "attacks": trust_tables.attacks(audits.get(dataset, {})),
                 "strangers": trust_tables.strangers(audits.get(dataset, {})),
+                "has_non_sperm": any(map(is_no_sperm, models[shown]["repeats"][0]["sets"]["per_class"])),
                 "command": COMMAND.format(dataset=dataset),
             }
         )
@@ -119,9 +121,16 @@ def _explanations(
                 "plot": f"{base}/{dataset}/{picture.name}",
                 "table": trust_tables.explanations(figures),
                 "sanity": trust_tables.sanity(figures),
+                "num_sanity": _num_sanity(figures),
             }
         )
     return found
+
+
+def _num_sanity(figures: Mapping[str, Any]) -> int:
+    """How many images the maps of randomised networks are of."""
+    stages = [stage for method in figures["sanity"].values() for stage in method.values()]
+    return max((cell["num_images"] for stage in stages for cell in stage.values()), default=0)
 
 
 def _labels(audits: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -70,7 +70,12 @@ def _strangers_of(found: Mapping[str, Any]) -> str:
     for kind, entry in found["kinds"].items():
         scores = [with_bounds(entry["auroc"][name]) if "auroc" in entry else text.NOTHING for name in _SCORES]
         name = "*the dataset's own test images*" if kind == "tested" else kind.replace("_", " ")
-        shares = [_share({**entry[share], "bootstrap_95": None}) for share in _SHARES]
+        shares = [
+            _share({**entry[share], "bootstrap_95": None})
+            if share in entry
+            else text.NOTHING  # audits of older versions
+            for share in _SHARES
+        ]
         rows.append([name, text.count(entry["num_images"]), *scores, *shares])
     means = [with_bounds(found["mean_auroc"][name]) for name in _SCORES]
     rows.append(["**mean of the strange kinds**", text.NOTHING, *means, *[text.NOTHING] * len(_SHARES)])

@@ -77,3 +77,11 @@ def test_what_is_no_image_or_no_number_is_refused():
         measure_quality(np.zeros((20, 20), np.uint8))
     with pytest.raises(ValueError, match="finite"):
         quality_edges([1.0, float("nan")])
+
+
+def test_two_colours_of_one_luminance_are_measured():
+    """Their luminances differ by rounding alone, for which no histogram has bins."""
+    pixels = np.full((40, 40, 3), (0, 55, 0), np.uint8)
+    pixels[10:30, 10:30] = (119, 0, 195)
+    quality = measure_quality(pixels)
+    assert quality.cnr == 0 and all(np.isfinite(dataclasses.astuple(quality)))

@@ -7,7 +7,7 @@ import pytest
 from sperm_tf.config import QUALITY_FIGURES
 from sperm_tf.data.decode import encode_png
 from sperm_tf.data.quality import measure_quality
-from sperm_tf.evaluation.quality_slices import ALIKE, UNREADABLE, bin_by_quality
+from sperm_tf.evaluation.quality_slices import ALIKE, UNREADABLE, bin_image, find_edges, measure
 
 
 def draw(index, *, size=40):
@@ -21,31 +21,43 @@ def draw(index, *, size=40):
 
 
 def test_thirds_are_those_of_pandas():
-    pixels = {f"image_{index}": draw(index, size=60)[: 32 + index] for index in range(18)}
-    found = bin_by_quality((name, encode_png(image)) for name, image in pixels.items())
+    pixels = [draw(index, size=60)[: 32 + index] for index in range(18)]
+    measured = [measure(encode_png(image)) for image in pixels]
+    edges = find_edges(measured)
     for figure in QUALITY_FIGURES:
-        quality = [measure_quality(image) for image in pixels.values()]
+        quality = [measure_quality(image) for image in pixels]
         values = [min(one.width, one.height) if figure == "resolution" else getattr(one, figure) for one in quality]
         thirds = pd.qcut(values, 3, labels=["low", "medium", "high"])
-        assert [found.values[name][figure] for name in pixels] == list(thirds)
-        np.testing.assert_allclose(found.edges[figure], np.quantile(values, (1 / 3, 2 / 3)))
+        assert [bin_image(found, edges)[figure] for found in measured] == list(thirds)
+        np.testing.assert_allclose(edges[figure], np.quantile(values, (1 / 3, 2 / 3)))
 
 
-def test_a_figure_that_all_images_share_makes_no_thirds():
-    found = bin_by_quality(((str(index), encode_png(draw(index))) for index in range(9)), ["resolution"])
-    assert found.edges == {"resolution": None}
-    assert {row["resolution"] for row in found.values.values()} == {ALIKE}
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([7, 7, 7], [ALIKE] * 3),
+        ([1, 1, 1, 1, 2, 3, 4, 5, 6], ["low"] * 4 + ["medium"] * 2 + ["high"] * 3),
+        ([0] * 35 + [1] * 65, ["low"] * 35 + ["high"] * 65),
+        ([80] * 3 + [190] * 7, ["low"] * 3 + ["high"] * 7),
+        ([80] * 3 + [190] * 4 + [220] * 3, ["low"] * 3 + ["high"] * 7),
+        ([80] * 7 + [190] * 3, ["low"] * 7 + ["high"] * 3),
+        ([0, 1], ["low", "high"]),
+    ],
+)
+def test_ties_never_hide_the_lowest(values, expected):
+    measured = [{"sharpness": float(value)} for value in values]
+    edges = find_edges(measured, ["sharpness"])
+    assert [bin_image(found, edges)["sharpness"] for found in measured] == expected
 
 
-def test_a_file_without_an_image_is_in_no_third():
-    files = [("bad", b"no image"), ("empty", b""), *((str(index), encode_png(draw(index))) for index in range(9))]
-    found = bin_by_quality(files, ["snr"])
-    assert found.values["bad"] == found.values["empty"] == {"snr": UNREADABLE}
-    assert sorted(row["snr"] for row in found.values.values()).count("low") == 3
+@pytest.mark.parametrize("data", [b"", b"no image"])
+def test_a_file_without_an_image_is_in_no_third(data):
+    assert measure(data) is None
+    edges = find_edges([None, *(measure(encode_png(draw(index))) for index in range(9))], ["snr"])
+    assert bin_image(None, edges) == {"snr": UNREADABLE}
+    assert edges == find_edges([measure(encode_png(draw(index))) for index in range(9)], ["snr"])
 
 
-@pytest.mark.parametrize("files", [[], [("bad", b"no image")]])
-def test_a_split_without_an_image_has_no_edges(files):
-    found = bin_by_quality(files, ["cnr"])
-    assert found.edges == {"cnr": None}
-    assert len(found.values) == len(files)
+@pytest.mark.parametrize("measured", [[], [None]])
+def test_a_split_without_an_image_has_no_edges(measured):
+    assert find_edges(measured, ["cnr"]) == {"cnr": None}

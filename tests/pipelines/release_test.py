@@ -212,12 +212,14 @@ def test_models_that_are_too_large_are_refused(trained, run, tmp_path, capsys, m
         (("--model={trained}", "rest"), 2, "arguments must be flags"),
         (("--model={trained}", "--images={trained}"), 1, "images must be a folder with readable images"),
         (("--model={trained}", "--training={trained}/list.json"), 1, "must hold a JSON object"),
+        (("--model={trained}", "--training={trained}/half.json"), 1, "half.json must hold a JSON object"),
         (("--model={trained}/other.keras",), 1, "model must be one of simple_cnn"),
         ((), 2, "model"),
     ),
 )
 def test_wrong_arguments_are_named(arguments, status, message, trained, run, capsys):
     (trained / "list.json").write_text("[]", encoding="utf-8")
+    (trained / "half.json").write_text('{"a": ', encoding="utf-8")
     image = keras.Input((8, 8, 3))
     features = keras.layers.GlobalAveragePooling2D()(image)
     keras.Model(image, keras.layers.Dense(3)(features), name="foreign").save(trained / "other.keras")

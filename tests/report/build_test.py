@@ -150,7 +150,7 @@ def test_table_of_classes_shows_the_evaluators_figures(page, run):
 
 def test_thirds_by_measured_quality_are_in_order_with_their_ranges(page, run):
     figures = json.loads((run["evaluator"] / "metrics.json").read_text())["slices"]["cnr"]
-    ranges = {"low": "below 2.5", "medium": "2.5 to 4.04", "high": "4.04 and more"}
+    ranges = {"low": "below 2.50", "medium": "2.50 to 4.04", "high": "4.04 and more"}
     rows = [
         f"contrast to noise {third} {words} {figures[third]['num_examples']} {figures[third]['accuracy']['value']:.3f}"
         for third, words in ranges.items()

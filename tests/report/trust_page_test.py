@@ -201,6 +201,16 @@ def test_the_shown_map_is_held_against_its_targets(decisions, insertion, likenes
     assert rows[0].startswith("| LayerCAM beats both baselines: deletion, insertion and the share on the head |")
 
 
+def test_a_figure_that_is_not_defined_is_not_met(decisions):
+    audits = maps_audit(insertion=True, likeness=(0.3, 0.1))
+    maps = audits["efficientnet_b0_cbam"]["explanations"]
+    del maps["methods"]["layer_cam"]["energy_in_head"]
+    maps["sanity"]["layer_cam"]["stem"]["rank_correlation"]["value"] = None
+    rows = trust_targets.targets(decisions, audits).splitlines()[-3:]
+    assert rows[0].endswith("| not in the share on the head | not met |")
+    assert rows[1].endswith("| – | open |")
+
+
 def test_targets_of_maps_that_nobody_measured_are_open(decisions):
     rows = trust_targets.targets(decisions, {}).splitlines()[-3:]
     assert all(row.endswith("| *not measured yet* | open |") for row in rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -152,7 +153,7 @@ def _describe_quality(slices: Mapping[str, Any], edges: Mapping[str, Any]) -> li
                 {
                     "figure": _QUALITY_WORDS[figure],
                     "value": value,
-                    "range": _describe_range(value, edges.get(figure)),
+                    "range": _describe_range(figure, value, edges.get(figure)),
                     "num_examples": found.get("num_examples"),
                     "accuracy": _figure(found.get("accuracy")),
                 }
@@ -160,11 +161,12 @@ def _describe_quality(slices: Mapping[str, Any], edges: Mapping[str, Any]) -> li
     return rows
 
 
-def _describe_range(value: str, edges: Any) -> str:
+def _describe_range(figure: str, value: str, edges: Any) -> str:
     """From where to where a third reaches."""
     if value not in BINS or not edges:
         return ""
-    low, high = (f"{edge:.3g}" for edge in edges)
+    # Pixels are whole: from 189.7 on is from 190 on.
+    low, high = (f"{math.ceil(edge):,}" if figure == "resolution" else f"{edge:,.2f}" for edge in edges)
     return {"low": f"below {low}", "medium": f"{low} to {high}", "high": f"{high} and more"}[value]
 
 
