@@ -281,7 +281,8 @@ class CalibratorConfig:
         class_conditional: promise that for the images of every class, not only on average over all.
         max_risk: highest share, 0-1 exclusive, of wrong answers among the accepted ones.
         delta: probability, 0-1 exclusive, with which the guarantee of `max_risk` may fail.
-        max_unfamiliar: share, 0-1, of images like the training images that are referred as unlike them.
+        max_unfamiliar: share, 0-1, of images like the training images that are referred as unlike them: by their
+            distance, and as many by their lack of contrast.
         max_training_images: most training images that the network is asked about to know what is familiar.
     """
 

@@ -32,7 +32,7 @@ class Calibrator(Component):
     """
 
     config: CalibratorConfig
-    version = 3  # serves LayerCAM, too
+    version = 4  # refers images of little contrast
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Asks the model about calibration and training images, fits and exports."""
@@ -56,9 +56,9 @@ class Calibrator(Component):
         style = _predict(build_style_model(model, views=views), familiar, num_classes, views)
         answers = _predict(build_answering_model(model, views=views), aside, num_classes, views)
         familiarity = Familiarity.fit(style)
-        distances = keras.ops.convert_to_numpy(familiarity.distance(answers["features"]))
+        measured = keras.ops.convert_to_numpy(familiarity.measure(answers["features"]))
         labels = np.array([label for _, label in aside.as_numpy_iterator()], np.int64)
-        rule = fit_rule(answers["logits"], labels, self.config, familiarity=familiarity, distances=distances)
+        rule = fit_rule(answers["logits"], labels, self.config, familiarity=familiarity, measured=measured)
         rule.write(output)
         served = {name: info[name] for name in ("class_names", "image_size", "views")}
         export_saved_model(model, output / "saved_model", **served, rule=rule)

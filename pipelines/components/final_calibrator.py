@@ -38,6 +38,7 @@ class FinalCalibrator(Component):
     """
 
     config: CalibratorConfig
+    version = 2  # refers images of little contrast
 
     def __init__(self, config: CalibratorConfig, *, answers: pathlib.Path, **inputs: Any):
         super().__init__(config, **inputs)
@@ -75,15 +76,15 @@ class FinalCalibrator(Component):
             )
         style = build_style_model(keras.models.load_model(output / "model.keras", compile=False), views=views)
         features = style.predict(table.images, batch_size=_BATCH_SIZE // views, verbose=0)
-        distances = np.concatenate(
+        measured = np.concatenate(
             [
                 keras.ops.convert_to_numpy(
-                    Familiarity.fit(features[table.folds != fold]).distance(features[table.folds == fold])
+                    Familiarity.fit(features[table.folds != fold]).measure(features[table.folds == fold])
                 )
                 for fold in range(NUM_FOLDS)
             ]
         )
-        rule = fit_rule(logits, labels, self.config, familiarity=Familiarity.fit(features), distances=distances)
+        rule = fit_rule(logits, labels, self.config, familiarity=Familiarity.fit(features), measured=measured)
         rule.write(output)
         return {
             **inputs["model"].properties,

@@ -36,6 +36,7 @@ class FoldCalibrator(Component):
     """
 
     config: CalibratorConfig
+    version = 2  # refers images of little contrast
 
     def __init__(self, config: CalibratorConfig, *, fit_config: FitConfig, answers: Any, **inputs: Any):
         super().__init__(config, **inputs)
@@ -69,9 +70,9 @@ class FoldCalibrator(Component):
 
         familiarity = Familiarity.fit(styles_of(partition.train[: self.config.max_training_images]))
         aside = np.concatenate([partition.validation, partition.calibration])
-        distances = keras.ops.convert_to_numpy(familiarity.distance(styles_of(aside)))
+        measured = keras.ops.convert_to_numpy(familiarity.measure(styles_of(aside)))
         answers = oof_trust.calibration_answers(self._answers, repeat=config.repeat, without_fold=config.fold)
-        rule = fit_rule(*answers, self.config, familiarity=familiarity, distances=distances)
+        rule = fit_rule(*answers, self.config, familiarity=familiarity, measured=measured)
         rule.write(output)
         info = {
             "class_names": list(table.class_names),

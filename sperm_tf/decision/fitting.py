@@ -11,6 +11,9 @@ from sperm_tf.decision import conformal, selective, temperature
 from sperm_tf.decision.familiarity import Familiarity
 from sperm_tf.decision.rule import DecisionRule
 
+_USUAL_FAINTNESS = 0.1
+"""A tenth less contrast than usual is nothing unusual, however alike the calibration images are."""
+
 
 def fit_rule(
     logits: np.ndarray,
@@ -18,7 +21,7 @@ def fit_rule(
     config: CalibratorConfig,
     *,
     familiarity: Familiarity | None = None,
-    distances: np.ndarray | None = None,
+    measured: np.ndarray | None = None,
 ) -> DecisionRule:
     """The rule that calibration images teach; where a class has none, it refers everything.
 
@@ -34,7 +37,8 @@ def fit_rule(
         labels: int [n], their true classes.
         config: what is promised.
         familiarity: knows the training images; None leaves unfamiliar ones unnoticed.
-        distances: float [m], its distances of images like the calibration images, none of which it learnt from.
+        measured: float [m, 2], what its `measure` says of images like the calibration images, none of which it learnt
+            from.
 
     Raises:
         ValueError: the shapes do not fit each other, or a value is not finite.
@@ -55,7 +59,11 @@ def fit_rule(
         max_risk=config.max_risk,
         delta=config.delta,
     )
-    knows_distances = familiarity is not None and distances is not None and len(distances) > 0
+    knows_images = familiarity is not None and measured is not None and len(measured) > 0
+    max_distance = max_faintness = math.inf
+    if knows_images:
+        limits = np.quantile(np.asarray(measured, np.float64), 1 - config.max_unfamiliar, axis=0, method="higher")
+        max_distance, max_faintness = float(limits[0]), max(float(limits[1]), _USUAL_FAINTNESS)
     return DecisionRule(
         temperature=degree,
         set_method=config.set_method,
@@ -66,10 +74,7 @@ def fit_rule(
         max_risk=config.max_risk,
         delta=config.delta,
         num_images=len(labels),
-        familiarity=familiarity if knows_distances else None,
-        max_distance=_limit(distances, config.max_unfamiliar) if knows_distances else math.inf,
+        familiarity=familiarity if knows_images else None,
+        max_distance=max_distance,
+        max_faintness=max_faintness,
     )
-
-
-def _limit(distances: np.ndarray | None, max_unfamiliar: float) -> float:
-    return float(np.quantile(np.asarray(distances, np.float64), 1 - max_unfamiliar, method="higher"))

@@ -38,8 +38,9 @@ class Decisions:
         probabilities: float32 [B, C], calibrated, rows sum to 1.
         prediction_set: bool [B, C]; the most probable class always belongs to it.
         reason: int32 [B], index into `REASONS`; 0 is accepted, all others are referred.
-        unfamiliarity: float32 [B], distance from the training images in units of the highest that is accepted: above
-            1 the image is unlike them. Zeros where the rule knows nothing about it.
+        unfamiliarity: float32 [B], distance from the training images, or lack of contrast where that says more, in
+            units of the highest that is accepted: above 1 the image is unlike them. Zeros where the rule knows nothing
+            about it.
     """
 
     probabilities: Any
@@ -65,6 +66,7 @@ class DecisionRule:
         num_images: number of calibration images.
         familiarity: knows the training images; None leaves unfamiliar ones unnoticed.
         max_distance: highest distance from the training images that is accepted.
+        max_faintness: how much less contrast than theirs is accepted, as a natural logarithm.
     """
 
     temperature: float
@@ -78,14 +80,17 @@ class DecisionRule:
     num_images: int
     familiarity: Familiarity | None = None
     max_distance: float = math.inf
+    max_faintness: float = math.inf
 
     def __post_init__(self) -> None:
-        if (self.familiarity is None) != math.isinf(self.max_distance):
-            raise ValueError(
-                f"max_distance must be finite with a familiarity, and infinite without. Received: max_distance="
-                f"{self.max_distance} and {'no' if self.familiarity is None else 'a'} familiarity. Copy both files, "
-                f"{RULE_FILE} and {FAMILIARITY_FILE}."
-            )
+        for limit in (self.max_distance, self.max_faintness):
+            if (self.familiarity is None) != math.isinf(limit):
+                raise ValueError(
+                    "max_distance and max_faintness must be finite with a familiarity, and infinite without. Received: "
+                    f"max_distance={self.max_distance}, max_faintness={self.max_faintness} and "
+                    f"{'no' if self.familiarity is None else 'a'} familiarity. Copy both files, {RULE_FILE} and "
+                    f"{FAMILIARITY_FILE}, or run the Calibrator again, if they come from an older version."
+                )
 
     def decide(self, logits: Any, features: Any) -> Decisions:
         """Applies the rule to a batch.
@@ -110,7 +115,8 @@ class DecisionRule:
         confidence = ops.max(probabilities, axis=1)
         unfamiliarity = ops.zeros_like(confidence)
         if self.familiarity is not None:
-            unfamiliarity = self.familiarity.distance(features) / self.max_distance
+            limits = np.array([self.max_distance, self.max_faintness], np.float32)
+            unfamiliarity = ops.max(self.familiarity.measure(features) / limits, axis=1)
         doubt = NO_GUARANTEE if math.isinf(self.min_confidence) else UNCERTAIN
         is_confident = confidence >= self.min_confidence - _SLACK
         reason = ops.where(is_confident, REASONS.index(CONFIDENT), REASONS.index(doubt))

@@ -34,17 +34,21 @@ def early_maps(model: keras.Model) -> list[Any]:
 
 
 def summarize_style(maps: Sequence[Any]) -> Any:
-    """Mean and standard deviation of every channel over the image.
+    """Mean and logarithm of the standard deviation of every channel over the image.
+
+    An image of half the contrast has half the deviations: half is far from one, in units of how images differ, only as
+    a logarithm.
 
     Args:
         maps: one or more of [B, h, w, K] or [B, N, K].
 
     Returns:
-        float32 [B, D], D twice the number of all channels.
+        float32 [B, D], D twice the number of all channels: all means, then all natural logarithms.
     """
-    parts = []
+    means, deviations = [], []
     for features in maps:
         features = ops.cast(features, "float32")
         mean, variance = ops.moments(features, axes=tuple(range(1, len(features.shape) - 1)))
-        parts += [mean, ops.sqrt(variance + _EPSILON)]
-    return ops.concatenate(parts, axis=1)
+        means.append(mean)
+        deviations.append(ops.log(variance + _EPSILON) / 2)
+    return ops.concatenate([*means, *deviations], axis=1)

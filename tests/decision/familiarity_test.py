@@ -43,6 +43,17 @@ def test_a_channel_that_never_moves_harms_nothing():
     assert (distance(familiarity, moved) > distance(familiarity, features)).all()
 
 
+def test_faintness_is_the_contrast_that_a_usual_image_has_more():
+    features = draw()
+    contrast = np.median(features[:, 6:].mean(axis=1))
+    new = draw(50, seed=1)
+    new[:20, 6:] = contrast - np.log(2)  # half the contrast in every channel
+    found = keras.ops.convert_to_numpy(Familiarity.fit(features).measure(new))
+    np.testing.assert_allclose(found[:20, 1], np.log(2), rtol=1e-4)
+    np.testing.assert_allclose(found[:, 1], np.maximum(contrast - new[:, 6:].mean(axis=1), 0), rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(found[:, 0], distance(Familiarity.fit(features), new))
+
+
 def test_fewer_images_than_features_will_do():
     familiarity = Familiarity.fit(draw(6))
     assert np.isfinite(distance(familiarity, draw(5, seed=2))).all()
@@ -52,7 +63,7 @@ def test_files_keep_it(tmp_path):
     familiarity = Familiarity.fit(draw())
     familiarity.write(tmp_path / "familiarity.npz")
     again = Familiarity.read(tmp_path / "familiarity.npz")
-    np.testing.assert_array_equal(distance(again, draw(9, 3)), distance(familiarity, draw(9, 3)))
+    np.testing.assert_array_equal(again.measure(draw(9, 3)), familiarity.measure(draw(9, 3)))
 
 
 def test_wrong_features_are_explained():

@@ -29,8 +29,8 @@ def draw(count, seed, sharpness=2.5):
 
 def fit(calibration, training, config):
     familiarity = Familiarity.fit(training.features)
-    distances = keras.ops.convert_to_numpy(familiarity.distance(calibration.features))
-    return fit_rule(calibration.logits, calibration.labels, config, familiarity=familiarity, distances=distances)
+    measured = keras.ops.convert_to_numpy(familiarity.measure(calibration.features))
+    return fit_rule(calibration.logits, calibration.labels, config, familiarity=familiarity, measured=measured)
 
 
 def decide(fitted, answers):

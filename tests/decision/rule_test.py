@@ -39,7 +39,9 @@ def test_it_is_what_numpy_makes_of_it():
     sets[np.arange(len(sets)), probabilities.argmax(axis=1)] = True
     np.testing.assert_array_equal(found["prediction_set"], sets)
     whitened = (features - rule.familiarity.mean) @ rule.familiarity.whitening
-    np.testing.assert_allclose(found["unfamiliarity"], (whitened**2).sum(axis=1) / 32, rtol=1e-4)
+    faintness = np.maximum(rule.familiarity.contrast - features[:, 8:].mean(axis=1), 0)
+    expected = np.maximum((whitened**2).sum(axis=1) / 32, faintness / 1.5)
+    np.testing.assert_allclose(found["unfamiliarity"], expected, rtol=1e-4)
     expected = np.where(probabilities.max(axis=1) >= 0.6, "confident", "uncertain")
     expected = np.where(found["unfamiliarity"] > 1, "unfamiliar", expected)
     assert reasons(found) == expected.tolist()
@@ -73,7 +75,7 @@ def test_what_cannot_be_measured_is_unfamiliar():
 
 def test_without_familiarity_only_confidence_decides():
     logits, features = draw()
-    found = decide(make_rule(familiarity=None, max_distance=math.inf), logits, features)
+    found = decide(make_rule(familiarity=None, max_distance=math.inf, max_faintness=math.inf), logits, features)
     assert set(reasons(found)) == {"confident", "uncertain"} and not found["unfamiliarity"].any()
 
 

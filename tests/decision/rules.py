@@ -21,5 +21,6 @@ def make_rule(*, num_features=16, spread=1.0, **changes):
         "num_images": 100,
         "familiarity": Familiarity.fit(features),
         "max_distance": 2.0 * num_features,
+        "max_faintness": 1.5 * spread,
     }
     return DecisionRule(**(fields | changes))

@@ -46,7 +46,9 @@ def test_the_digest_is_that_of_the_model_however_it_is_stored(classifier, rule, 
     digest = digest_classifier(classifier)
     classifier.keras_model.save(tmp_path / "model.keras")
     assert digest_classifier(load_model(tmp_path / "model.keras", class_names=classifier.class_names)) == digest
-    familiar = dataclasses.replace(rule, familiarity=Familiarity(np.zeros(3), np.eye(3)), max_distance=1.0)
+    familiar = dataclasses.replace(
+        rule, familiarity=Familiarity(np.zeros(4), np.eye(4), np.zeros(())), max_distance=1.0, max_faintness=1.0
+    )
     others = [
         dataclasses.replace(classifier, views=8),
         dataclasses.replace(classifier, class_names=classifier.class_names[::-1]),
@@ -54,7 +56,7 @@ def test_the_digest_is_that_of_the_model_however_it_is_stored(classifier, rule, 
         dataclasses.replace(classifier, rule=dataclasses.replace(rule, min_confidence=0.5)),
         dataclasses.replace(classifier, rule=familiar),
         dataclasses.replace(
-            classifier, rule=dataclasses.replace(familiar, familiarity=Familiarity(np.ones(3), np.eye(3)))
+            classifier, rule=dataclasses.replace(familiar, familiarity=Familiarity(np.ones(4), np.eye(4), np.zeros(())))
         ),
         Classifier(tiny_models.build(image_size=24, seed=1), classifier.class_names, 24),
     ]

@@ -59,7 +59,8 @@ def decide(exported, pixels):
     mirrors = [pixels, np.flip(pixels, 2)] if exported.views == 8 else [pixels]
     turns = range(4) if exported.views == 8 else range(1)
     maps = [features.predict(np.rot90(x, n, (1, 2)), verbose=0) for x in mirrors for n in turns]
-    style = np.mean([np.concatenate([m.mean(axis=(1, 2)), m.std(axis=(1, 2))], axis=1) for m in maps], axis=0)
+    parts = [[m.mean(axis=(1, 2)), np.log(m.var(axis=(1, 2)) + 1e-6) / 2] for m in maps]
+    style = np.mean([np.concatenate(part, axis=1) for part in parts], axis=0)
     found = exported.rule.decide(mean_logits(exported, pixels), style)
     return {name: keras.ops.convert_to_numpy(value) for name, value in vars(found).items()}
 
