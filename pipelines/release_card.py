@@ -44,8 +44,8 @@ _LIMITS = """\
 - Nothing is published on the donors' age, ethnicity or clinical background: fairness cannot be assessed."""
 _NAMES_ANYTHING = "It names one of its classes for any picture whatever, and refers every image: nobody calibrated it."
 _NOTICES_STYLE = (
-    "It notices images unlike the training images by their colours and textures. An image of the usual look that shows "
-    "something else may pass."
+    "It notices images unlike the training images by their colours, textures and contrast. An image of the usual look "
+    "that shows something else may pass."
 )
 _SYNTHETIC_LIMITS = """\
 - **Not a medical device**, and no classifier of real sperm: it has seen drawn images alone, and its answers to

@@ -79,7 +79,7 @@ def _strangers_of(found: Mapping[str, Any]) -> str:
         rows.append([name, text.count(entry["num_images"]), *scores, *shares])
     means = [with_bounds(found["mean_auroc"][name]) for name in _SCORES]
     rows.append(["**mean of the strange kinds**", text.NOTHING, *means, *[text.NOTHING] * len(_SHARES)])
-    header = ["Kind", "Images", "AUROC, distance", "AUROC, 1 − probability", *_SHARES.values()]
+    header = ["Kind", "Images", "AUROC, unfamiliarity", "AUROC, 1 − probability", *_SHARES.values()]
     return markdown_table(header, rows)
 
 

@@ -190,8 +190,8 @@ def _limits_of_trust(trust: Mapping[str, Any]) -> list[str]:
     return [
         "Probabilities, prediction sets and the threshold for accepting an answer hold for images like the calibration "
         "images, from the same microscopes and laboratories.",
-        "Images unlike the training images are referred by their colours and textures. An image of the usual look that "
-        "shows something else may pass.",
+        "Images unlike the training images are referred by their colours, textures and contrast. An image of the usual "
+        "look that shows something else may pass.",
     ]
 
 
