@@ -140,10 +140,10 @@ def analyze_folder(folder: pathlib.Path, *, bootstrap_samples: int = 2000) -> tu
         OofError: a table is unsound.
         FitsError: `fits.json` is damaged.
     """
-    from sperm_tf.evaluation import cross_validation, fits_file, oof
+    from sperm_tf.evaluation import cross_validation, fits_file, oof, oof_file
 
     paths = [path for path in sorted(folder.glob("*.csv")) if path.stem in MODELS]
-    tables = {path.stem: oof.complete_repeats(oof.read_csv(path, complete=False)) for path in paths}
+    tables = {path.stem: oof.complete_repeats(oof_file.read_csv(path, complete=False)) for path in paths}
     tables = {model: table for model, table in tables.items() if len(table)}
     if not tables:
         return {}, {}

@@ -17,7 +17,7 @@ from pipelines.components.final_fit import FinalFit
 from pipelines.components.fit import Fit
 from pipelines.fits import read_table
 from sperm_tf.config import FitConfig, PipelineConfig
-from sperm_tf.evaluation import fits_file, oof
+from sperm_tf.evaluation import fits_file, oof, oof_file
 
 EXIT_INCOMPLETE = 3
 
@@ -145,6 +145,6 @@ def publish(units: list[units_lib.Unit], results_dir: pathlib.Path, *, report: C
     entries = [fit for fit in published if fit["model"] not in models]
     for model in sorted(models):
         own = [unit for unit in finished if unit.config.trainer.model.name == model]
-        oof.write_csv(oof.join(unit.rows for unit in own), results_dir / f"{model}.csv", complete=False)
+        oof_file.write_csv(oof.join(unit.rows for unit in own), results_dir / f"{model}.csv", complete=False)
         entries += [{**unit.summary, "fingerprint": unit.fingerprint} for unit in own]
     fits_file.write_json(entries, results_dir / "fits.json")

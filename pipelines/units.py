@@ -13,7 +13,7 @@ from pipelines.artifacts import Artifact
 from pipelines.component import RunContext
 from pipelines.components.fit import Fit
 from sperm_tf.config import NUM_FOLDS, FitConfig, PipelineConfig, TrainerConfig
-from sperm_tf.evaluation import fits_file, oof
+from sperm_tf.evaluation import fits_file, oof_file
 
 PUBLISHED = ("smids", "hushem")  # the datasets whose answers are part of this project
 
@@ -77,12 +77,12 @@ def recall(units: list[Unit], context: RunContext, results_dir: pathlib.Path) ->
             continue
         directory = unit.directory(context)
         if (directory / artifacts.ARTIFACT_FILE).is_file():
-            unit.rows = oof.read_csv(directory / "predictions.csv", complete=False)
+            unit.rows = oof_file.read_csv(directory / "predictions.csv", complete=False)
             unit.summary = json.loads((directory / "fit.json").read_text(encoding="utf-8"))
         elif unit.fingerprint in recorded:
             model = unit.config.trainer.model.name
             if model not in tables:
-                tables[model] = oof.read_csv(results_dir / f"{model}.csv", complete=False)
+                tables[model] = oof_file.read_csv(results_dir / f"{model}.csv", complete=False)
             table = tables[model]
             rows = table[(table["repeat"] == unit.config.repeat) & (table["fold"] == unit.config.fold)]
             unit.rows = rows.reset_index(drop=True)

@@ -47,11 +47,23 @@ def test_what_is_accepted_is_what_was_published():
     accepted, right = (
         100 * np.mean([one[name]["value"] for one in selected]) for name in ("accepted", "accuracy_of_accepted")
     )
-    assert cell("smids", "answered without") == f"{accepted:.1f} %, {right:.1f} %"
-    assert cell("hushem", "answered without").startswith("none")
+    assert cell("smids", "sure enough") == f"{accepted:.1f} %, {right:.1f} %"
+    assert cell("hushem", "sure enough").startswith("none")
     assert not any(repeat["selection"]["num_accepted"] for repeat in read("hushem", "decisions.json")[MODEL]["repeats"])
+
+
+def test_the_price_of_noticing_strange_images_is_what_was_published():
+    found = read("smids", "audits.json")[MODEL]["strangers"]["kinds"]["tested"]
+    unfamiliar, accepted = (100 * found[name]["value"] for name in ("unfamiliar", "accepted"))
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"{unfamiliar:.1f} % are referred as unlike those of the training, which leaves {accepted:.1f} %" in text
 
 
 @pytest.mark.parametrize("dataset", COLUMNS)
 def test_the_row_of_the_paper_is_that_of_the_tables(dataset):
-    assert cell(dataset, "the paper").startswith(f"{100 * paper(dataset).accuracy:.1f} %")
+    published = paper(dataset)
+    expected = f"{100 * published.accuracy:.1f} %"
+    if published.interval:
+        low, high = (100 * bound for bound in published.interval)
+        expected += f" (31 of 33: {low:.1f}–{high:.1f})"
+    assert cell(dataset, "the paper") == expected

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-import apache_beam as beam
 
 from pipelines.artifacts import Artifact, digest_directory
 from pipelines.component import Component, RunContext, StageError
+from pipelines.quality_pass import measure_quality, read_bins
 from sperm_tf.config import QUALITY_FIGURES, EvaluatorConfig
 from sperm_tf.data import examples
 from sperm_tf.evaluation.baseline import Baseline, newest_pushed
@@ -19,7 +18,6 @@ from sperm_tf.evaluation.baseline import Baseline, newest_pushed
 SPLIT = "test"
 LATEST_PUSHED = "latest_pushed"
 NO_BASELINE = "none"
-_QUALITY = "quality"
 
 
 class Evaluator(Component):
@@ -65,8 +63,9 @@ class Evaluator(Component):
         shutil.rmtree(answers_dir, ignore_errors=True)  # of a run that was killed
         answers_dir.mkdir()
         quality = [name for name in self.config.slice_by if name in QUALITY_FIGURES]
-        measured = _measure_quality(shards, context) if quality else []
-        edges = quality_slices.find_edges((row["measured"] for row in measured), quality)
+        quality_dir = context.work_dir / "quality"
+        measured = measure_quality(context.beam_pipeline(), shards, quality_dir) if quality else []
+        edges = quality_slices.find_edges(measured, quality)
         eval_config = analysis.make_eval_config(
             num_classes=len(class_names),
             slice_by=self.config.slice_by,
@@ -81,10 +80,10 @@ class Evaluator(Component):
             models=models,
             output=output / "eval_result",
             answers_dir=answers_dir,
-            further=_read_bins(context, edges) if quality else None,
+            further=read_bins(quality_dir, edges) if quality else None,
         )
-        further = [feature for feature in self.config.slice_by if feature != "label_name"]
-        table = predictions.from_rows(rows, class_names=class_names, split=SPLIT, features=further)
+        features = [feature for feature in self.config.slice_by if feature != "label_name"]
+        table = predictions.from_rows(rows, class_names=class_names, split=SPLIT, features=features)
         predictions.write_csv(table, output / "predictions.csv")
         figures = summary.summarize(
             table, bootstrap_samples=self.config.bootstrap_samples, slice_by=self.config.slice_by
@@ -133,45 +132,6 @@ def _check_config(config: EvaluatorConfig) -> None:
             f"baseline must be {LATEST_PUSHED!r}, {NO_BASELINE!r} or a SavedModel directory. "
             f"Received: baseline={config.baseline!r}. Name the directory that holds saved_model.pb."
         )
-
-
-def _measure_quality(shards: list[pathlib.Path], context: RunContext) -> list[dict[str, Any]]:
-    """`image_id` and `measured` of every image; they also stay in the work folder, for `_read_bins`."""
-    folder = context.work_dir / _QUALITY
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
-    folder.mkdir()
-    with context.beam_pipeline() as pipeline:
-        _ = (
-            pipeline
-            | "Shards" >> beam.Create([str(path) for path in shards])
-            | "Spread" >> beam.Reshuffle()
-            | "Measure" >> beam.FlatMap(_measure_shard)
-            | "WriteQuality" >> beam.io.WriteToText(str(folder / "part"))
-        )
-    parts = sorted(folder.glob("part*"))
-    return [json.loads(line) for part in parts for line in part.read_text(encoding="utf-8").splitlines()]
-
-
-def _measure_shard(path: str) -> Iterator[str]:
-    """One JSON line an image."""
-    from sperm_tf.evaluation.quality_slices import measure
-
-    for serialized in examples.read_serialized([pathlib.Path(path)]):
-        row = examples.from_example(serialized.numpy())
-        image_id, image = bytes(row["image_id"]).decode(), bytes(row.get("image", b""))
-        yield json.dumps({"image_id": image_id, "measured": measure(image)})
-
-
-def _read_bins(context: RunContext, edges: Any) -> beam.PTransform:
-    """From a pipeline to pairs of `image_id` and bins."""
-    return beam.io.ReadFromText(str(context.work_dir / _QUALITY / "part*")) | beam.Map(_bin_line, edges)
-
-
-def _bin_line(line: str, edges: Any) -> tuple[str, dict[str, str]]:
-    from sperm_tf.evaluation.quality_slices import bin_image
-
-    row = json.loads(line)
-    return row["image_id"], bin_image(row["measured"], edges)
 
 
 def _class_names(inputs: Mapping[str, Artifact]) -> list[str]:

@@ -60,7 +60,7 @@ class FinalCalibrator(Component):
 
         from sperm_tf.decision.familiarity import Familiarity
         from sperm_tf.decision.fitting import fit_rule
-        from sperm_tf.evaluation import oof, oof_trust
+        from sperm_tf.evaluation import oof_file, oof_trust
         from sperm_tf.models.views import build_style_model
 
         del context
@@ -68,7 +68,7 @@ class FinalCalibrator(Component):
             shutil.copyfile(inputs["model"].directory / name, output / name)
         views = json.loads((output / "model.json").read_text(encoding="utf-8"))["views"]
         table = fits.read_table(inputs["examples"].directory)
-        logits, labels = oof_trust.calibration_answers(oof.read_csv(self._answers, complete=False))
+        logits, labels = oof_trust.calibration_answers(oof_file.read_csv(self._answers, complete=False))
         if len(labels) != len(table):
             raise StageError(
                 f"answers must hold all {len(table)} images in their first repeat. Received: {self._answers} with "

@@ -47,7 +47,7 @@ class Fit(Component):
         import keras
         import tensorflow as tf
 
-        from sperm_tf.evaluation import oof
+        from sperm_tf.evaluation import oof_file
         from sperm_tf.training.fit import run_fit
 
         keras.backend.clear_session()  # a sweep runs many fits in one process
@@ -66,7 +66,7 @@ class Fit(Component):
             verbose="auto" if sys.stdout.isatty() else 2,
         )
         answers = fits.answer_rows(table, partition, self.config, fit.probabilities)
-        oof.write_csv(answers, output / "predictions.csv", complete=False)
+        oof_file.write_csv(answers, output / "predictions.csv", complete=False)
         shutil.copyfile(context.work_dir / "history.json", output / "history.json")
         fit.model.save(output / "model.keras")
         summary = fits.summarize(

@@ -4,7 +4,7 @@ A softmax is sure of itself far away from everything it has seen. The distance h
 2018 (NeurIPS, arXiv:1807.03888), of the style that early layers see (`sperm_tf.models.style`), under one Gaussian for
 all classes: which class it is plays no part in whether the microscope is a strange one.
 
-A distance in a hundred directions hardly notices one: an image that lost most of its contrast, in which sperm vanish
+A distance in 80 directions hardly notices one: an image that lost most of its contrast, in which sperm vanish
 into the slide, is no further away than the odd training image. So the contrast is measured by itself, too.
 """
 

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from sperm_tf.config import MODELS
-from sperm_tf.evaluation import calibration, intervals, metrics, model_pairs, oof, oof_figures
+from sperm_tf.evaluation import calibration, intervals, metrics, model_pairs, oof, oof_checks, oof_figures
 
 
 def analyze(
@@ -78,7 +78,7 @@ def _rank(model: str) -> tuple[int, str]:
 
 
 def _check_table(name: str, table: pd.DataFrame, class_names: tuple[str, ...]) -> None:
-    oof.check(table, source=name)
+    oof_checks.check(table, source=name)
     if oof.class_names(table) != class_names:
         raise oof.OofError(
             f"{name}: classes must be {', '.join(class_names)}. Received: {', '.join(oof.class_names(table))}. Analyse "

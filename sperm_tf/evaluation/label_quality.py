@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sperm_tf.evaluation import metrics, oof
+from sperm_tf.evaluation import metrics, oof, oof_checks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,7 +156,7 @@ def find_label_issues(
     import cleanlab.filter
     import cleanlab.rank
 
-    oof.check(table)
+    oof_checks.check(table)
     class_names, images = oof.class_names(table), _average_repeats(table)
     labels, probabilities = oof.labels(images), oof.probabilities(images)
     joint = np.asarray(cleanlab.count.compute_confident_joint(labels, probabilities))

@@ -49,6 +49,14 @@ def test_it_is_what_numpy_makes_of_it():
     assert set(sets.sum(axis=1)) >= {1, 2}
 
 
+def test_too_little_contrast_is_unfamiliar_where_the_distance_says_nothing():
+    rule = make_rule()
+    logits, features = np.full((2, 3), [20, 0, 0], "float32"), np.zeros((2, 16), "float32")
+    features[:, 8:] = [[-1.4], [-1.6]]  # on both sides of the 1.5 that the rule accepts
+    assert np.max(rule.familiarity.distance(features)) < 0.8 * rule.max_distance
+    assert reasons(decide(rule, logits, features)) == ["confident", "unfamiliar"]
+
+
 def test_aps_sets_add_up_from_the_most_probable_class():
     rule, (logits, features) = make_rule(set_method="aps", set_thresholds=(0.8, 0.8, 0.8)), draw()
     found = decide(rule, logits, features)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sperm_tf.evaluation import oof
+from sperm_tf.evaluation import oof, oof_checks, oof_file
 from tests.evaluation.oof_tables import CLASS_NAMES, draw_table, leak_near_duplicate
 
 
@@ -22,16 +22,16 @@ def change(table, column, value, index=0):
 
 
 def test_the_file_restores_the_table(table, tmp_path):
-    oof.write_csv(table.sample(frac=1, random_state=0), tmp_path / "model.csv")
-    restored = oof.read_csv(tmp_path / "model.csv")
+    oof_file.write_csv(table.sample(frac=1, random_state=0), tmp_path / "model.csv")
+    restored = oof_file.read_csv(tmp_path / "model.csv")
     pd.testing.assert_frame_equal(restored[list(oof.COLUMNS)], table[list(oof.COLUMNS)])
     np.testing.assert_allclose(oof.probabilities(restored), oof.probabilities(table), rtol=1e-5)
-    oof.write_csv(restored, tmp_path / "again.csv")
+    oof_file.write_csv(restored, tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "model.csv").read_bytes()
 
 
 def test_the_file_is_laid_out_as_agreed(table, tmp_path):
-    oof.write_csv(table, tmp_path / "model.csv")
+    oof_file.write_csv(table, tmp_path / "model.csv")
     lines = (tmp_path / "model.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "repeat,fold,part,image_id,group_id,label,p_normal,p_tapered,p_pyriform,p_amorphous"
     keys = [line.split(",")[:4] for line in lines[1:]]
@@ -41,8 +41,8 @@ def test_the_file_is_laid_out_as_agreed(table, tmp_path):
 
 def test_names_that_pandas_takes_for_missing_stay_names(table, tmp_path):
     renamed = table.replace({"image_id": {table["image_id"].iloc[0]: "NA"}})
-    oof.write_csv(renamed, tmp_path / "model.csv")
-    assert "NA" in set(oof.read_csv(tmp_path / "model.csv")["image_id"])
+    oof_file.write_csv(renamed, tmp_path / "model.csv")
+    assert "NA" in set(oof_file.read_csv(tmp_path / "model.csv")["image_id"])
 
 
 def test_accessors(table):
@@ -59,19 +59,19 @@ def test_a_near_duplicate_in_two_test_folds_is_refused(table, tmp_path):
     leaked, group = leak_near_duplicate(table)
     message = rf"m\.csv: near duplicates must be tested in one fold. Received: group '{group}' in repeat 0, folds 0, 1"
     with pytest.raises(oof.OofError, match=message):
-        oof.write_csv(leaked, tmp_path / "m.csv")
+        oof_file.write_csv(leaked, tmp_path / "m.csv")
     assert not list(tmp_path.iterdir())
     leaked.to_csv(tmp_path / "m.csv", index=False)
     with pytest.raises(oof.OofError, match=message):
-        oof.read_csv(tmp_path / "m.csv")
+        oof_file.read_csv(tmp_path / "m.csv")
     with pytest.raises(oof.OofError, match=message):
-        oof.read_csv(tmp_path / "m.csv", complete=False)
+        oof_file.read_csv(tmp_path / "m.csv", complete=False)
 
 
 def test_an_image_in_two_test_folds_is_refused(table):
     row = oof.select(table, part=oof.TEST, repeat=1, fold=2).iloc[[0]].assign(fold=4)
     with pytest.raises(oof.OofError, match=r"tested once in a repeat. Received: image '.*' in repeat 1, folds 2, 4"):
-        oof.check(oof.join([table, row]))
+        oof_checks.check(oof.join([table, row]))
 
 
 @pytest.mark.parametrize("whole_image", [True, False])
@@ -85,17 +85,17 @@ def test_calibration_images_and_groups_of_the_test_fold_are_refused(table, whole
         changed = table[(table["image_id"] != rows["image_id"].iloc[0]) | (table["repeat"] > 0) | (table["fold"] > 0)]
         rows = rows.assign(part=oof.CALIBRATION)
     with pytest.raises(oof.OofError, match="calibration part of a fold must share no image and no group"):
-        oof.check(oof.join([changed, rows]), complete=False)
+        oof_checks.check(oof.join([changed, rows]), complete=False)
 
 
 def test_incomplete_tables_are_refused_and_cut(table):
     without_fold = table[(table["repeat"] == 0) | (table["fold"] != 3)]
     with pytest.raises(oof.OofError, match="none in repeat 1, fold 3"):
-        oof.check(without_fold)
-    oof.check(without_fold, complete=False)
+        oof_checks.check(without_fold)
+    oof_checks.check(without_fold, complete=False)
     kept = oof.complete_repeats(without_fold)
     assert set(kept["repeat"]) == {0}
-    oof.check(kept)
+    oof_checks.check(kept)
     assert oof.complete_repeats(table).equals(table)
     assert oof.complete_repeats(table[table["repeat"] == 1]).empty
 
@@ -103,13 +103,13 @@ def test_incomplete_tables_are_refused_and_cut(table):
 def test_a_lost_image_is_refused(table):
     lost = oof.select(table, part=oof.TEST, repeat=1).index[5]
     with pytest.raises(oof.OofError, match=f"repeat 1 without 1 images, such as '{table['image_id'][lost]}'"):
-        oof.check(table.drop(index=lost))
+        oof_checks.check(table.drop(index=lost))
 
 
 def test_a_calibration_image_that_is_tested_nowhere_is_refused(table):
     stranger = oof.select(table, part=oof.CALIBRATION).iloc[[0]].assign(image_id="new", group_id="new")
     with pytest.raises(oof.OofError, match="image 'new' in no test part"):
-        oof.check(oof.join([table, stranger]))
+        oof_checks.check(oof.join([table, stranger]))
 
 
 @pytest.mark.parametrize(
@@ -130,22 +130,22 @@ def test_a_calibration_image_that_is_tested_nowhere_is_refused(table):
 )
 def test_wrong_values_are_named(table, column, value, message):
     with pytest.raises(oof.OofError, match=f"^file.csv: .*{message}"):
-        oof.check(change(table, column, value), source="file.csv")
+        oof_checks.check(change(table, column, value), source="file.csv")
 
 
 def test_two_labels_of_one_image_are_refused(table):
     row = table.index[table["label"] == 0][0]
     with pytest.raises(oof.OofError, match="one label and one group"):
-        oof.check(change(table, "label", 1, row))
+        oof_checks.check(change(table, "label", 1, row))
 
 
 def test_probabilities_may_be_off_by_rounding(table):
     rounded = table.copy()
     rounded["p_normal"] += 0.0008
-    oof.check(rounded)
+    oof_checks.check(rounded)
     rounded["p_normal"] += 0.0008
     with pytest.raises(oof.OofError, match="sum to 1"):
-        oof.check(rounded)
+        oof_checks.check(rounded)
 
 
 @pytest.mark.parametrize(
@@ -162,12 +162,12 @@ def test_probabilities_may_be_off_by_rounding(table):
 def test_damaged_files_are_named_with_a_remedy(tmp_path, text, message):
     (tmp_path / "model.csv").write_text(text, encoding="utf-8")
     with pytest.raises(oof.OofError, match=rf"model\.csv.*{message}.*(W|w)rite|Finish"):
-        oof.read_csv(tmp_path / "model.csv")
+        oof_file.read_csv(tmp_path / "model.csv")
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(oof.OofError, match=r"none\.csv must hold .*No such file"):
-        oof.read_csv(tmp_path / "none.csv")
+        oof_file.read_csv(tmp_path / "none.csv")
 
 
 def test_rows_of_unequal_length_are_refused():

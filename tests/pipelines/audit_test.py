@@ -21,7 +21,7 @@ from pipelines.source_images import read_images, sample
 from sperm_tf.audit_config import ExplanationAuditConfig, TransferAuditConfig
 from sperm_tf.config import CalibratorConfig, FitConfig
 from sperm_tf.decision.fitting import fit_rule
-from sperm_tf.evaluation import oof, oof_trust
+from sperm_tf.evaluation import oof, oof_file, oof_trust
 from tests.pipelines.tiny_sweep import FLAGS, folders
 
 
@@ -39,7 +39,7 @@ def audited(finished_sweep, tmp_path_factory):
 
 
 def _answers(folder):
-    return oof.read_csv(folder / "results" / "synthetic_sperm" / "simple_cnn.csv")
+    return oof_file.read_csv(folder / "results" / "synthetic_sperm" / "simple_cnn.csv")
 
 
 def _artifacts(folder, stage):

@@ -17,7 +17,7 @@ from sperm_tf.data.image_table import ImageTable
 from sperm_tf.decision import conformal
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.decision.temperature import fit_temperature, scale
-from sperm_tf.evaluation import oof
+from sperm_tf.evaluation import oof, oof_file
 from sperm_tf.training import run_plan
 from tests.pipelines.tiny_sweep import run_sweep
 
@@ -40,7 +40,7 @@ def _results(folder):
 
 
 def test_every_image_is_answered_by_a_network_that_did_not_see_it(finished_sweep):
-    table = oof.read_csv(_results(finished_sweep) / "simple_cnn.csv")
+    table = oof_file.read_csv(_results(finished_sweep) / "simple_cnn.csv")
     test = oof.select(table, part=oof.TEST)
     assert sorted(test["fold"].unique()) == [0, 1, 2, 3, 4] and test["image_id"].nunique() == len(test) == 80
     recorded = json.loads((_results(finished_sweep) / "fits.json").read_text())
@@ -54,7 +54,7 @@ def test_every_image_is_answered_by_a_network_that_did_not_see_it(finished_sweep
 def test_the_report_shows_the_figures_and_the_labels_in_doubt(finished_sweep):
     folder = finished_sweep / "root" / "CrossValidation"
     html = (folder / "cross_validation.html").read_text(encoding="utf-8")
-    table = oof.select(oof.read_csv(_results(finished_sweep) / "simple_cnn.csv"), part=oof.TEST)
+    table = oof.select(oof_file.read_csv(_results(finished_sweep) / "simple_cnn.csv"), part=oof.TEST)
     right = oof.probabilities(table).argmax(1) == oof.labels(table)
     assert f"{100 * right.mean():.1f}" in html and "simple_cnn" in html
     listed = (folder / "label_issues.csv").read_text(encoding="utf-8").splitlines()
@@ -91,7 +91,7 @@ def test_a_killed_sweep_goes_on_where_it_was(copy, monkeypatch, capsys):
         shutil.rmtree(path.parent)
     assert run_sweep(copy, "--no_training") == sweep.EXIT_INCOMPLETE
     assert "3 of 5 fits are missing" in capsys.readouterr().out
-    assert oof.read_csv(_results(copy) / "simple_cnn.csv", complete=False)["fold"].nunique() == 2
+    assert oof_file.read_csv(_results(copy) / "simple_cnn.csv", complete=False)["fold"].nunique() == 2
     trained = []
     execute = fit_component.Fit.execute
 
@@ -150,7 +150,7 @@ def test_all_images_train_the_final_fit(copy):
     assert info["num_images"] == 80 and info["views"] == 8 and len(info["class_names"]) == 4
     (file,) = (copy / "root" / "FinalCalibrator").glob("*/decision.json")
     rule = rule_lib.read(file.parent)
-    rows = oof.select(oof.read_csv(_results(copy) / "simple_cnn.csv"), part=oof.TEST)
+    rows = oof.select(oof_file.read_csv(_results(copy) / "simple_cnn.csv"), part=oof.TEST)
     assert rule.num_images == len(rows) == 80
     assert rule.temperature == pytest.approx(fit_temperature(np.log(oof.probabilities(rows)), oof.labels(rows)))
     probabilities = scale(np.log(oof.probabilities(rows)), rule.temperature)
@@ -160,8 +160,8 @@ def test_all_images_train_the_final_fit(copy):
     classifier = sperm_tf.load_model(file.parent)
     assert classifier.rule is not None and classifier.views == 8
     fewer = copy / "fewer.csv"
-    table = oof.read_csv(_results(copy) / "simple_cnn.csv")
-    oof.write_csv(table[table["image_id"] != rows["image_id"].iloc[0]], fewer, complete=False)
+    table = oof_file.read_csv(_results(copy) / "simple_cnn.csv")
+    oof_file.write_csv(table[table["image_id"] != rows["image_id"].iloc[0]], fewer, complete=False)
     (model,), (examples,) = (list((copy / "root" / name).glob("*/artifact.json")) for name in ("FinalFit", "Transform"))
     inputs = {"model": Artifact.read(model.parent), "examples": Artifact.read(examples.parent)}
     with pytest.raises(StageError, match=r"must hold all 80 images .* with 79\. Finish"):

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from pipelines import results
-from sperm_tf.evaluation import oof
+from sperm_tf.evaluation import oof_file
 from tests.evaluation.oof_tables import draw_table, leak_near_duplicate, write_fits
 from tests.helpers import ROOT
 
@@ -18,7 +18,7 @@ def results_dir(tmp_path):
     folder = tmp_path / "results" / "hushem"
     folder.mkdir(parents=True)
     for seed, name in enumerate(("efficientnet_b0", "efficientnet_b0_cbam")):
-        oof.write_csv(draw_table(seed=seed), folder / f"{name}.csv")
+        oof_file.write_csv(draw_table(seed=seed), folder / f"{name}.csv")
     write_fits(folder, {"efficientnet_b0": 2, "efficientnet_b0_cbam": 1})
     return tmp_path / "results"
 
@@ -52,7 +52,7 @@ def test_it_writes_figures_page_and_plots(results_dir, capsys):
 def test_every_model_keeps_its_own_repeats_and_pairs_share_theirs(results_dir):
     folder = results_dir / "hushem"
     alone = results.analyze_folder(folder, bootstrap_samples=100)[0]["models"]
-    oof.write_csv(draw_table(seed=2, num_repeats=1), folder / "simple_cnn.csv")
+    oof_file.write_csv(draw_table(seed=2, num_repeats=1), folder / "simple_cnn.csv")
     content, tables = results.analyze_folder(folder, bootstrap_samples=100)
     assert {name: model["num_repeats"] for name, model in content["models"].items()} == {
         "simple_cnn": 1,
@@ -88,7 +88,7 @@ def test_floats_have_six_digits():
 
 def test_a_near_duplicate_across_folds_stops_it(results_dir, capsys):
     path = results_dir / "hushem" / "efficientnet_b0.csv"
-    leaked, group = leak_near_duplicate(oof.read_csv(path))
+    leaked, group = leak_near_duplicate(oof_file.read_csv(path))
     leaked.to_csv(path, index=False)
     status, page = run(results_dir)
     error = capsys.readouterr().err
