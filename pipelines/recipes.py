@@ -7,8 +7,13 @@ import dataclasses
 from sperm_tf.config import TrainerConfig
 
 PRETRAINED = ("efficientnet_b0", "efficientnet_b0_cbam")
+TRANSFORMER = "vit_tiny"
 SCRATCH_EPOCHS = 2.5
 """How many times the epochs a network takes that starts from random weights where the others start from pretrained."""
+MAX_TRANSFORMER_RATE = 1e-4
+"""Highest learning rate of a transformer; at the 1e-3 of the other networks it learns next to nothing."""
+TRANSFORMER_WARMUP = 0.15
+"""Share of the steps over which its rate rises."""
 
 
 def memorizing(trainer: TrainerConfig, epochs: int) -> TrainerConfig:
@@ -38,18 +43,22 @@ def trainer_for(trainer: TrainerConfig, model: str) -> TrainerConfig:
     """The recipe of a model.
 
     EfficientNet-B0 with and without CBAM share every setting, so that their difference is CBAM. The other networks have
-    no pretrained weights: they start at random, take more epochs, and have no frozen phase.
+    no pretrained weights: they start at random, take more epochs, and have no frozen phase. A transformer has a lower
+    rate and a longer warm-up, too.
 
     Args:
         trainer: the preset's recipe.
         model: of `sperm_tf.config.MODELS`.
     """
-    architecture = dataclasses.replace(trainer.model, name=model)
+    recipe = dataclasses.replace(trainer, model=dataclasses.replace(trainer.model, name=model))
+    if model == TRANSFORMER:
+        rate = min(recipe.full_learning_rate, MAX_TRANSFORMER_RATE)
+        recipe = dataclasses.replace(recipe, full_learning_rate=rate, warmup_share=TRANSFORMER_WARMUP)
     if model in PRETRAINED or trainer.model.weights == "none":
-        return dataclasses.replace(trainer, model=architecture)
+        return recipe
     return dataclasses.replace(
-        trainer,
-        model=dataclasses.replace(architecture, weights="none"),
+        recipe,
+        model=dataclasses.replace(recipe.model, weights="none"),
         frozen_epochs=0,
         full_epochs=round(SCRATCH_EPOCHS * trainer.full_epochs),
     )

@@ -250,6 +250,16 @@ def test_models_without_pretraining_take_longer():
     assert (vit.model.weights, vit.full_epochs, vit.frozen_epochs) == ("none", 25, 0)
 
 
+@pytest.mark.parametrize("weights", ("synthetic", "none"))
+def test_a_transformer_has_a_rate_of_its_own(weights):
+    trainer = TrainerConfig(model=ModelConfig(weights=weights), frozen_epochs=0, full_learning_rate=1e-3)
+    cnn, vit = (recipes.trainer_for(trainer, name) for name in ("simple_cnn", "vit_tiny"))
+    assert (cnn.full_learning_rate, cnn.warmup_share) == (1e-3, 0.05)
+    assert (vit.full_learning_rate, vit.warmup_share) == (1e-4, 0.15)
+    slower = recipes.trainer_for(dataclasses.replace(trainer, full_learning_rate=3e-5), "vit_tiny")
+    assert slower.full_learning_rate == 3e-5
+
+
 @pytest.mark.parametrize(("num_origins", "stated"), ((3, True), (0, False)))
 def test_the_report_knows_whether_patients_were_kept_together(num_origins, stated, tmp_path):
     info = {"name": "own_images", "config": "clean", "num_origins": num_origins}
