@@ -62,8 +62,9 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
     if not by_model:
         raise StageError(
             f"a model must have all networks of repeat {request.repeat} under {context.pipeline_root}. Received: "
-            f"{', '.join(request.models)}, of which none has. Train them: python -m pipelines.cross_validate "
-            f"--preset={request.config.preset}"
+            f"{', '.join(request.models)}, of which none has. Train them, into a results_dir that holds no answers of "
+            f"theirs yet: python -m pipelines.cross_validate --preset={request.config.preset} "
+            f"--models={','.join(request.models)} --results_dir=retrained"
         )
     if request.dry_run:
         for unit in (unit for units in by_model.values() for unit in units):

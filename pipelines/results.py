@@ -20,13 +20,12 @@ USAGE = """Computes every published figure from the out-of-fold predictions; tra
   python -m pipelines.results
 
 Reads <results_dir>/<dataset>/<model>.csv and fits.json, and notes.md in <results_dir> if there is one. Writes
-<results_dir>/<dataset>/results.json and decisions.json, the plots beside them, and the pages. The page on trust also
-shows what pipelines.audit found, <results_dir>/<dataset>/audits.json.
+<results_dir>/<dataset>/results.json and decisions.json, the plots beside them, the page of results, and trust.md beside
+it: when an answer can be trusted, with what pipelines.audit found, <results_dir>/<dataset>/audits.json.
 
 Flags:
   --results_dir=docs/results   folder with one folder a dataset
   --page=docs/results.md       page of results to write
-  --trust_page=docs/trust.md   page to write on when an answer can be trusted
   --bootstrap_samples=2000     resamples of the group bootstrap, at least 100
 """
 RESULTS_FILE, FITS_FILE = "results.json", "fits.json"

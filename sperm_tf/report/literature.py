@@ -60,8 +60,8 @@ HONEST = {
         Published(_RESNET, 0.865, 0.078, None, None, "ImageNet", _BYTES),
     ),
 }
-"""Dataset -> works that removed duplicates, kept related images in one fold, chose nothing on test folds, and say how
-far their figure can be trusted."""
+"""Dataset -> works that looked for duplicates, kept related images in one fold, chose nothing on test folds, and say
+how far their figure can be trusted."""
 
 _PAPER = "the paper (arXiv:2606.20438)"
 

@@ -90,8 +90,8 @@ def _describe_reason(prediction: Prediction, rule: DecisionRule | None) -> str:
         )
     if prediction.reason == rule_lib.UNFAMILIAR:
         return (
-            "The image is unlike those that the model learnt from: another microscope, another stain, or no cell at "
-            "all. Its probabilities may mean nothing here."
+            "The image is unlike those that the model learnt from: another microscope, another stain, far less "
+            "contrast, or no cell at all. Its probabilities may mean nothing here."
         )
     if prediction.reason == rule_lib.NO_GUARANTEE:
         return (

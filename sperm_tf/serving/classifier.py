@@ -50,7 +50,7 @@ class Prediction:
         prediction_set: names of the classes that the image may belong to.
         decision: `accept`, or `refer` for an image that a person has to look at.
         reason: why, see `sperm_tf.serving.signatures.ServedClassifier`.
-        unfamiliarity: distance from the training images; above 1 it is a reason to refer.
+        unfamiliarity: distance from the training images, or lack of contrast; above 1 it is a reason to refer.
     """
 
     file: str
