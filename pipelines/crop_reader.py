@@ -35,6 +35,23 @@ class CropReader:
         except (OSError, KeyError, ValueError, RuntimeError, EOFError, zlib.error, *ARCHIVE_ERRORS):
             return None  # RuntimeError: encrypted, or compressed by a method unknown to zipfile
 
+    def read_unchanged(self, crop: Crop, *, in_place: bool) -> bytes | None:
+        """The bytes of a file that was listed before; None where it cannot be read, or has changed since.
+
+        Args:
+            crop: as it was listed.
+            in_place: whether the root is the folder that it was listed in; of a copy, times say nothing.
+        """
+        content = self.read(crop)
+        if content is None or crop.size not in (UNKNOWN, len(content)):
+            return None
+        archive, _, member = crop.file.partition(IN_ARCHIVE)
+        is_file = (self._root / crop.file).is_file() or not member
+        if not is_file and archive_kind(self._root / archive) == "zip" and crop.size != UNKNOWN:
+            return content if zlib.crc32(content) == crop.state else None
+        path = self._root / (crop.file if is_file else archive)
+        return content if not in_place or path.stat().st_mtime_ns == crop.state else None
+
     def close(self) -> None:
         """Closes the archives."""
         for archive in self._zips.values():

@@ -38,8 +38,9 @@ class Crop(NamedTuple):
 
     Attributes:
         file: its address.
-        size: bytes; -1 where the file cannot be found.
-        state: changes when the file does: time of its last change in nanoseconds, in a zip its checksum.
+        size: bytes; -1 where it is not known: the file cannot be found, or a table says that it lies in an archive.
+        state: changes when the file does: in a zip its checksum, else the time of the last change of the file, or of
+            the archive that it lies in, in nanoseconds; -1 where neither can be found.
         offset: of its first byte in an uncompressed tar; -1 for everything else.
         further: what the table says of it beside the file, in the order of `CropList.columns`.
     """
@@ -123,9 +124,17 @@ def _crop_of_file(path: pathlib.Path, root: pathlib.Path, further: Sequence[str]
     address = _address(path.relative_to(root).as_posix())
     try:
         status = path.stat()
-    except OSError:  # a link to nowhere, a file that a table names and that is not there
-        return Crop(address, further=tuple(further))
+    except OSError:  # a link to nowhere, a file that a table names and that is not there, or in an archive
+        return Crop(address, state=_archive_state(address, root), further=tuple(further))
     return Crop(address, status.st_size, status.st_mtime_ns, further=tuple(further))
+
+
+def _archive_state(address: str, root: pathlib.Path) -> int:
+    archive, _, member = address.partition(IN_ARCHIVE)
+    try:
+        return (root / archive).stat().st_mtime_ns if member else UNKNOWN
+    except OSError:
+        return UNKNOWN
 
 
 def _list_zip(path: pathlib.Path, root: pathlib.Path) -> Iterator[Crop]:
@@ -137,12 +146,11 @@ def _list_zip(path: pathlib.Path, root: pathlib.Path) -> Iterator[Crop]:
 
 
 def _list_tar(path: pathlib.Path, root: pathlib.Path) -> Iterator[Crop]:
-    name = path.relative_to(root).as_posix()
+    name, changed_ns = path.relative_to(root).as_posix(), path.stat().st_mtime_ns
     with _archive_errors(path), open_tar(path) as archive:
         for info in archive:
             archive.members = []  # type: ignore[attr-defined]  # or it keeps every header that it has read
             if _is_image(info.name) and info.isreg():
-                changed_ns = int(info.mtime * 1e9)
                 yield Crop(_address(f"{name}{IN_ARCHIVE}{info.name}"), info.size, changed_ns, info.offset_data)
 
 

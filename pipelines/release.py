@@ -95,6 +95,11 @@ def _run(values: flags.FlagValues) -> None:
     model_path = pathlib.Path(values.model).expanduser()
     classifier = _open(model_path, values.class_names or None)
     if values.views:
+        if classifier.rule is not None and int(values.views) != classifier.views:
+            raise ReleaseError(
+                f"views must be those that the decision rule was fitted to, {classifier.views}. Received: "
+                f"views={values.views}. Leave --views out, or release the Trainer's model, which has no rule."
+            )
         classifier = dataclasses.replace(classifier, views=int(values.views))
     training = describe_training(model_path if model_path.is_dir() else model_path.parent, values.training)
     images, source = release_precision.comparison_images(values.images, classifier.image_size)

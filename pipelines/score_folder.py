@@ -121,8 +121,7 @@ class ScoreFolder:
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(self.path / INPUTS_FILE) as file:
-            rows = file.read_row_group(number).to_pylist()
-        return [Crop(**{**row, "further": tuple(row["further"])}) for row in rows]
+            return _to_crops(file.read_row_group(number))
 
     def missing_shards(self, record: dict[str, Any]) -> list[int]:
         """Numbers of the shards that are not finished."""
@@ -189,6 +188,21 @@ class ScoreFolder:
         unfinished = self.path / f".{INPUTS_FILE}.tmp"
         pq.write_table(table, unfinished, row_group_size=shard_size)
         move_into_place(unfinished, self.path / INPUTS_FILE)
+
+
+def read_inputs(folder: pathlib.Path) -> list[Crop]:
+    """The images of a run, as they were listed.
+
+    Args:
+        folder: that the run wrote.
+    """
+    import pyarrow.parquet as pq
+
+    return _to_crops(pq.read_table(folder / INPUTS_FILE))
+
+
+def _to_crops(table: pa.Table) -> list[Crop]:
+    return [Crop(**{**row, "further": tuple(row["further"])}) for row in table.to_pylist()]
 
 
 def shard_sizes(record: dict[str, Any]) -> list[int]:

@@ -68,7 +68,10 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
         record = folder.claim(_describe(request, model, crops), crops)
         if folder.is_finished():
             report(f"All {record['num_files']:,} files are scored already.")
-            return folder.finish()
+            summary = folder.finish()
+            if num_unreadable := summary["counts"][scores_file.STATUS].get(UNREADABLE):
+                report(f"{num_unreadable:,} of them could not be read then; a new --output reads them again.")
+            return summary
         saved_model = str(model.prepare(folder.path / score_folder.MODEL))
         names = scoring_model.class_names(saved_model)
         schema = scores_file.schema(names, crops.columns, record, overlays=request.overlays != NO_OVERLAYS)
@@ -175,6 +178,11 @@ class ShardScorer(beam.DoFn):
 
     def _read(self, crop: Crop) -> _Image:
         content = self._reader.read(crop)
+        if content is None and not pathlib.Path(self._record["root"]).is_dir():
+            raise FileNotFoundError(
+                f"the input's folder {self._record['root']} is gone. Bring it back and run the same command again: "
+                "what is scored is kept."
+            )
         try:
             quality = dataclasses.asdict(measure_quality(decode_rgb(content or b"").pixels))
         except UndecodableImageError:
@@ -222,9 +230,12 @@ class ShardScorer(beam.DoFn):
                 stem = pathlib.PurePosixPath(image.crop.file).stem
                 row[scores_file.OVERLAY] = f"{score_folder.OVERLAYS}/{number:06d}_{stem[:80]}.png"
                 path = self._folder.path / row[scores_file.OVERLAY]
-                drawing.append(self._pool.submit(_draw_overlay, image.content, heat_map, path))
-        for future in drawing:
-            future.result()
+                drawing.append((row, self._pool.submit(_draw_overlay, image.content, heat_map, path)))
+        for row, future in drawing:
+            try:
+                future.result()
+            except UndecodableImageError:  # the model's decoder forgives more than ours
+                row[scores_file.OVERLAY] = ""
 
 
 @dataclasses.dataclass(frozen=True)

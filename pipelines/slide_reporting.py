@@ -13,7 +13,6 @@ import numpy as np
 
 from pipelines import score_folder, scoring_model
 from pipelines.crop_reader import CropReader
-from pipelines.crops import Crop
 from sperm_tf.evaluation import scores_file, slide
 from sperm_tf.explain.served_maps import SHOWN_MAP
 from sperm_tf.report.slide import page
@@ -92,8 +91,10 @@ def _find_sources(scores: scores_file.Scores, images: pathlib.Path, report: Call
         report(f"The contact sheet is empty: the images are no longer at {images}. Name their folder with --images.")
     rule, card = folder / _RULE_FILE, folder / scoring_model.CARD_FILE
     reader = CropReader(images)
+    listed = {crop.file: crop for crop in score_folder.read_inputs(scores.path.parent)}
+    in_place = images.resolve() == pathlib.Path(scores.record["root"]).resolve()
     return page.Sources(
-        read=lambda file: reader.read(Crop(file)),
+        read=lambda file: reader.read_unchanged(listed[file], in_place=in_place),
         explain=explain,
         rule=json.loads(rule.read_text(encoding="utf-8")) if rule.is_file() else {},
         card=card.read_text(encoding="utf-8") if card.is_file() else "",

@@ -38,7 +38,7 @@ class FinalCalibrator(Component):
     """
 
     config: CalibratorConfig
-    version = 2  # refers images of little contrast
+    version = 3  # counts the calibration images by class and answer
 
     def __init__(self, config: CalibratorConfig, *, answers: pathlib.Path, **inputs: Any):
         super().__init__(config, **inputs)

@@ -36,7 +36,7 @@ class FoldCalibrator(Component):
     """
 
     config: CalibratorConfig
-    version = 2  # refers images of little contrast
+    version = 3  # counts the calibration images by class and answer
 
     def __init__(self, config: CalibratorConfig, *, fit_config: FitConfig, answers: Any, **inputs: Any):
         super().__init__(config, **inputs)

@@ -77,4 +77,11 @@ def fit_rule(
         familiarity=familiarity if knows_images else None,
         max_distance=max_distance,
         max_faintness=max_faintness,
+        confusion=_count_answers(labels, probabilities),
     )
+
+
+def _count_answers(labels: np.ndarray, probabilities: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    counts = np.zeros((probabilities.shape[1],) * 2, int)
+    np.add.at(counts, (labels, probabilities.argmax(axis=1)), 1)
+    return tuple(map(tuple, counts.tolist()))

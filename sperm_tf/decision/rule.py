@@ -67,6 +67,9 @@ class DecisionRule:
         familiarity: knows the training images; None leaves unfamiliar ones unnoticed.
         max_distance: highest distance from the training images that is accepted.
         max_faintness: how much less contrast than theirs is accepted, as a natural logarithm.
+        confusion: [C][C], number of calibration images by true class (rows) and answer (columns); empty where nobody
+            counted them. It says which mix of classes the promises hold for, and what a slide's percentages are
+            corrected by (`sperm_tf.evaluation.prevalence`).
     """
 
     temperature: float
@@ -81,6 +84,7 @@ class DecisionRule:
     familiarity: Familiarity | None = None
     max_distance: float = math.inf
     max_faintness: float = math.inf
+    confusion: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         for limit in (self.max_distance, self.max_faintness):
@@ -164,10 +168,11 @@ def read(folder: pathlib.Path) -> DecisionRule | None:
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
         thresholds = tuple(_from_json(value) for value in fields.pop("set_thresholds"))
+        confusion = tuple(tuple(map(int, row)) for row in fields.pop("confusion", ()))
         fields = {name: _from_json(value) for name, value in fields.items()}
         density = folder / FAMILIARITY_FILE
         familiarity = Familiarity.read(density) if density.is_file() else None
-        return DecisionRule(**fields, set_thresholds=thresholds, familiarity=familiarity)
+        return DecisionRule(**fields, set_thresholds=thresholds, confusion=confusion, familiarity=familiarity)
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"decision rule must be the {RULE_FILE} and {FAMILIARITY_FILE} that the Calibrator wrote. Received: "

@@ -19,7 +19,7 @@ from keras import ops
 from sperm_tf.config import NUM_FOLDS, CalibratorConfig
 from sperm_tf.decision.fitting import fit_rule
 from sperm_tf.decision.rule import ACCEPT, CONFIDENT, REASONS, REFER
-from sperm_tf.evaluation import oof, predictions, trust
+from sperm_tf.evaluation import oof, oof_slides, predictions, trust
 from sperm_tf.evaluation.predictions import Predictions
 
 MAX_RISKS = (0.02, 0.05, 0.08, 0.1)
@@ -108,7 +108,8 @@ def describe(table: pd.DataFrame, config: CalibratorConfig, *, bootstrap_samples
 
     Returns:
         A JSON-serializable dictionary: `repeats`, what `trust.describe_trust` says of each; `guarantees`, for each of
-        `MAX_RISKS` the share that would be accepted in each repeat and the accuracy of what is (None without any).
+        `MAX_RISKS` the share that would be accepted in each repeat and the accuracy of what is (None without any);
+        `slides`, what a count of normal forms is worth (`sperm_tf.evaluation.oof_slides`).
     """
     repeats = sorted(table["repeat"].unique().tolist())
     guarantees = []
@@ -120,6 +121,7 @@ def describe(table: pd.DataFrame, config: CalibratorConfig, *, bootstrap_samples
         "promise": {"set_coverage": config.set_coverage, "max_risk": config.max_risk, "delta": config.delta},
         "repeats": [trust.describe_trust(predicted, bootstrap_samples=bootstrap_samples) for predicted in decided],
         "guarantees": guarantees,
+        "slides": oof_slides.describe(table),
     }
 
 

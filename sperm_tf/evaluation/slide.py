@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sperm_tf.evaluation.intervals import wilson
+from sperm_tf.evaluation.prevalence import Estimate, estimate_part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,7 @@ MIN_SPERMATOZOA = 200
 """Spermatozoa in a replicate from which a verdict is given (WHO 2021)."""
 Z_95 = 1.96
 """Quantile of the standard normal distribution that the manual compares replicates with."""
+Confusion = Sequence[Sequence[int]]
 _OK, _REFER = "ok", "refer"
 _NOT_SPERM = {"nonsperm", "nosperm", "notsperm", "notasperm", "debris", "artefact", "artifact", "background", "boya"}
 _NORMAL = {"normal", "normalsperm"}
@@ -113,6 +115,8 @@ class Count:
         reasons: why readable images are referred to a person -> their number.
         num_accepted_sperm: spermatozoa that are not referred.
         num_accepted_normal: normal forms that are not referred.
+        corrected: share of normal forms among spermatozoa with the model's known errors reckoned out; None where they
+            are not known, or there is nothing to count.
     """
 
     name: str
@@ -124,6 +128,7 @@ class Count:
     reasons: Mapping[str, int]
     num_accepted_sperm: int
     num_accepted_normal: int
+    corrected: Estimate | None = None
 
     @property
     def num_readable(self) -> int:
@@ -225,13 +230,14 @@ def compare_replicates(first: Count, second: Count) -> Comparison:
     return Comparison(abs(first.normal_share - second.normal_share), limit)
 
 
-def count(scores: pd.DataFrame, roles: ClassRoles, *, name: str = "") -> Count:
+def count(scores: pd.DataFrame, roles: ClassRoles, *, name: str = "", confusion: Confusion = ()) -> Count:
     """Counts images.
 
     Args:
         scores: the columns `status`, `predicted_class`, `decision` and `reason` of `sperm_tf.evaluation.scores_file`.
         roles: of the classes.
         name: of what is counted.
+        confusion: [C][C], calibration images by class and answer, of the model's decision rule; empty where not known.
     """
     readable = scores[scores["status"] == _OK]
     is_referred = readable["decision"] == _REFER
@@ -248,11 +254,22 @@ def count(scores: pd.DataFrame, roles: ClassRoles, *, name: str = "") -> Count:
         reasons=dict(Counter(readable["reason"][is_referred]).most_common()),
         num_accepted_sperm=int((is_sperm & ~is_referred).sum()),
         num_accepted_normal=int((is_normal & ~is_referred).sum()),
+        corrected=estimate_part(
+            [classes[label] for label in roles.class_names],
+            confusion,
+            part=[label in roles.normal for label in roles.class_names],
+            whole=[label in roles.sperm for label in roles.class_names],
+        ),
     )
 
 
 def summarize(
-    scores: pd.DataFrame, roles: ClassRoles, *, slide_column: str = "", replicate_column: str = ""
+    scores: pd.DataFrame,
+    roles: ClassRoles,
+    *,
+    slide_column: str = "",
+    replicate_column: str = "",
+    confusion: Confusion = (),
 ) -> tuple[Slide, ...]:
     """Counts every slide and its replicates.
 
@@ -261,24 +278,35 @@ def summarize(
         roles: of the classes.
         slide_column: names the slide of each image; empty where all are of one.
         replicate_column: names the replicate; empty where a slide has one.
+        confusion: as for `count`.
 
     Returns:
         The slides, sorted by name.
+
+    Raises:
+        SlideError: an image has no slide or replicate where others have one.
     """
-    return tuple(
-        _summarize_slide(str(name), rows, roles, replicate_column) for name, rows in _groups(scores, slide_column)
-    )
 
+    def summarize_slide(name: str, rows: pd.DataFrame) -> Slide:
+        replicates = tuple(
+            count(own, roles, name=part, confusion=confusion) for part, own in _groups(rows, replicate_column)
+        )
+        comparison = compare_replicates(*replicates) if len(replicates) == 2 else None
+        return Slide(name, count(rows, roles, name=name, confusion=confusion), replicates, comparison)
 
-def _summarize_slide(name: str, scores: pd.DataFrame, roles: ClassRoles, replicate_column: str) -> Slide:
-    replicates = tuple(count(rows, roles, name=part) for part, rows in _groups(scores, replicate_column))
-    comparison = compare_replicates(*replicates) if len(replicates) == 2 else None
-    return Slide(name, count(scores, roles, name=name), replicates, comparison)
+    return tuple(summarize_slide(name, rows) for name, rows in _groups(scores, slide_column))
 
 
 def _groups(scores: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:
     if not column:
         return [("", scores)]
+    blank = scores[column].astype(str).str.strip() == ""
+    if blank.any():
+        raise SlideError(
+            f"every image must have a {column!r}. Received: {int(blank.sum())} without, such as "
+            f"{scores['file'][blank].iloc[0]!r}; they could be of any. Fill in the table and score again, or name "
+            "another column with --slide_column or --replicate_column."
+        )
     return [(str(name), rows) for name, rows in scores.groupby(column, sort=True)]
 
 

@@ -134,6 +134,7 @@ class _Figures:
         for index, name in enumerate(self._names):
             shares[f"covered:{name}"] = (self._labels == index, self._is_covered)
             shares[f"accepted:{name}"] = (self._labels == index, self._is_accepted)
+            shares[f"accepted_right:{name}"] = (self._is_accepted & (self._labels == index), self._is_correct)
         return shares
 
     def score(self, name: str) -> dict[str, Any]:
@@ -162,7 +163,13 @@ class _Figures:
             "accuracy_of_accepted": self._share("accepted_right"),
             "num_accepted": int(self._is_accepted.sum()),
             "reasons": dict(sorted(Counter(self._reasons).items())),
-            "per_class": {name: {"accepted": self._share(f"accepted:{name}")} for name in self._names},
+            "per_class": {
+                name: {
+                    "accepted": self._share(f"accepted:{name}"),
+                    "accuracy_of_accepted": self._share(f"accepted_right:{name}"),
+                }
+                for name in self._names
+            },
         }
 
     def _share(self, name: str) -> dict[str, Any]:

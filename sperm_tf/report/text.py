@@ -19,6 +19,16 @@ def percent(value: Any, digits: int = 1) -> str:
     return f"{100 * value:.{digits}f}\u00a0%" if is_finite(value) else NOTHING
 
 
+def promised_percent(value: float) -> str:
+    """`2.5 %` of a share, 0-1, with all its digits: a promise is not rounded."""
+    return f"{100 * value:.6g}\u00a0%"
+
+
+def probability(value: float) -> str:
+    """`87 %` of a probability, 0-1; `> 99 %` where rounding would make it certain."""
+    return "> 99\u00a0%" if value > 0.99 else percent(value, 0)
+
+
 def interval(bounds: Any, digits: int = 2) -> str:
     """`0.84–0.90`; empty when there is no interval."""
     return f"{bounds[0]:.{digits}f}–{bounds[1]:.{digits}f}" if is_interval(bounds) else ""

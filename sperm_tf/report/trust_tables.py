@@ -39,10 +39,31 @@ def selection(models: Models) -> str:
         if not found["num_accepted"]:
             rows.append([label, "nothing", *[text.NOTHING] * (1 + len(classes))])
             continue
-        per_class = [text.percent(found["per_class"][name]["accepted"]["value"]) for name in classes]
-        rows.append([label, _share(found["accepted"]), _share(found["accuracy_of_accepted"]), *per_class])
+        per_class = [found["per_class"][name] for name in classes]
+        cells = [
+            f"{text.percent(one['accepted']['value'])}, {text.percent(one['accuracy_of_accepted']['value'])} right"
+            for one in per_class
+        ]
+        rows.append([label, _share(found["accepted"]), _share(found["accuracy_of_accepted"]), *cells])
     header = ["Model", "Accepted", "Right among them", *(f"Accepted of {name}" for name in classes)]
     return markdown_table(header, rows)
+
+
+def slides(model: Mapping[str, Any]) -> str:
+    """What counts of normal forms are worth, with and without correction; empty where none were made."""
+    rows = [
+        [
+            text.percent(found["true"]),
+            *(
+                f"{text.percent(found[name])} ± {100 * found[f'{name}_error']:.1f}, {found[f'{name}_held']} of "
+                f"{found['num_slides']}"
+                for name in ("counted", "corrected")
+            ),
+        ]
+        for found in model["slides"]
+    ]
+    header = ["Truly normal", "Counted ± error, interval holds", "Corrected ± error, interval holds"]
+    return markdown_table(header, rows) if rows else ""
 
 
 def guarantees(model: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import pytest
+import sklearn.metrics
 
 from sperm_tf.config import CalibratorConfig
 from sperm_tf.decision import conformal, rule, selective, temperature
@@ -50,6 +51,8 @@ def test_its_parts_are_those_of_the_modules():
     guarantee = selective.guarantee(probabilities.max(axis=1), right, max_risk=0.08, delta=0.05)
     assert fitted.min_confidence == guarantee.threshold < 1
     assert fitted.num_images == 400 and fitted.max_risk == 0.08
+    answers = probabilities.argmax(axis=1)
+    np.testing.assert_array_equal(fitted.confusion, sklearn.metrics.confusion_matrix(calibration.labels, answers))
 
 
 def test_promises_hold_for_new_images():

@@ -43,11 +43,13 @@ def test_it_is_nearly_what_trying_every_threshold_finds():
     found = selective.guarantee(confidence, correct, max_risk=0.1, delta=0.05)
     accepted = confidence >= found.threshold
     assert found.coverage == accepted.mean() and found.num_accepted == accepted.sum()
-    assert found.risk_bound == selective.risk_bound((accepted & ~correct).sum(), accepted.sum(), 0.05 / 9)
+    assert found.risk_bound == selective.risk_bound((accepted & ~correct).sum(), accepted.sum(), 0.05 / 10)
     best = max(
         (confidence >= threshold).mean()
         for threshold in confidence
-        if selective.risk_bound(((confidence >= threshold) & ~correct).sum(), (confidence >= threshold).sum(), 0.05 / 9)
+        if selective.risk_bound(
+            ((confidence >= threshold) & ~correct).sum(), (confidence >= threshold).sum(), 0.05 / 10
+        )
         <= 0.1
     )
     assert best - 0.02 <= found.coverage <= best
@@ -59,9 +61,16 @@ def test_too_few_images_guarantee_nothing():
     assert selective.guarantee(np.zeros(0), np.zeros(0, bool), max_risk=0.05, delta=0.05).num_accepted == 0
 
 
-def test_a_network_that_is_always_right_answers_nearly_always():
-    found = selective.guarantee(np.linspace(0.5, 1, 300), np.ones(300, bool), max_risk=0.05, delta=0.05)
-    assert found.num_accepted >= 298 and found.threshold < 0.51
+@pytest.mark.parametrize(("count", "is_enough"), [(98, False), (99, True), (300, True)])
+def test_a_network_that_is_always_right_answers_always(count, is_enough):
+    found = selective.guarantee(np.linspace(0.5, 1, count), np.ones(count, bool), max_risk=0.05, delta=0.05)
+    assert (found.num_accepted, found.threshold) == ((count, 0.5) if is_enough else (0, np.inf))
+
+
+def test_everything_is_accepted_where_half_of_it_bounds_nothing():
+    correct = np.arange(1000) < 970  # the most confident ones are wrong
+    found = selective.guarantee(np.linspace(0.5, 1, 1000), correct, max_risk=0.05, delta=0.05)
+    assert found.coverage == 1 and found.risk_bound == selective.risk_bound(30, 1000, 0.05 / 11) < 0.05
 
 
 def test_equal_confidences_are_accepted_together():

@@ -96,6 +96,25 @@ def test_slides_and_replicates_are_told_apart():
     assert alone.name == "" and len(alone.replicates) == 1 and alone.total.num_sperm == 405
 
 
+def test_known_errors_are_reckoned_out():
+    rows = _rows([("normal", "confident", 60), ("abnormal", "confident", 340), ("non-sperm", "confident", 100)])
+    confusion = [[85, 15, 0], [13, 87, 0], [0, 0, 100]]
+    (found,) = slide.summarize(rows, SMIDS, confusion=confusion)
+    share, (low, high) = found.total.corrected
+    assert share == pytest.approx((60 / 400 - 0.13) / (0.85 - 0.13), abs=1e-4)
+    assert low < share < high < found.total.normal_share
+    assert found.replicates[0].corrected == found.total.corrected
+    assert slide.count(rows, SMIDS).corrected is None
+
+
+def test_an_image_without_a_slide_is_refused():
+    rows = _rows([("normal", "confident", 3)]).assign(slide=["S1", " ", "S2"], file=["a.png", "b.png", "c.png"])
+    with pytest.raises(SlideError, match=r"every image must have a 'slide'. Received: 1 without, such as 'b.png'"):
+        slide.summarize(rows, SMIDS, slide_column="slide")
+    with pytest.raises(SlideError, match="must have a 'slide'"):
+        slide.summarize(rows, SMIDS, replicate_column="slide")
+
+
 def test_roles_come_from_the_names_of_the_classes_or_from_the_user():
     hushem = slide.default_roles(("normal", "tapered", "pyriform", "amorphous"))
     assert (hushem.normal, hushem.not_sperm) == (("normal",), ()) and len(hushem.sperm) == 4

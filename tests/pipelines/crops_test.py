@@ -1,5 +1,6 @@
 import io
 import os
+import shutil
 import tarfile
 import zipfile
 
@@ -70,6 +71,41 @@ def test_a_table_passes_its_columns_through_and_lists_missing_files(folder):
         "s.tar!x/a.png": ("S1", "B"),
     }
     assert _read_all(crops) == {"b.PNG": CONTENT["b"], "gone.png": None, "s.tar!x/a.png": CONTENT["a"]}
+
+
+def test_another_archive_under_the_same_name_is_another_input(folder):
+    table = folder / "slides.csv"
+    table.write_text("file\ns.tar!x/a.png\n")
+    before = [list_crops(str(source)).digest() for source in (folder / "s.tar", table)]
+    earlier = (folder / "s.tar").stat()
+    content = bytes(reversed(CONTENT["a"]))
+    _write_tar(folder / "s.tar", {"x/a.png": content, "b.png": CONTENT["b"], "._b.png": b"", "notes.txt": b"n"})
+    os.utime(folder / "s.tar", ns=(earlier.st_atime_ns, earlier.st_mtime_ns + 1))
+    after = [list_crops(str(source)).digest() for source in (folder / "s.tar", table)]
+    assert not set(before) & set(after)
+
+
+def test_what_changed_since_it_was_listed_is_not_shown(folder):
+    table = folder / "slides.csv"
+    table.write_text("file\nb.PNG\ns.tar!b.png\ns.tar!x/a.png\ns.zip!c.png\ngone.png\n")
+    listed = [*list_crops(str(table)).crops, *list_crops(str(folder / "s.zip")).crops]
+
+    def read(root, in_place):
+        reader = CropReader(root)
+        return [reader.read_unchanged(crop, in_place=in_place) for crop in listed]
+
+    everything = [CONTENT["b"], None, CONTENT["b"], CONTENT["a"], CONTENT["c"], CONTENT["c"]]
+    assert read(folder, True) == everything
+    copy = shutil.copytree(folder, folder.with_name("copy"), copy_function=shutil.copyfile)
+    assert read(copy, False) == everything
+    os.utime(folder / "b.PNG", ns=(1, 1))  # as long, and written later
+    os.utime(folder / "s.tar", ns=(1, 1))
+    assert read(folder, True) == [None, None, None, None, CONTENT["c"], CONTENT["c"]]
+    (copy / "b.PNG").write_bytes(CONTENT["b"] + b" ")
+    with zipfile.ZipFile(copy / "s.zip", "w") as archive:
+        archive.writestr("c.png", bytes(reversed(CONTENT["c"])))
+    changed = read(copy, False)
+    assert changed[0] is None and changed[-1] is None
 
 
 def test_the_digest_changes_with_a_file_and_not_with_the_place(folder):

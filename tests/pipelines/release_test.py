@@ -106,7 +106,7 @@ def test_a_trained_model_is_released_and_loads(trained, run, tmp_path, capsys, m
     assert "private" not in card + (tmp_path / "released" / "manifest.json").read_text(encoding="utf-8")
 
 
-def test_the_decision_rule_is_released_with_the_model(trained, run, tmp_path, monkeypatch):
+def test_the_decision_rule_is_released_with_the_model(trained, run, tmp_path, capsys, monkeypatch):
     make_rule(num_features=192, min_confidence=0.4).write(trained)  # the early layers of simple_cnn
     assert run(f"--model={trained}") == 0
     release = released.read_manifest(tmp_path / "released")["smids"]
@@ -127,6 +127,8 @@ def test_the_decision_rule_is_released_with_the_model(trained, run, tmp_path, mo
     (tmp_path / "released" / "smids" / "familiarity.npz").unlink()
     with pytest.raises(ValueError, match=r"does not exist|is damaged"):
         sperm_tf.load_model("smids")
+    assert run(f"--model={trained}", "--views=1") == 1
+    assert "views must be those that the decision rule was fitted to, 8" in capsys.readouterr().err
     for name in ("decision.json", "familiarity.npz"):
         (trained / name).unlink()
     assert run(f"--model={trained}") == 0  # and away with it

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from pipelines import score, score_progress, scoring, scoring_model, slide_report, slide_reporting
+from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation import scores_file
 from sperm_tf.serving.classifier import Classifier
@@ -125,6 +126,45 @@ def test_a_second_run_scores_nothing_and_another_model_or_input_is_refused(expor
         scoring.run(_request(exported, crops, tmp_path / "full"))
     assert {path: path.read_bytes() for path in sorted(output.rglob("scores.*"))} == before
     assert [path.name for path in (tmp_path / "full").iterdir() if path.name != ".lock"] == ["thesis.doc"]
+
+
+def test_what_only_the_models_decoder_forgives_has_no_overlay(exported, crops, tmp_path, monkeypatch):
+    strict = image_files.encode(PIXELS["b.png"], "PNG")
+
+    def decode(content):
+        if content == strict:
+            raise UndecodableImageError("bad checksum of a text chunk")
+        return decode_rgb(content)
+
+    monkeypatch.setattr(scoring, "decode_rgb", decode)
+    scoring.run(_request(exported, crops, tmp_path / "out", overlays="all"))
+    table = scores_file.read(tmp_path / "out").table.set_index("file")
+    assert table.loc["b.png", "status"] == "ok" and table.loc["b.png", "overlay"] == ""
+    assert table.loc["a.png", "overlay"] != ""
+
+
+def test_files_that_could_not_be_read_are_said_again(exported, crops, tmp_path):
+    request = _request(exported, crops / "table.csv", tmp_path / "out")
+    scoring.run(request)
+    lines = []
+    scoring.run(request, report=lines.append)
+    assert lines[1] == "1 of them could not be read then; a new --output reads them again."
+
+
+def test_an_input_that_goes_away_stops_the_run_and_is_gone_on_with(exported, crops, tmp_path, monkeypatch):
+    request, listed = _request(exported, crops, tmp_path / "out", shard_size=4), scoring.list_crops
+
+    def list_and_lose(source):
+        found = listed(source)
+        crops.rename(tmp_path / "away")
+        return found
+
+    monkeypatch.setattr(scoring, "list_crops", list_and_lose)
+    with pytest.raises(Exception, match=r"is gone\. Bring it back and run the same command again"):
+        scoring.run(request)
+    (tmp_path / "away").rename(crops)
+    monkeypatch.setattr(scoring, "list_crops", listed)
+    assert scoring.run(request)["counts"]["status"].get("unreadable", 0) == 0
 
 
 def test_nothing_is_lost_or_doubled_after_a_kill(exported, crops, tmp_path):

@@ -8,13 +8,16 @@ import pytest
 
 from sperm_tf.evaluation import scores_file
 from sperm_tf.evaluation import slide as slide_lib
+from sperm_tf.evaluation.prevalence import estimate_part
+from sperm_tf.report import text as text_lib
 from sperm_tf.report.slide import contact_sheet, facts, page
 from tests import image_files
 
 SMIDS = ("normal", "abnormal", "non-sperm")
 HUSHEM = ("normal", "tapered", "pyriform", "amorphous")
 IMAGE = image_files.encode(image_files.random_pixels(40, 60), "PNG")
-RULE = {"num_images": 2947, "min_confidence": 0.7, "max_risk": 0.05, "delta": 0.05}
+RULE = {"num_images": 2947, "min_confidence": 0.7, "max_risk": 0.025, "delta": 0.05}
+CONFUSION = [[850, 110, 40], [130, 800, 70], [10, 30, 960]]
 CARD = "| Accuracy | 0.907 | 0.866–0.942 |\n"
 
 
@@ -23,7 +26,7 @@ def _scores(class_names, num, *, slides=("S1",)):
     probabilities = random.dirichlet(np.full(len(class_names), 0.5), num)
     table = pd.DataFrame(probabilities, columns=[f"p_{name}" for name in class_names])
     table["predicted_class"] = [class_names[index] for index in probabilities.argmax(axis=1)]
-    is_sure = probabilities.max(axis=1) > 0.6
+    is_sure = probabilities.max(axis=1) > 0.5
     table["decision"] = np.where(is_sure, "accept", "refer")
     table["reason"] = np.where(is_sure, "confident", "uncertain")
     table["unfamiliarity"] = 0.5
@@ -38,11 +41,11 @@ def _scores(class_names, num, *, slides=("S1",)):
     return scores_file.Scores(None, table, tuple(class_names), record)
 
 
-def _write(tmp_path, scores, **changes):
+def _write(tmp_path, scores, *, rule=RULE, explain=lambda encoded: np.full((len(encoded), 4, 4), 0.5), **changes):
     sources = page.Sources(
         read=lambda file: None if file == "gone.png" else IMAGE,
-        explain=lambda encoded: np.full((len(encoded), 4, 4), 0.5),
-        rule=RULE,
+        explain=explain,
+        rule=rule,
         card=CARD,
     )
     columns = {"slide_column": "slide", "replicate_column": "replicate", "sheet_size": 8}
@@ -63,13 +66,39 @@ def test_the_page_says_what_was_counted(tmp_path, class_names):
     assert f"{referred} of the readable images ({100 * referred / 700:.1f} %)" in text
     assert "The replicates agree." in text and "before review" in text
     assert (
-        "90.7 % (95 % interval 86.6–94.2 %)" in text and "At most 5 % of them are wrong, with 95 % confidence" in text
+        "90.7 % (95 % interval 86.6–94.2 %)" in text and "At most 2.5 % of them are wrong, with 95 % confidence" in text
     )
     assert "None of 700 files" in text and "2026-02-03" in text and "ab" * 32 in text
     source = path.read_text(encoding="utf-8")
     assert source.count("data:image/jpeg;base64,") == 16
     assert not re.search(r"<script|https?:", source)
     assert pdf.read_bytes().startswith(b"%PDF") and b"/Count 2\n" in pdf.read_bytes()
+
+
+def test_the_percentage_is_corrected_where_the_errors_are_known(tmp_path):
+    scores = _scores(SMIDS, 700)
+    text, _ = _write(tmp_path, scores, rule=RULE | {"confusion": CONFUSION})
+    answers = [int((scores.table["predicted_class"] == name).sum()) for name in SMIDS]
+    share, (low, high) = estimate_part(answers, CONFUSION, part=[True, False, False], whole=[True, True, False])
+    counted = f"counted {100 * answers[0] / sum(answers[:2]):.1f} %: {answers[0]} of {sum(answers[:2])} spermatozoa"
+    assert (
+        f"{100 * share:.1f} % corrected for the model's known errors 95 % interval {100 * low:.1f}–{100 * high:.1f} %"
+        in text
+    )
+    assert counted in text and "Ring: counted" in text
+    assert "takes 13.0 % of the spermatozoa that are not normal for normal ones, and finds 85.0 %" in text
+    assert "the same mix of classes (1000 normal, 1000 abnormal and 1000 non-sperm)" in text
+    uncorrected, _ = _write(tmp_path, scores)
+    assert "as the model answered, not corrected" in uncorrected and "The percentage is not corrected" in uncorrected
+    assert "Ring" not in uncorrected
+
+
+def test_the_contact_sheet_says_what_it_lacks(tmp_path):
+    scores = _scores(SMIDS, 8)
+    scores.table.loc[2, "file"] = "gone.png"
+    text, _ = _write(tmp_path, scores, explain=None, slide_column="", replicate_column="")
+    assert "The 7 least certain of the readable images" in text and "where the network looked" not in text
+    assert "1 image that should be here cannot be shown: not found, changed since the scoring, or damaged" in text
 
 
 def test_each_slide_has_its_section_and_two_pages(tmp_path):
@@ -100,15 +129,16 @@ def test_the_sheet_leaves_out_what_is_gone_and_draws_each_map_on_its_image():
     pictures = {f"c{index:04d}.png": image_files.encode(np.full((40, 40, 3), 40 * index, np.uint8), "PNG")
                 for index in range(5)}  # fmt: skip
     asked = []
-    cells = contact_sheet.draw(
+    pictures["c0004.png"] = pictures["c0004.png"][:-40]  # damaged since it was scored
+    sheet = contact_sheet.draw(
         scores.table,
         SMIDS,
         limit=6,
         read=pictures.get,
-        explain=lambda files: asked.extend(files) or [np.zeros((2, 2))] * 5,
+        explain=lambda files: asked.extend(files) or [np.zeros((2, 2))] * 4,
     )
-    assert sorted(cell.file for cell in cells) == sorted(pictures)
-    for cell, content in zip(cells, asked, strict=True):
+    assert sorted(cell.file for cell in sheet.cells) == sorted(pictures)[:4] and sheet.num_left_out == 2
+    for cell, content in zip(sheet.cells, asked, strict=True):
         assert content == pictures[cell.file]
         grey = image_files.pillow_rgb(cell.image)
         assert np.abs(grey.astype(int) - image_files.pillow_rgb(content)).max() <= 2
@@ -127,8 +157,14 @@ def test_the_verdict_follows_the_comparison():
     assert facts.describe_verdict(slide((30, 40)))["kind"] == "good"
     disagreeing = facts.describe_verdict(slide((30, 80)))
     assert disagreeing["kind"] == "bad" and "They differ by 16.7 percentage points" in disagreeing["text"]
-    referred = dataclasses.replace(slide((30, 40)).total, reasons={"not_calibrated": 300})
-    open_slide = dataclasses.replace(slide((30, 40)), total=referred)
-    assert facts.describe_verdict(open_slide)["title"] == "Every image is referred: no verdict"
+    for num_referred, title in ((150, "The replicates agree"), (151, "Most images are referred: no verdict")):
+        referred = dataclasses.replace(slide((30, 40)).total, reasons={"not_calibrated": num_referred})
+        open_slide = dataclasses.replace(slide((30, 40)), total=referred)
+        assert facts.describe_verdict(open_slide)["title"] == title
     few = facts.describe_verdict(slide((30, 80), sperm=(300, 199)))
     assert few["kind"] == "none" and "Spermatozoa: 300 in A and 199 in B" in few["text"]
+
+
+def test_a_rounded_probability_is_never_certain():
+    assert [text_lib.probability(value) for value in (0.874, 0.99, 0.9951)] == ["87\u00a0%", "99\u00a0%", "> 99\u00a0%"]
+    assert text_lib.promised_percent(0.005) == "0.5\u00a0%" and text_lib.promised_percent(1 - 0.05) == "95\u00a0%"

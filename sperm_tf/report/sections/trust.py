@@ -58,10 +58,10 @@ def _describe_promise(rule: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "num_images": rule.get("num_images"),
         "temperature": text.number(rule.get("temperature"), 2),
-        "set_coverage": text.percent(rule.get("set_coverage"), 0),
+        "set_coverage": text.promised_percent(rule["set_coverage"]),
         "class_conditional": bool(rule.get("class_conditional")),
-        "max_risk": text.percent(rule.get("max_risk"), 0),
-        "confidence": text.percent(1 - (rule.get("delta") or 0), 0),
+        "max_risk": text.promised_percent(rule["max_risk"]),
+        "confidence": text.promised_percent(1 - rule["delta"]),
         "min_confidence": text.percent(rule.get("min_confidence")) if rule.get("min_confidence") is not None else "",
     }
 

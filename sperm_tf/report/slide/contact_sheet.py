@@ -78,6 +78,19 @@ def order_by_uncertainty(scores: Any, class_names: Sequence[str]) -> Any:
     return keys.sort_values(["_unfamiliar", "_sure", scores_file.FILE])
 
 
+@dataclasses.dataclass(frozen=True)
+class Sheet:
+    """The contact sheet of a slide.
+
+    Attributes:
+        cells: its images.
+        num_left_out: images that belong among them, and cannot be read or decoded.
+    """
+
+    cells: tuple[Cell, ...]
+    num_left_out: int
+
+
 def draw(
     scores: Any,
     class_names: Sequence[str],
@@ -86,41 +99,50 @@ def draw(
     read: Read,
     explain: Explain | None,
     replicate_column: str = "",
-) -> list[Cell]:
-    """Draws the sheet of one slide; images that are no longer there are left out.
+) -> Sheet:
+    """Draws the sheet of one slide; images that are no longer there, or damaged since, are left out.
 
     Args:
         scores: rows of the slide.
         class_names: in the order of the model.
         limit: most images to show.
-        read: address -> the file's bytes; None where it cannot be read.
+        read: address -> the file's bytes; None where it cannot be read, or is no longer the file that was scored.
         explain: files -> float [N, h, w], 0-1, LayerCAM of their predicted classes; None draws no overlays.
         replicate_column: of the scores; empty where there is none.
     """
     rows = order_by_uncertainty(scores, class_names).head(limit)
-    contents = [(row, read(row[scores_file.FILE])) for _, row in rows.iterrows()]
-    found = [(row, content) for row, content in contents if content is not None]
-    maps = explain([content for _, content in found]) if explain and found else [None] * len(found)
-    return [
-        _draw_cell(row, content, heat_map, replicate_column)
-        for (row, content), heat_map in zip(found, maps, strict=True)
+    contents = [(row, read(row[scores_file.FILE]) or b"") for _, row in rows.iterrows()]
+    found = [(row, content, pixels) for row, content in contents if (pixels := _decode(content)) is not None]
+    maps = explain([content for _, content, _ in found]) if explain and found else [None] * len(found)
+    cells = [
+        _draw_cell(row, pixels, heat_map, replicate_column)
+        for (row, _, pixels), heat_map in zip(found, maps, strict=True)
     ]
+    return Sheet(tuple(cells), len(rows) - len(cells))
 
 
-def _draw_cell(row: Any, content: bytes, heat_map: np.ndarray | None, replicate_column: str) -> Cell:
+def _decode(content: bytes) -> np.ndarray | None:
+    from sperm_tf.data.decode import UndecodableImageError, decode_rgb
+
+    try:
+        return decode_rgb(content).pixels
+    except UndecodableImageError:
+        return None
+
+
+def _draw_cell(row: Any, decoded: np.ndarray, heat_map: np.ndarray | None, replicate_column: str) -> Cell:
     from PIL import Image
 
-    from sperm_tf.data.decode import decode_rgb
     from sperm_tf.explain.overlay import draw_overlay
 
-    picture = Image.fromarray(decode_rgb(content).pixels)
+    picture = Image.fromarray(decoded)
     picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     pixels = np.asarray(picture)
     reason = row[scores_file.REASON]
     return Cell(
         file=row[scores_file.FILE],
         predicted=row[scores_file.PREDICTED],
-        percent=text.percent(float(row["_sure"]), 0),
+        percent=text.probability(float(row["_sure"])),
         decision=row[scores_file.DECISION],
         reason=_REASONS.get(reason, reason),
         replicate=str(row[replicate_column]) if replicate_column else "",

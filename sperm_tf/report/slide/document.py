@@ -10,6 +10,7 @@ from typing import Any
 from fpdf import FPDF
 from fpdf.fonts import FontFace
 
+from sperm_tf.report.slide import facts
 from sperm_tf.report.slide.contact_sheet import Cell
 
 NUM_CELLS = 28
@@ -80,8 +81,8 @@ def _write_figures(pdf: _Document, slide: Mapping[str, Any], content: Mapping[st
     pdf.ln(2)
     _write_share(pdf, slide)
     _write_verdict(pdf, slide["verdict"])
-    pdf.line_of_text(f"{content['interval_note']} {content['bounds_note']}", 7, colour=_MUTED)
-    pdf.ln(2)
+    pdf.line_of_text(" ".join(content["notes"]), 6.5, colour=_MUTED)
+    pdf.ln(1)
     names = slide["columns"]
     classes = [[_with_role(row), *map(str, row["counts"]), str(row["total"]), row["share"]] for row in slide["classes"]]
     reasons = [[row["text"], str(row["count"]), row["percent"]] for row in slide["reasons"]]
@@ -107,12 +108,23 @@ def _write_figures(pdf: _Document, slide: Mapping[str, Any], content: Mapping[st
 
 
 def _write_replicates(pdf: _Document, replicates: Sequence[Mapping[str, Any]]) -> None:
-    keys = ("num_sperm", "num_normal", "percent", "interval", "bounds", "num_referred", "num_unreadable")
-    header = ("Replicate", "Sperm.", "Normal", "Normal forms", "95 % interval", "After review", "Referred", "No answer")
-    rows = [[row["name"], *(str(row[key]) for key in keys)] for row in replicates[:_MAX_REPLICATES]]
+    columns = {
+        "name": "Replicate",
+        "num_sperm": "Sperm.",
+        "num_normal": "Normal",
+        "percent": "Counted",
+        "interval": "Interval",
+        "corrected": "Corrected",
+        "bounds": "After review",
+        "num_referred": "Referred",
+        "num_unreadable": "No answer",
+    }
+    rows = [[str(row[key]) for key in columns] for row in replicates[:_MAX_REPLICATES]]
     if len(replicates) > _MAX_REPLICATES:
-        rows.append([f"{len(replicates) - _MAX_REPLICATES} more", *[""] * len(keys)])
-    _write_table(pdf, "Replicates", header, rows, (1.6, 1, 1, 1.5, 1.5, 1.5, 1.1, 1.3), width=_INNER)
+        rows.append([f"{len(replicates) - _MAX_REPLICATES} more", *[""] * (len(columns) - 1)])
+    _write_table(
+        pdf, "Replicates", list(columns.values()), rows, (1.5, 1, 1, 1.2, 1.6, 1.3, 1.6, 1.2, 1.3), width=_INNER
+    )
 
 
 def _write_share(pdf: _Document, slide: Mapping[str, Any]) -> None:
@@ -123,15 +135,16 @@ def _write_share(pdf: _Document, slide: Mapping[str, Any]) -> None:
     pdf.style(24, bold=True)
     pdf.cell(75, 12, slide["percent"], new_x="LMARGIN", new_y="NEXT")
     pdf.style(8)
+    how = "corrected for the model's known errors" if slide["is_corrected"] else "as the model answered, not corrected"
     lines = (
-        f"95 % interval {slide['interval'] or '–'}",
-        f"{slide['num_normal']} of {slide['num_sperm']} spermatozoa, as the model answered",
+        f"{how}; 95 % interval {slide['interval'] or '–'}",
+        f"counted {slide['counted']}",
         f"range after review of referred images {slide['bounds'] or '–'}",
     )
     for line in lines:
         pdf.cell(75, 4.2, line, new_x="LMARGIN", new_y="NEXT")
     if slide["is_defined"]:
-        _draw_axis(pdf, slide, left=_MARGIN + 88, top=top + 8, width=_INNER - 92)
+        _draw_axis(pdf, slide, left=_MARGIN + 106, top=top + 8, width=_INNER - 110)
     pdf.set_y(top + 33)
 
 
@@ -143,6 +156,10 @@ def _draw_axis(pdf: _Document, slide: Mapping[str, Any], *, left: float, top: fl
     pdf.set_fill_color(*_BLUE)
     pdf.rect(left + width * low, top + 2.6, max(width * (high - low), 0.4), 1.8, "F")
     pdf.circle(left + width * slide["share"], top + 3.5, 1.8, "F")
+    if slide["is_corrected"]:
+        pdf.set_draw_color(*_BLUE)
+        pdf.set_line_width(0.5)
+        pdf.circle(left + width * slide["counted_share"], top + 3.5, 1.6, "D")
     pdf.set_draw_color(*_MUTED)
     pdf.set_line_width(0.2)
     pdf.line(left, top + 9, left + width, top + 9)
@@ -153,7 +170,8 @@ def _draw_axis(pdf: _Document, slide: Mapping[str, Any], *, left: float, top: fl
         pdf.set_xy(place - 8, top + 10.5)
         pdf.cell(16, 3, f"{tick} %", align="C")
     pdf.set_xy(left, top + 15)
-    words = "Point and bar: the model's answers with the 95 % interval. Band: range after review."
+    counted = " Ring: counted." if slide["is_corrected"] else ""
+    words = f"Point and bar: the percentage with its 95 % interval.{counted} Band: range after review."
     pdf.multi_cell(width, 3, words, align="L")
 
 
@@ -244,12 +262,8 @@ def _write_sheet(pdf: _Document, slide: Mapping[str, Any]) -> None:
     pdf.add_page()
     title = f"Contact sheet · slide {slide['name']}" if slide["name"] else "Contact sheet"
     pdf.line_of_text(title, 13, bold=True)
-    cells = slide["cells"][:NUM_CELLS]
-    words = (
-        f"The {len(cells)} least certain of the readable images: unfamiliar ones first, then by rising probability of "
-        "the answer. Beside each image: where the network looked (LayerCAM of its answer)."
-    )
-    pdf.line_of_text(words if cells else "There is no image to show.", 7.5, colour=_MUTED)
+    cells = slide["sheet"].cells[:NUM_CELLS]
+    pdf.line_of_text(facts.describe_sheet(slide["sheet"], limit=NUM_CELLS), 7.5, colour=_MUTED)
     top = pdf.get_y() + 3
     width, height = _INNER / _COLUMNS, (_HEIGHT - 20 - top) / (NUM_CELLS // _COLUMNS)
     for index, cell in enumerate(cells):

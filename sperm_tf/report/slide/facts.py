@@ -11,14 +11,15 @@ from sperm_tf.evaluation import scores_file
 from sperm_tf.evaluation.slide import MIN_SPERMATOZOA, ClassRoles, Count, Slide
 from sperm_tf.report import text
 from sperm_tf.report.sections.trust import REASONS
+from sperm_tf.report.slide.contact_sheet import Sheet
 
 NOTICE = (
     "For research only: not a medical device, no diagnosis. The figures count answers of a model; a person who knows "
     "the sample reads them, looks at the referred images, and decides."
 )
 INTERVAL_NOTE = (
-    "The 95 % interval (Wilson) is the error of counting this many cells. It takes every answer of the model to be "
-    "right."
+    "The 95 % interval of a count (Wilson) is the error of counting this many cells. It takes every answer of the "
+    "model to be right."
 )
 BOUNDS_NOTE = (
     "The range says where the percentage can end once a person has looked at the referred images: its ends are that "
@@ -53,18 +54,22 @@ def describe_slide(slide: Slide, scores: Any, roles: ClassRoles) -> dict[str, An
     """
     total = slide.total
     lowest, highest = total.bounds
+    share, interval = total.corrected or (total.normal_share, total.interval)
     return {
         "name": slide.name,
         "num_files": total.num_files,
         "num_sperm": total.num_sperm,
         "num_normal": total.num_normal,
-        "share": total.normal_share,
-        "percent": text.percent(total.normal_share),
-        "interval": text.percent_interval(total.interval),
-        "interval_bounds": list(total.interval),
+        "is_corrected": total.corrected is not None,
+        "share": share,
+        "percent": text.percent(share),
+        "interval": text.percent_interval(interval),
+        "interval_bounds": list(interval),
+        "counted_share": total.normal_share,
+        "counted": _describe_counted(total),
         "bounds": text.percent_interval(total.bounds),
         "bounds_bounds": [lowest, highest],
-        "is_defined": math.isfinite(total.normal_share),
+        "is_defined": math.isfinite(share),
         "verdict": describe_verdict(slide),
         "num_referred": total.num_referred,
         "referred_percent": text.percent(total.referred_share),
@@ -101,11 +106,11 @@ def describe_verdict(slide: Slide) -> dict[str, str]:
             "title": f"{known}: no verdict",
             "text": f"The WHO manual compares two replicates of at least {MIN_SPERMATOZOA} spermatozoa each.",
         }
-    if slide.total.num_referred == slide.total.num_readable:
+    if any(2 * part.num_referred > part.num_readable for part in (slide.total, *replicates)):
         return {
             "kind": "none",
-            "title": "Every image is referred: no verdict",
-            "text": "The model's answers count for nothing until a person has looked at the images.",
+            "title": "Most images are referred: no verdict",
+            "text": "The model's answers count for little until a person has looked at the images.",
         }
     difference, limit = 100 * slide.comparison.difference, 100 * slide.comparison.limit
     before_review = " Both are taken as the model answered, before review." if slide.total.num_referred else ""
@@ -122,6 +127,62 @@ def describe_verdict(slide: Slide) -> dict[str, str]:
         "text": f"They differ by {difference:.1f} percentage points, more than the {limit:.1f} that counting alone "
         f"explains (WHO manual, 95 %).{before_review} Assess both again.",
     }
+
+
+def describe_correction(rule: Mapping[str, Any], roles: ClassRoles) -> str:
+    """What the percentage is corrected by, or why it is not.
+
+    Args:
+        rule: content of `decision.json`; empty where there is none.
+        roles: of the classes.
+    """
+    confusion = rule.get("confusion") or ()
+    rows = list(zip(roles.class_names, confusion, strict=False))
+    is_normal = [name in roles.normal for name in roles.class_names]
+
+    def called_normal(names: Sequence[str]) -> float:
+        answers = [row for name, row in rows if name in names]
+        num_normal = sum(number for row in answers for number, normal in zip(row, is_normal, strict=True) if normal)
+        return num_normal / sum(map(sum, answers)) if any(map(sum, answers)) else math.nan
+
+    wrongly, rightly = (
+        called_normal([name for name in roles.sperm if (name in roles.normal) == normal]) for normal in (False, True)
+    )
+    if not rows or not math.isfinite(wrongly + rightly):
+        return (
+            "The percentage is not corrected: how often this model takes one class for another is not known. On a "
+            "slide with few normal forms, abnormal ones that are taken for normal can make up most of it."
+        )
+    return (
+        f"The model takes {text.percent(wrongly)} of the spermatozoa that are not normal for normal ones, and finds "
+        f"{text.percent(rightly)} of the normal ones ({text.count(sum(map(sum, confusion)))} calibration images). The "
+        "percentage has that reckoned out (Rogan and Gladen 1978), and its 95 % interval takes in how well these "
+        "shares are known. It holds where the images of each class are like the calibration images of that class."
+    )
+
+
+def describe_sheet(sheet: Sheet, *, limit: int | None = None) -> str:
+    """What the contact sheet shows.
+
+    Args:
+        sheet: the images.
+        limit: how many of them are shown; None shows all.
+    """
+    cells = sheet.cells[:limit]
+    left_out = (
+        f" {text.plural(sheet.num_left_out, 'image')} that should be here cannot be shown: not found, changed since "
+        "the scoring, or damaged."
+        if sheet.num_left_out
+        else ""
+    )
+    if not cells:
+        return f"There is no image to show.{left_out}"
+    has_maps = any(cell.overlay for cell in cells)
+    maps = " Beside each image: where the network looked (LayerCAM of its answer)." if has_maps else ""
+    return (
+        f"The {len(cells)} least certain of the readable images: unfamiliar ones first, then by rising probability of "
+        f"the answer.{maps}{left_out}"
+    )
 
 
 def describe_model(
@@ -144,7 +205,7 @@ def describe_model(
         "normal": text.listing(list(roles.normal)),
         "not_sperm": text.listing(list(roles.not_sperm)) or "none, every object counts as one",
         "accuracy": _find_accuracy(card),
-        "promise": _describe_promise(rule),
+        "promise": _describe_promise(rule, class_names),
         "scored": record["started_at"][:10],
         "version": record["package_version"],
     }
@@ -172,10 +233,19 @@ def _share_of_sperm(total: Count, name: str) -> str:
     return text.percent(total.classes[name] / total.num_sperm) if total.num_sperm else text.NOTHING
 
 
+def _describe_counted(total: Count) -> str:
+    """The count itself, with the error of counting."""
+    sperm = text.plural(total.num_sperm, "spermatozoon", "spermatozoa")
+    interval = text.percent_interval(total.interval)
+    counted = f"{text.percent(total.normal_share)}: {text.count(total.num_normal)} of {sperm}"
+    return f"{counted}, 95 % interval {interval}" if interval else counted
+
+
 def _describe_replicates(slide: Slide) -> list[dict[str, Any]]:
     return [
         {
             "name": part.name or "all images",
+            "corrected": text.percent(part.corrected[0]) if part.corrected else text.NOTHING,
             "num_sperm": part.num_sperm,
             "num_normal": part.num_normal,
             "percent": text.percent(part.normal_share),
@@ -203,7 +273,7 @@ def _describe_quality(scores: Any) -> list[dict[str, str]]:
     return rows
 
 
-def _describe_promise(rule: Mapping[str, Any]) -> str:
+def _describe_promise(rule: Mapping[str, Any], class_names: Sequence[str]) -> str:
     """What accepted answers may be relied on for, and for which images."""
     if not rule:
         return (
@@ -213,10 +283,13 @@ def _describe_promise(rule: Mapping[str, Any]) -> str:
     images = f"{text.count(rule['num_images'])} calibration images"
     if rule.get("min_confidence") is None:
         return f"Nothing is promised of accepted answers: {images} were not enough."
-    risk, confidence = text.percent(rule["max_risk"], 0), text.percent(1 - rule["delta"], 0)
+    risk, confidence = text.promised_percent(rule["max_risk"]), text.promised_percent(1 - rule["delta"])
+    counts = zip(class_names, map(sum, rule.get("confusion") or ()), strict=False)
+    mix = text.listing([f"{number} {name}" for name, number in counts])
     return (
         f"At most {risk} of them are wrong, with {confidence} confidence, for images that could change places with the "
-        f"{images}: of the same microscopes, stain and kind of patients."
+        f"{images}: of the same microscopes, stain and kind of patients, and with the same mix of classes"
+        f"{f' ({mix})' if mix else ''}. Where one class is more frequent, more of its answers may be wrong."
     )
 
 

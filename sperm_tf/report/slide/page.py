@@ -60,12 +60,18 @@ def write_report(
     Returns:
         The files.
     """
-    slides = slide_lib.summarize(scores.table, roles, slide_column=slide_column, replicate_column=replicate_column)
+    slides = slide_lib.summarize(
+        scores.table,
+        roles,
+        slide_column=slide_column,
+        replicate_column=replicate_column,
+        confusion=sources.rule.get("confusion") or (),
+    )
     described = []
     for slide in slides:
         rows = scores.table
         rows = rows[rows[slide_column].astype(str) == slide.name] if slide_column else rows
-        cells = contact_sheet.draw(
+        sheet = contact_sheet.draw(
             rows,
             scores.class_names,
             limit=sheet_size,
@@ -73,19 +79,18 @@ def write_report(
             explain=sources.explain,
             replicate_column=replicate_column,
         )
-        described.append(facts.describe_slide(slide, rows, roles) | {"cells": cells})
+        described.append(facts.describe_slide(slide, rows, roles) | {"sheet": sheet})
     content = {
         "slides": described,
         "model": facts.describe_model(scores.record, scores.class_names, roles, sources.rule, sources.card),
         "notice": facts.NOTICE,
-        "interval_note": facts.INTERVAL_NOTE,
-        "bounds_note": facts.BOUNDS_NOTE,
+        "notes": [facts.describe_correction(sources.rule, roles), facts.INTERVAL_NOTE, facts.BOUNDS_NOTE],
         "date": date,
         "version": __version__,
     }
     output.mkdir(parents=True, exist_ok=True)
     html, pdf = output / HTML_FILE, output / PDF_FILE
-    rendered = build.make_environment().get_template(_TEMPLATE).render(**content)
+    rendered = build.make_environment().get_template(_TEMPLATE).render(**content, describe_sheet=facts.describe_sheet)
     html.write_text(rendered.rstrip() + "\n", encoding="utf-8")
     document.write(pdf, content)
     return [html, pdf]

@@ -1,0 +1,97 @@
+"""What a count of normal forms would be worth, tried out of fold on slides whose truth is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sperm_tf.evaluation import oof
+from sperm_tf.evaluation.intervals import wilson
+from sperm_tf.evaluation.prevalence import estimate_part
+from sperm_tf.evaluation.slide import SlideError, default_roles
+
+TRUE_SHARES = (0.0, 0.04, 0.15, 0.5)
+"""Shares of normal forms among spermatozoa: none, the WHO manual's lower reference limit, more, and half."""
+_SLACK = 1e-3  # an estimate at zero is a little above it
+
+
+def describe(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Counts slides that are made of test images, with and without correction for the model's errors.
+
+    Every test fold of every repeat makes one slide for each of `TRUE_SHARES`: all its images but normal forms, and as
+    many normal forms, drawn at random, as that takes. The errors that the count is corrected by are those of the other
+    folds' answers, as a released model knows them.
+
+    Args:
+        table: as `sperm_tf.evaluation.oof` has it, of complete repeats.
+
+    Returns:
+        A dictionary for each share that the images suffice for: `true_share`, `num_slides`, the means `true`, `counted`
+        and `corrected`, their root mean square errors `counted_error` and `corrected_error`, and of how many slides the
+        interval holds the truth, `counted_held` (Wilson's) and `corrected_held`. Empty where the names of the classes
+        do not say which are normal forms.
+    """
+    try:
+        roles = default_roles(oof.class_names(table))
+    except SlideError:
+        return []
+    is_normal, is_sperm = (
+        np.array([name in part for name in roles.class_names]) for part in (roles.normal, roles.sperm)
+    )
+    test = oof.select(table, part=oof.TEST)
+    found = []
+    for true_share in TRUE_SHARES:
+        slides = [
+            _count_slide(rows, fold, true_share, is_normal, is_sperm)
+            for _, rows in test.groupby("repeat", sort=True)
+            for fold in sorted(rows["fold"].unique())
+        ]
+        if all(slides):
+            found.append({"true_share": true_share, "num_slides": len(slides), **_summarize(slides)})
+    return found
+
+
+def _count_slide(
+    rows: pd.DataFrame, fold: int, true_share: float, is_normal: np.ndarray, is_sperm: np.ndarray
+) -> dict[str, float]:
+    """One slide; empty where the fold has too few normal forms."""
+    labels, answers = oof.labels(rows), oof.probabilities(rows).argmax(axis=1)
+    is_tested = rows["fold"].to_numpy() == fold
+    confusion = np.zeros((len(is_normal),) * 2, int)
+    np.add.at(confusion, (labels[~is_tested], answers[~is_tested]), 1)
+    others = np.flatnonzero(is_tested & ~is_normal[labels])
+    normal = np.flatnonzero(is_tested & is_normal[labels])
+    num_others = int(is_sperm[labels[others]].sum())
+    num_normal = round(true_share / (1 - true_share) * num_others)
+    if num_normal > len(normal):
+        return {}
+    chosen = np.concatenate([others, np.random.default_rng(fold).choice(normal, num_normal, replace=False)])
+    counts = np.bincount(answers[chosen], minlength=len(is_normal))
+    estimate = estimate_part(counts, confusion, part=is_normal, whole=is_sperm)
+    if estimate is None:
+        return {}
+    truth, num_sperm = num_normal / (num_normal + num_others), int(counts[is_sperm].sum())
+    num_counted = int(counts[is_normal].sum())
+    corrected, (low, high) = estimate
+    least, most = wilson(num_counted, num_sperm)
+    return {
+        "true": truth,
+        "counted": num_counted / num_sperm,
+        "corrected": corrected,
+        "counted_held": float(least <= truth <= most),
+        "corrected_held": float(low - _SLACK <= truth <= high),
+    }
+
+
+def _summarize(slides: list[dict[str, float]]) -> dict[str, Any]:
+    columns = {name: np.array([slide[name] for slide in slides]) for name in slides[0]}
+    return {
+        **{name: float(columns[name].mean()) for name in ("true", "counted", "corrected")},
+        **{f"{name}_held": int(columns[f"{name}_held"].sum()) for name in ("counted", "corrected")},
+        **{
+            f"{name}_error": float(np.sqrt(((columns[name] - columns["true"]) ** 2).mean()))
+            for name in ("counted", "corrected")
+        },
+    }

@@ -1,0 +1,79 @@
+"""How many images of a slide belong to each class, beyond how often the model said so.
+
+A model that takes 13 of 100 abnormal spermatozoa for normal ones finds at least 13 % normal forms on every slide. How
+often each class is taken for each other one is known from the calibration images, and can be reckoned out: Rogan and
+Gladen 1978, American Journal of Epidemiology 107:71-76, for two classes; here for any number, as the shares that make
+the answers most likely. That holds as long as the images of each *class* are like the calibration images of that class;
+how often each class occurs may be as different as it likes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Estimate = tuple[float, tuple[float, float]]
+"""A share, 0-1, and its 95 % interval."""
+_NUM_DRAWS = 2000
+_NUM_ITERATIONS = 400
+_JEFFREYS = 0.5
+
+
+def estimate_shares(answers: npt.ArrayLike, errors: npt.ArrayLike) -> np.ndarray:
+    """The shares of the classes that make the answers most likely.
+
+    Expectation maximization for a mixture whose parts are known (Saerens, Latinne and Decaestecker 2002, Neural
+    Computation 14:21-41, section 2.2, of answers instead of probabilities). Shares stay within 0-1, where inverting the
+    errors, as Rogan and Gladen do, may leave it.
+
+    Args:
+        answers: [..., C], number of images, or share of them, that were given each class; not all zero.
+        errors: float [..., C, C], probability of each answer (columns) to an image of each class (rows).
+
+    Returns:
+        float64 [..., C], sums to 1.
+    """
+    counts, probabilities = np.asarray(answers, np.float64), np.asarray(errors, np.float64)
+    seen = counts / counts.sum(axis=-1, keepdims=True)
+    shares = np.full(seen.shape, 1 / seen.shape[-1])
+    for _ in range(_NUM_ITERATIONS):
+        expected = np.einsum("...i,...ij->...j", shares, probabilities)
+        ratio = np.divide(seen, expected, out=np.zeros_like(seen), where=expected > 0)
+        shares = shares * np.einsum("...ij,...j->...i", probabilities, ratio)
+        shares /= shares.sum(axis=-1, keepdims=True)
+    return shares
+
+
+def estimate_part(
+    answers: npt.ArrayLike, confusion: npt.ArrayLike, *, part: npt.ArrayLike, whole: npt.ArrayLike
+) -> Estimate | None:
+    """The share of some classes among others, such as normal forms among spermatozoa, corrected for errors.
+
+    The interval takes in that the answers are few, and that the calibration images were: both are drawn anew, from
+    Dirichlet distributions with Jeffreys' prior.
+
+    Args:
+        answers: [C], number of images that were given each class.
+        confusion: [C, C], calibration images by class (rows) and answer (columns).
+        part: [C], the classes to count.
+        whole: [C], the classes to count them among.
+
+    Returns:
+        Share, 0-1, and its 95 % interval; None without an image of `whole`, or with a class that no calibration image
+        shows.
+    """
+    counts, known = np.asarray(answers, np.float64), np.asarray(confusion, np.float64)
+    is_part, is_whole = np.asarray(part, bool), np.asarray(whole, bool)
+    if not known.size or not known.sum(axis=1).all() or not counts[is_whole].sum():
+        return None
+    shares = estimate_shares(counts, known / known.sum(axis=1, keepdims=True))
+    generator = np.random.default_rng(0)
+    errors = np.stack([generator.dirichlet(row + _JEFFREYS, size=_NUM_DRAWS) for row in known], axis=1)
+    drawn = estimate_shares(generator.dirichlet(counts + _JEFFREYS, size=_NUM_DRAWS), errors)
+    low, high = np.quantile(_share(drawn, is_part, is_whole), [0.025, 0.975])
+    share = float(_share(shares, is_part, is_whole))
+    return share, (min(float(low), share), max(float(high), share))
+
+
+def _share(shares: np.ndarray, part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return shares[..., part & whole].sum(axis=-1) / np.maximum(shares[..., whole].sum(axis=-1), 1e-12)

@@ -1,0 +1,70 @@
+"""Slides made of test images, against their truth and a fit of one's own."""
+
+import numpy as np
+import pytest
+
+from sperm_tf.evaluation import oof, oof_slides
+from sperm_tf.evaluation.intervals import wilson
+from sperm_tf.evaluation.prevalence import estimate_part
+
+NAMES = ("normal", "abnormal", "debris")
+ERRORS = np.array([[0.85, 0.13, 0.02], [0.15, 0.8, 0.05], [0.03, 0.05, 0.92]])
+
+
+def draw_table(*, names=NAMES, num_images=1500, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(3, size=num_images)
+    answers = np.array([rng.choice(3, p=ERRORS[label]) for label in labels])
+    parts = []
+    for fold in range(5):
+        index = np.flatnonzero(np.arange(num_images) % 5 == fold)
+        ids = [f"image_{number:04d}" for number in index]
+        parts.append(
+            oof.make_rows(
+                repeat=0, fold=fold, part="test", image_ids=ids, group_ids=ids, labels=labels[index],
+                probabilities=0.7 * np.eye(3)[answers[index]] + 0.1, class_names=names,
+            )
+        )  # fmt: skip
+    return oof.join(parts)
+
+
+@pytest.fixture(scope="module")
+def table():
+    return draw_table()
+
+
+def test_counting_finds_errors_and_correction_the_truth(table):
+    found = {entry["true_share"]: entry for entry in oof_slides.describe(table)}
+    assert list(found) == list(oof_slides.TRUE_SHARES[:-1]) or list(found) == list(oof_slides.TRUE_SHARES)
+    for share in (0.0, 0.04):
+        entry = found[share]
+        assert entry["num_slides"] == 5 and entry["true"] == pytest.approx(share, abs=0.005)
+        assert entry["counted"] > share + 0.08 and entry["counted_held"] == 0
+        assert entry["corrected"] == pytest.approx(share, abs=0.04) and entry["corrected_held"] >= 4
+        assert entry["corrected_error"] < entry["counted_error"] / 2
+
+
+def test_a_slide_without_normal_forms_is_every_other_image_of_a_fold(table):
+    entry = oof_slides.describe(table)[0]
+    counted, corrected = [], []
+    for fold in range(5):
+        tested = table[(table["fold"] == fold) & (table["label"] != 0)]
+        answers = np.bincount(oof.probabilities(tested).argmax(axis=1), minlength=3)
+        others = table[table["fold"] != fold]
+        confusion = np.zeros((3, 3))
+        np.add.at(confusion, (oof.labels(others), oof.probabilities(others).argmax(axis=1)), 1)
+        counted.append(answers[0] / answers[:2].sum())
+        corrected.append(estimate_part(answers, confusion, part=[1, 0, 0], whole=[1, 1, 0])[0])
+        assert wilson(int(answers[0]), int(answers[:2].sum()))[0] > 0
+    assert entry["counted"] == pytest.approx(np.mean(counted))
+    assert entry["corrected"] == pytest.approx(np.mean(corrected))
+    assert entry["counted_error"] == pytest.approx(np.sqrt(np.mean(np.square(counted))))
+
+
+def test_a_share_that_the_images_do_not_suffice_for_is_left_out(table):
+    few_normal = table[(table["label"] != 0) | (table.index % 12 == 0)]
+    assert [entry["true_share"] for entry in oof_slides.describe(few_normal)] == [0.0, 0.04]
+
+
+def test_classes_that_do_not_say_what_is_normal_give_none():
+    assert oof_slides.describe(draw_table(names=("a", "b", "c"), num_images=50)) == []

@@ -1,0 +1,69 @@
+"""Corrected shares against the closed formula, a numerical optimizer, and slides whose truth is known."""
+
+import numpy as np
+import pytest
+import scipy.optimize
+
+from sperm_tf.evaluation.prevalence import estimate_part, estimate_shares
+
+SMIDS = np.array([[850, 115, 35], [133, 810, 57], [18, 30, 952]])
+NORMAL, SPERM = [True, False, False], [True, True, False]
+
+
+def test_two_classes_are_rogan_and_gladens_formula():
+    confusion = np.array([[90, 10], [20, 180]])
+    sensitivity, specificity = 0.9, 0.9
+    for positive in (30, 55, 80):
+        found, _ = estimate_part([positive, 100 - positive], confusion, part=[True, False], whole=[True, True])
+        assert found == pytest.approx((positive / 100 + specificity - 1) / (sensitivity + specificity - 1), abs=1e-6)
+    # Fewer positive answers than errors alone would give: the formula is below zero.
+    assert estimate_part([5, 95], confusion, part=[True, False], whole=[True, True])[0] == pytest.approx(0, abs=1e-4)
+
+
+def test_several_classes_are_the_most_likely_shares():
+    errors = SMIDS / SMIDS.sum(axis=1, keepdims=True)
+    rng = np.random.default_rng(0)
+    answers = rng.integers(5, 200, size=(6, 3))
+    found = estimate_shares(answers, errors)
+    for counts, shares in zip(answers, found, strict=True):
+        best = scipy.optimize.minimize(
+            lambda shares, counts=counts: -counts @ np.log(shares @ errors),
+            np.full(3, 1 / 3),
+            bounds=[(1e-9, 1)] * 3,
+            constraints={"type": "eq", "fun": lambda shares: shares.sum() - 1},
+            options={"ftol": 1e-12},
+        )
+        np.testing.assert_allclose(shares, best.x, atol=2e-3)
+
+
+def test_errors_and_mixes_may_differ_from_row_to_row():
+    errors = np.stack([np.eye(2), [[0.8, 0.2], [0.1, 0.9]]])
+    shares = np.array([[0.3, 0.7], [0.6, 0.4]])
+    answers = np.einsum("ni,nij->nj", shares, errors)
+    np.testing.assert_allclose(estimate_shares(answers, errors), shares, atol=1e-6)
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.04, 0.15, 0.5])
+def test_the_interval_holds_the_truth_and_the_count_does_not(truth):
+    rng = np.random.default_rng(1)
+    errors = SMIDS / SMIDS.sum(axis=1, keepdims=True)
+    held, counted, found = 0, [], []
+    for _ in range(60):
+        calibration = np.stack([rng.multinomial(300, row) for row in errors])
+        images = [rng.binomial(400, truth), 0, 100]
+        images[1] = 400 - images[0]
+        answers = sum(rng.multinomial(number, row) for number, row in zip(images, errors, strict=True))
+        share, (low, high) = estimate_part(answers, calibration, part=NORMAL, whole=SPERM)
+        held += low - 1e-3 <= images[0] / 400 <= high
+        counted.append(answers[0] / answers[:2].sum())
+        found.append(share)
+    assert held >= 54
+    assert abs(np.mean(found) - truth) < 0.02
+    if truth < 0.1:
+        assert np.mean(counted) > truth + 0.1
+
+
+def test_what_is_not_known_corrects_nothing():
+    assert estimate_part([5, 5, 5], (), part=NORMAL, whole=SPERM) is None
+    assert estimate_part([5, 5, 5], [[4, 0, 0], [0, 0, 0], [0, 0, 4]], part=NORMAL, whole=SPERM) is None
+    assert estimate_part([0, 0, 5], SMIDS, part=NORMAL, whole=SPERM) is None
