@@ -62,6 +62,15 @@ def test_the_price_of_noticing_strange_images_is_what_was_published():
     )
 
 
+def test_what_a_count_says_is_what_was_published():
+    found = read("smids", "decisions.json")[MODEL]["slides"]
+    entry = next(entry for entry in found if entry["true_share"] == 0.04)
+    counted, corrected = (f"{100 * entry[name]:.1f} %" for name in ("counted", "corrected"))
+    for file in ("README.md", "docs/slide.md"):
+        text = " ".join((ROOT / file).read_text(encoding="utf-8").split())
+        assert "4 % normal forms" in text and counted in text and corrected in text, file
+
+
 @pytest.mark.parametrize("dataset", COLUMNS)
 def test_the_row_of_the_paper_is_that_of_the_tables(dataset):
     published = paper(dataset)
