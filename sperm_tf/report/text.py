@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 NOTHING = "–"
+_NEARLY_CERTAIN, _NEARLY_IMPOSSIBLE = 0.99, 0.01
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -24,9 +25,13 @@ def promised_percent(value: float) -> str:
     return f"{100 * value:.6g}\u00a0%"
 
 
-def probability(value: float) -> str:
-    """`87 %` of a probability, 0-1; `> 99 %` where rounding would make it certain."""
-    return "> 99\u00a0%" if value > 0.99 else percent(value, 0)
+def probability(value: Any) -> str:
+    """`87 %`; never `100 %` or `0 %`, which no model can know; a dash for what is undefined."""
+    if is_finite(value) and value > _NEARLY_CERTAIN:
+        return f"over {percent(_NEARLY_CERTAIN, 0)}"
+    if is_finite(value) and value < _NEARLY_IMPOSSIBLE:
+        return f"under {percent(_NEARLY_IMPOSSIBLE, 0)}"
+    return percent(value, 0)
 
 
 def interval(bounds: Any, digits: int = 2) -> str:

@@ -154,7 +154,7 @@ def _title(dataset: str) -> str:
 
 def _promise(promise: Mapping[str, float]) -> dict[str, str]:
     return {
-        "coverage": text.percent(promise["set_coverage"], 0),
-        "max_risk": text.percent(promise["max_risk"], 0),
-        "confidence": text.percent(1 - promise["delta"], 0),
+        "coverage": text.promised_percent(promise["set_coverage"]),
+        "max_risk": text.promised_percent(promise["max_risk"]),
+        "confidence": text.promised_percent(1 - promise["delta"]),
     }

@@ -89,7 +89,7 @@ def _entry(session: Session, position: int) -> dict[str, Any]:
 
 def _summarize(item: Item) -> str:
     highest = max(item.prediction.probabilities.values())
-    return f"{item.prediction.predicted_class}, {wording.describe_probability(highest)}"
+    return f"{item.prediction.predicted_class}, {text.probability(highest)}"
 
 
 def _achievement(session: Session) -> dict[str, Any]:
@@ -123,5 +123,5 @@ def _environment() -> Any:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update({"probability": wording.describe_probability, "plural": text.plural})
+    environment.filters.update({"probability": text.probability, "plural": text.plural})
     return environment

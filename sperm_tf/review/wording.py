@@ -8,14 +8,13 @@ import math
 from sperm_tf.data import preprocess
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.decision.rule import DecisionRule
-from sperm_tf.report.text import listing, percent
+from sperm_tf.report.text import listing, percent, probability, promised_percent
 from sperm_tf.serving.classifier import UNREADABLE, Prediction
 
 NOTICE = (
     "Research software, not a medical device. It makes no diagnosis. The model can be wrong wherever it sounds sure: a "
     "qualified person decides."
 )
-_NEARLY_CERTAIN, _NEARLY_IMPOSSIBLE = 0.99, 0.01
 _PROBLEMS = {
     UNREADABLE: "The file could not be opened. Is it still there, and may it be read?",
     preprocess.EMPTY: "The file is empty. Copy it again from where it came from.",
@@ -50,15 +49,6 @@ def describe_problem(status: str) -> str:
     return _PROBLEMS[status]
 
 
-def describe_probability(probability: float) -> str:
-    """`87 %`; never `100 %` or `0 %`, which no model can know."""
-    if probability > _NEARLY_CERTAIN:
-        return f"over {percent(_NEARLY_CERTAIN, 0)}"
-    if probability < _NEARLY_IMPOSSIBLE:
-        return f"under {percent(_NEARLY_IMPOSSIBLE, 0)}"
-    return percent(probability, 0)
-
-
 def describe(prediction: Prediction, rule: DecisionRule | None) -> Words:
     """Puts an answer into words.
 
@@ -85,8 +75,8 @@ def _describe_reason(prediction: Prediction, rule: DecisionRule | None) -> str:
         )
     if prediction.reason == rule_lib.CONFIDENT:
         return (
-            f"Its rule is made so that at most {percent(rule.max_risk)} of the accepted answers are wrong, on images "
-            "like those that it was calibrated with. This can be one of them."
+            f"Its rule is made so that at most {promised_percent(rule.max_risk)} of the accepted answers are wrong, on "
+            "images like those that it was calibrated with, in the same mix of classes. This can be one of them."
         )
     if prediction.reason == rule_lib.UNFAMILIAR:
         return (
@@ -99,7 +89,7 @@ def _describe_reason(prediction: Prediction, rule: DecisionRule | None) -> str:
             "anything. It refers every image to a person."
         )
     return (
-        f"The model is not sure enough: its highest probability is {describe_probability(highest)}, and its rule asks "
+        f"The model is not sure enough: its highest probability is {probability(highest)}, and its rule asks "
         f"for {percent(math.ceil(100 * rule.min_confidence) / 100, 0)}."
     )
 

@@ -53,7 +53,7 @@ def _describe_item(item: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
         "image_id": str(item.get("image_id", "")),
         "true": true,
         "predicted": predicted,
-        "probability": text.percent(item.get("probability"), 0),
+        "probability": text.probability(item.get("probability")),
         "correct": bool(item.get("correct", true == predicted)),
         "pictures": pictures,
     }
