@@ -10,8 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from pipelines import score_folder
 from pipelines import units as units_lib
 from pipelines.artifacts import Artifact
+from pipelines.audit_answers import ANSWERS_FILE, read_answers
 from pipelines.audits import AUDITS, NEEDED, NOT_TAKEN
 from pipelines.component import Component, RunContext, StageError
 from pipelines.components.example_gen import ExampleGen
@@ -52,7 +54,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
     """
     context = RunContext(pathlib.Path(request.config.pipeline_root).resolve(), request.beam_args)
     examples = units_lib.transformed_examples(request.config, context)
-    generated = ExampleGen(request.config.example_gen).run(context)
+    generated = ExampleGen(units_lib.with_every_image(request.config).example_gen).run(context)
     dataset = request.config.example_gen.dataset
     results_dir = (request.results_dir or units_lib.default_results_dir(dataset, context)) / dataset
     by_model = {
@@ -71,25 +73,48 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
             report(f"ask    {unit.name}: {', '.join(request.audits)}")
         return 0
     file = results_dir / AUDITS_FILE
-    published = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     takes_other = any(AUDITS[name].other != NOT_TAKEN for name in request.audits)
     other = _other_dataset(request.config, context, report=report) if takes_other else None
     for model, units in by_model.items():
         calibrated = [_calibrate(request, unit, units, examples, context) for unit in units]
         networks = [unit.fingerprint for unit in units]
-        if published.get(model, {}).get("networks") != networks:
-            published[model] = {"networks": networks}
+        unseen = other if other is not None and _has_not_seen(units[0], other, report=report) else None
         for name in request.audits:
             inputs: dict[str, Any] = {"examples": generated}
-            if AUDITS[name].other != NOT_TAKEN and other is not None:
-                inputs["other"] = other
+            if AUDITS[name].other != NOT_TAKEN and unseen is not None:
+                inputs["other"] = unseen
             elif AUDITS[name].other == NEEDED:
                 continue
-            published[model][name] = _ask(request, name, units, calibrated, inputs, examples, context, report=report)
-            results_dir.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(published, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            figures = _ask(request, name, units, calibrated, inputs, examples, context, report=report)
+            _publish(file, model, networks, name, figures)
     report(f"Figures: {file}")
     return 0
+
+
+def _publish(file: pathlib.Path, model: str, networks: list[str], audit: str, figures: Any) -> None:
+    """Adds figures to those of other models and audits, which another run may be writing, too."""
+    import filelock
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(file.with_name(f".{file.name}.lock")):
+        published = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if published.get(model, {}).get("networks") != networks:
+            published[model] = {"networks": networks}
+        published[model][audit] = figures
+        score_folder.write_text(file, json.dumps(published, indent=1, allow_nan=False) + "\n")
+
+
+def _has_not_seen(unit: units_lib.Unit, other: Component, *, report: Callable[[str], None]) -> bool:
+    """Whether the weights that the networks started from are none that learnt from the other dataset."""
+    from sperm_tf.models.errors import WeightsError
+    from sperm_tf.models.released import check_unseen
+
+    try:
+        check_unseen(unit.config.trainer.model.weights, other.config.dataset)
+    except WeightsError as error:
+        report(f"{other.config.dataset}: not shown as a stranger ({error})")
+        return False
+    return True
 
 
 def _ask(
@@ -111,7 +136,7 @@ def _ask(
         report(f"{name}: {unit.name} ...")
         rival = {"rival": audit.rival(config, unit.config, transformed)} if audit.rival else {}
         component = audit.component(config, model=network, **inputs, **rival)
-        answers = pd.read_csv(component.run(context).directory / "answers.csv")
+        answers = read_answers(component.run(context).directory / ANSWERS_FILE)
         parts.append(answers.assign(fold=unit.config.fold))
         components[f"fold_{unit.config.fold}"] = component
     if audit.analyze is not None:

@@ -109,7 +109,7 @@ def _run(results_dir: pathlib.Path, page: pathlib.Path, bootstrap_samples: int) 
                 for model, table in tables.items()
             }
         )
-        audits[dataset] = _read_json(folder / AUDITS_FILE)
+        audits[dataset] = read_audits(folder)
         for name, figures in ((RESULTS_FILE, content), (DECISIONS_FILE, decisions[dataset])):
             text = json.dumps(figures, indent=1, sort_keys=True, allow_nan=False) + "\n"
             (folder / name).write_text(text, encoding="utf-8")
@@ -119,8 +119,26 @@ def _run(results_dir: pathlib.Path, page: pathlib.Path, bootstrap_samples: int) 
         print(f"wrote {path}")
 
 
-def _read_json(path: pathlib.Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def read_audits(folder: pathlib.Path) -> dict[str, Any]:
+    """Content of `audits.json`, but for models that were trained again since: its figures are of other networks.
+
+    Args:
+        folder: holds `audits.json`, or none, and `fits.json`.
+    """
+    from sperm_tf.evaluation import fits_file
+
+    file = folder / AUDITS_FILE
+    audits = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    published: dict[tuple[str, int], list[str]] = {}
+    for fit in sorted(fits_file.read_json(folder / FITS_FILE), key=lambda fit: fit["fold"]):
+        published.setdefault((fit["model"], fit["repeat"]), []).append(fit["fingerprint"])
+    current = {}
+    for model, found in audits.items():
+        if any(name == model and prints == found.get("networks") for (name, _), prints in published.items()):
+            current[model] = found
+        else:
+            print(f"{folder.name}, {model}: its audits are of networks that are no longer published; audit it again")
+    return current
 
 
 def analyze_folder(folder: pathlib.Path, *, bootstrap_samples: int = 2000) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pipelines.review: {error}", file=sys.stderr)
         return 2
     if importlib.util.find_spec("gradio") is None:
-        print("pipelines.review: the page needs Gradio. Run: pip install 'sperm_tf[review]'", file=sys.stderr)
+        print("pipelines.review: the page needs Gradio. Run: pip install -e '.[review]'", file=sys.stderr)
         return 1
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
     try:
@@ -99,8 +99,10 @@ def _serve(values: flags.FlagValues) -> None:
 
 def name_model(source: str) -> str:
     """A short name for the model, without the path to it: `smids`, `Calibrator/1a2b3c` or `tuned.keras`."""
-    path = pathlib.Path(source)
-    return "/".join(path.resolve().parts[-2:]) if path.is_dir() else path.name
+    from sperm_tf.serving.classifier import is_own
+
+    path = pathlib.Path(source).expanduser()
+    return "/".join(path.resolve().parts[-2:]) if path.is_dir() and is_own(path) else path.name
 
 
 if __name__ == "__main__":

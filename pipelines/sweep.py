@@ -15,7 +15,7 @@ from pipelines.component import RunContext
 from pipelines.components.final_calibrator import FinalCalibrator
 from pipelines.components.final_fit import FinalFit
 from pipelines.components.fit import Fit
-from pipelines.fits import read_table
+from pipelines.fits import partition_of, read_table
 from sperm_tf.config import FitConfig, PipelineConfig
 from sperm_tf.evaluation import fits_file, oof, oof_file
 
@@ -64,6 +64,8 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
         for unit in units:
             report(f"{'run' if unit.rows is None else 'reuse':<6} {unit.name}")
         return 0
+    for unit in missing:
+        partition_of(table, unit.config)  # better refused now than after hours of other fits
     if request.plan_dir is not None:
         from pipelines import exchange
 

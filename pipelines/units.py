@@ -46,11 +46,16 @@ class Unit:
 
 def transformed_examples(config: PipelineConfig, context: RunContext) -> Artifact:
     """The preprocessed images of the whole dataset: the pipeline up to Transform."""
-    for component in graph.build(config):
+    for component in graph.build(with_every_image(config)):
         artifact = component.run(context)
         if component.name == "Transform":
             return artifact
     raise AssertionError("every pipeline has a Transform")
+
+
+def with_every_image(config: PipelineConfig) -> PipelineConfig:
+    """The configuration without a limit of test images: in a cross-validation what is tested once trains elsewhere."""
+    return dataclasses.replace(config, example_gen=dataclasses.replace(config.example_gen, max_test_images=0))
 
 
 def plan(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines.artifacts import Artifact
+from pipelines.audit_answers import ANSWERS_FILE
 from pipelines.component import Component, RunContext
 from pipelines.fold_model import open_fold
 from pipelines.source_images import sample
@@ -58,7 +59,7 @@ class AttackAudit(Component):
             self._ask(classifier, attacked, images).assign(attack=name, epsilon=epsilon)
             for (name, epsilon), attacked in changed.items()
         ]
-        pd.concat(tables, ignore_index=True).to_csv(output / "answers.csv", index=False)
+        pd.concat(tables, ignore_index=True).to_csv(output / ANSWERS_FILE, index=False)
         return {"num_images": len(images)}
 
     @staticmethod

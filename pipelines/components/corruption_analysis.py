@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.artifacts import Artifact
+from pipelines.audit_answers import ANSWERS_FILE
 from pipelines.component import Component, RunContext
 
 
@@ -25,6 +26,6 @@ class CorruptionAnalysis(Component):
         from sperm_tf.evaluation import predictions
         from sperm_tf.evaluation.robustness_slices import analyze_answers
 
-        answers = predictions.join([predictions.read_csv(item.directory / "answers.csv") for item in inputs.values()])
+        answers = predictions.join([predictions.read_csv(item.directory / ANSWERS_FILE) for item in inputs.values()])
         analyze_answers(context.beam_pipeline(), answers, output / "eval_result")
         return {"num_answers": len(answers)}

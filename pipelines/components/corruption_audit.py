@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.artifacts import Artifact
+from pipelines.audit_answers import ANSWERS_FILE
 from pipelines.component import Component, RunContext
 from pipelines.fold_model import FoldModel, open_fold
 from pipelines.source_images import SourceImage, sample
@@ -58,7 +58,7 @@ class CorruptionAudit(Component):
         answers = predictions.from_rows(
             rows, class_names=fold.classifier.class_names, split="test", features=(*FEATURES, *MEASURED)
         )
-        predictions.write_csv(answers, output / "answers.csv")
+        predictions.write_csv(answers, output / ANSWERS_FILE)
         quality = {"figure": "cnr", "edges": edges}
         (output / "quality.json").write_text(json.dumps(quality) + "\n", encoding="utf-8")
         return {"num_images": len(images), "num_tested": len(fold.tested), "num_answers": len(answers)}
@@ -87,7 +87,14 @@ def write_versions(number: int, image: SourceImage, work_dir: str) -> None:
         version = corrupt(pixels, name, severity, seed) if severity else pixels
         (folder / f"{name}.{severity}.png").write_bytes(encode_png(version))
         quality[f"{name}.{severity}"] = dataclasses.asdict(measure_quality(version))
-    (folder / _QUALITY_FILE).write_text(json.dumps(quality), encoding="utf-8")
+    _write_whole(folder / _QUALITY_FILE, json.dumps(quality))
+
+
+def _write_whole(path: pathlib.Path, text: str) -> None:
+    """Writes a file that is there only when it is complete."""
+    unfinished = path.with_suffix(".partial")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
 
 
 def _answer(
@@ -104,9 +111,9 @@ def _answer(
             {**dataclasses.asdict(answer), "version": version, "quality": quality[version]}
             for version, answer in zip(quality, found, strict=True)
         ]
-        shutil.rmtree(folder)
-        folder.mkdir()
-        file.write_text(json.dumps(answers), encoding="utf-8")
+        _write_whole(file, json.dumps(answers))
+        for version in quality:
+            (folder / f"{version}.png").unlink()
     names = fold.classifier.class_names
     for answer in json.loads(file.read_text(encoding="utf-8")):
         corruption, severity = answer["version"].split(".")

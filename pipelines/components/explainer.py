@@ -147,6 +147,8 @@ def _in_float32(model: Any) -> Any:
     """The model itself, or its copy in float32: tf-keras-vis cannot explain one of mixed precision."""
     import keras
 
+    from sperm_tf.models.weights import copy_weights
+
     if all(layer.compute_dtype == "float32" for layer in model.layers):
         return model
 
@@ -154,7 +156,7 @@ def _in_float32(model: Any) -> Any:
         return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
 
     copy = keras.models.clone_model(model, clone_function=clone)
-    copy.set_weights(model.get_weights())
+    copy_weights(model, copy)
     return copy
 
 

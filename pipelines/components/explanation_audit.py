@@ -10,6 +10,7 @@ import numpy as np
 
 from pipelines import measured_images
 from pipelines.artifacts import Artifact
+from pipelines.audit_answers import ANSWERS_FILE
 from pipelines.component import Component, RunContext
 from pipelines.fold_model import open_fold
 from pipelines.source_images import SourceImage, sample
@@ -49,7 +50,7 @@ class ExplanationAudit(Component):
             rows += [row | {"row": few[row["row"]]} for row in found]
         predicted = classifier.probabilities(measured.pixels).argmax(axis=1)
         table = measured.name_rows(rows, [fold.classifier.class_names[label] for label in predicted])
-        table.to_csv(output / "answers.csv", index=False, float_format="%.6g")
+        table.to_csv(output / ANSWERS_FILE, index=False, float_format="%.6g")
         return {"num_images": len(measured.sources), "num_heads_not_found": measured.num_heads_not_found}
 
 

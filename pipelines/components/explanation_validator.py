@@ -7,10 +7,9 @@ import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from pipelines import measured_images
 from pipelines.artifacts import Artifact
+from pipelines.audit_answers import ANSWERS_FILE, read_answers
 from pipelines.component import Component, RunContext
 from pipelines.source_images import read_images, sample
 from sperm_tf.config import ExplanationValidatorConfig
@@ -49,7 +48,7 @@ class ExplanationValidator(Component):
         served = sperm_tf.load_model(inputs["model"].directory)
         sources = sample(read_images(inputs["examples"], [SPLIT]), self.config.num_images)
         measured = measured_images.prepare(sources, served)
-        figures = _measure(served, measured, output / "answers.csv") if measured.sources else {"methods": {}}
+        figures = _measure(served, measured, output / ANSWERS_FILE) if measured.sources else {"methods": {}}
         _write_json(output / "figures.json", figures)
         verdict = judge(figures, self.config)
         _write_json(output / "validation.json", verdict)
@@ -75,7 +74,7 @@ def _measure(served: Classifier, measured: MeasuredImages, answers_file: pathlib
     predicted = classifier.probabilities(measured.pixels).argmax(axis=1)
     table = measured.name_rows(rows, [served.class_names[label] for label in predicted])
     table.to_csv(answers_file, index=False, float_format="%.6g")
-    return describe_explanations(pd.read_csv(answers_file).assign(fold=0))
+    return describe_explanations(read_answers(answers_file).assign(fold=0))
 
 
 def judge(figures: Mapping[str, Any], config: ExplanationValidatorConfig) -> dict[str, Any]:

@@ -68,7 +68,9 @@ class FoldCalibrator(Component):
         def styles_of(indices: np.ndarray) -> np.ndarray:
             return style.predict(table.images[indices], batch_size=_BATCH_SIZE // views, verbose=0)
 
-        familiarity = Familiarity.fit(styles_of(partition.train[: self.config.max_training_images]))
+        # Images are sorted by name, so by class and patient: the first ones would be of the first classes alone.
+        some = np.random.default_rng(0).permutation(partition.train)[: self.config.max_training_images]
+        familiarity = Familiarity.fit(styles_of(np.sort(some)))
         aside = np.concatenate([partition.validation, partition.calibration])
         measured = keras.ops.convert_to_numpy(familiarity.measure(styles_of(aside)))
         answers = oof_trust.calibration_answers(self._answers, repeat=config.repeat, without_fold=config.fold)

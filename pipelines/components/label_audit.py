@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines import measured_images
 from pipelines.artifacts import Artifact
+from pipelines.audit_answers import ANSWERS_FILE
 from pipelines.component import Component, RunContext
 from pipelines.fold_model import open_fold
 from pipelines.source_images import sample
@@ -43,5 +44,5 @@ class LabelAudit(Component):
         predicted = trained.probabilities(measured.pixels).argmax(axis=1)
         table = measured.name_rows(rows, [names[label] for label in predicted])
         table["train_accuracy"] = rival.properties["train_accuracy"]
-        table.to_csv(output / "answers.csv", index=False, float_format="%.6g")
+        table.to_csv(output / ANSWERS_FILE, index=False, float_format="%.6g")
         return {"num_images": len(measured.sources), **rival.properties}

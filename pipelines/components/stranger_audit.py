@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.artifacts import Artifact
+from pipelines.audit_answers import ANSWERS_FILE
 from pipelines.component import Component, RunContext
 from pipelines.fold_model import open_fold
 from pipelines.source_images import read_images, sample
@@ -56,7 +57,7 @@ class StrangerAudit(Component):
                         "reason": found.reason,
                     }
                 )
-        pd.DataFrame(rows).to_csv(output / "answers.csv", index=False)
+        pd.DataFrame(rows).to_csv(output / ANSWERS_FILE, index=False)
         return {"num_tested": len(fold.tested), "num_strangers": len(rows) - len(fold.tested)}
 
     def _strangers(self, tested: list[bytes], other: Artifact | None) -> Iterator[tuple[str, str, bytes]]:

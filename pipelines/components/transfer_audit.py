@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.artifacts import Artifact
+from pipelines.audit_answers import ANSWERS_FILE
 from pipelines.component import Component, RunContext
 from pipelines.fold_model import open_fold
 from pipelines.source_images import read_images, sample
@@ -54,5 +55,5 @@ class TransferAudit(Component):
                         "reason": found.reason,
                     }
                 )
-        pd.DataFrame(rows).to_csv(output / "answers.csv", index=False)
+        pd.DataFrame(rows).to_csv(output / ANSWERS_FILE, index=False)
         return {"num_images": len(rows)}

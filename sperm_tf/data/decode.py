@@ -17,6 +17,10 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG")
 MIN_SIDE = 16
 MAX_SIDE = 20_000
 MAX_PIXELS = 25_000_000
+JPEG_END = b"\xff\xd9"
+JPEG_PROBE = bytes((37 * i + 11) % 251 for i in range(64))
+"""Any bytes, save for 0xFF, which starts a marker. Put before the end mark of a JPEG, they change its pixels where data
+are missing: decoders fill these without an error, and read nothing past data that are complete."""
 
 
 class UndecodableImageError(ValueError):
@@ -56,7 +60,13 @@ def decode_rgb(data: bytes) -> DecodedImage:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image.width, image.height)
-            return DecodedImage(_to_rgb(image), str(image.format))
+            decoded = DecodedImage(_to_rgb(image), str(image.format))
+        if decoded.source_format == "JPEG" and not _is_complete_jpeg(data, decoded.pixels):
+            raise UndecodableImageError(
+                f"a JPEG must hold data for all of its pixels. Received: {len(data)} bytes that end before. Copy the "
+                "source file again"
+            )
+        return decoded
     except UndecodableImageError:
         raise
     except Exception as error:  # Pillow's plugins raise a dozen unrelated types on malformed bytes.
@@ -79,6 +89,13 @@ def _check_size(width: int, height: int) -> None:
             f"size must be {MIN_SIDE} to {MAX_SIDE} pixels a side and at most {MAX_PIXELS} pixels in all. "
             f"Received: {width}x{height}. Replace or remove the source file"
         )
+
+
+def _is_complete_jpeg(data: bytes, pixels: np.ndarray) -> bool:
+    if not data.endswith(JPEG_END):
+        return True  # a whole one, with something behind it: without its end mark Pillow refuses a part
+    with Image.open(io.BytesIO(data[: -len(JPEG_END)] + JPEG_PROBE + JPEG_END), formats=("JPEG",)) as image:
+        return np.array_equal(pixels, _to_rgb(image))
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from sperm_tf.data.decode import JPEG_END, JPEG_PROBE
+
 FORMATS = ("PNG", "JPEG", "GIF", "BMP")
 UNKNOWN_FORMAT = len(FORMATS)
 
@@ -25,7 +27,6 @@ _SIGNATURES = (
 _HEADER_LENGTH = 72  # bytes; the longest one read here is BMP's with its colour masks, 66
 _BMP_UNCOMPRESSED, _BMP_BIT_FIELDS = 0, 3
 _BMP_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)
-_JPEG_PROBE = bytes((37 * i + 11) % 251 for i in range(64))  # any bytes will do, save for 0xFF, which starts a marker
 _MAX_GIF_BLOCKS = 1_000_000  # an image of 25 million pixels needs some 100,000; bounds the work on a hostile file
 
 
@@ -139,7 +140,8 @@ def _decode_jpeg(encoded):
 
     libjpeg fills the missing pixels without an error. Bytes put before the end mark tell: where the data are
     complete nobody reads them, elsewhere they are taken for image data and change the pixels. (Lost packets leave such
-    frames behind.) The price is a line of libjpeg on stderr for every JPEG, about extraneous bytes.
+    frames behind; `sperm_tf.data.decode` does the same with Pillow.) The price is a line of libjpeg on stderr for
+    every JPEG, about extraneous bytes.
     """
 
     def decode_jpeg(data):
@@ -147,8 +149,8 @@ def _decode_jpeg(encoded):
 
     pixels = decode_jpeg(encoded)
     num_bytes = tf.strings.length(encoded)
-    has_end_mark = tf.equal(tf.strings.substr(encoded, num_bytes - 2, 2), b"\xff\xd9")
-    extended = tf.strings.join([tf.strings.substr(encoded, 0, num_bytes - 2), _JPEG_PROBE, b"\xff\xd9"])
+    has_end_mark = tf.equal(tf.strings.substr(encoded, num_bytes - 2, 2), JPEG_END)
+    extended = tf.strings.join([tf.strings.substr(encoded, 0, num_bytes - 2), JPEG_PROBE, JPEG_END])
     is_complete = tf.reduce_all(tf.equal(pixels, decode_jpeg(tf.where(has_end_mark, extended, encoded))))
     with _require(is_complete, "a JPEG must hold data for all of its pixels"):
         return tf.identity(pixels)

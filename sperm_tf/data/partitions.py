@@ -58,9 +58,15 @@ def make_partition(
     """
     folds = folds if repeat == 0 else assign_folds(labels.tolist(), groups.tolist(), seed=repeat)
     outer = np.flatnonzero(folds != fold)
-    inner = assign_folds(
-        labels[outer].tolist(), groups[outer].tolist(), num_folds=inner_folds, seed=NUM_FOLDS * repeat + fold
-    )
+    try:
+        inner = assign_folds(
+            labels[outer].tolist(), groups[outer].tolist(), num_folds=inner_folds, seed=NUM_FOLDS * repeat + fold
+        )
+    except FoldError as error:
+        raise FoldError(
+            f"Outside test fold {fold} of repeat {repeat} the images are parted again, to train, to validate and to "
+            f"calibrate: {error}"
+        ) from error
     partition = Partition(
         train=outer[inner > 1],
         validation=outer[inner == 0],

@@ -26,7 +26,7 @@ BOOTSTRAP_SAMPLES = 2000
 
 
 def describe_corruptions(answers: pd.DataFrame) -> dict[str, Any]:
-    """`describe_robustness` of rows of `answers.csv` as pandas reads them, of any number of folds."""
+    """`describe_robustness` of rows of CorruptionAudit's `answers.csv` of any number of folds."""
     texts = answers.astype(str).itertuples(index=False, name=None)
     rows = [dict(zip(answers.columns, text, strict=True)) for text in texts]
     return describe_robustness(predictions.from_text(rows), bootstrap_samples=BOOTSTRAP_SAMPLES)

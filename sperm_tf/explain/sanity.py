@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 
+from sperm_tf.models.weights import copy_layer_weights, copy_weights
+
 LABELS = "labels"
 """Condition of a comparison with a network that was trained on shuffled labels."""
 _SHIFT = 1 / 16  # of the side
@@ -37,11 +39,11 @@ def randomise_cascade(model: keras.Model, *, seed: int = 0) -> Iterator[tuple[st
     """
     keras.utils.set_random_seed(seed)
     untrained, emptied = keras.models.clone_model(model), keras.models.clone_model(model)
-    emptied.set_weights(model.get_weights())
+    copy_weights(model, emptied)
     yield "trained", emptied
     for stage, names in weight_stages(model):
         for name in names:
-            emptied.get_layer(name).set_weights(untrained.get_layer(name).get_weights())
+            copy_layer_weights(untrained.get_layer(name), emptied.get_layer(name))
         yield stage, emptied
 
 

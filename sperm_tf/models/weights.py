@@ -73,6 +73,12 @@ def load_weights_file(
     return arrays
 
 
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Gives a clone of a flat functional model the variables of its original, layer by layer."""
+    for original, layer in zip(source.layers, target.layers, strict=True):
+        copy_layer_weights(original, layer)
+
+
 def copy_layer_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
     """Gives `target` the variables of `source`, a layer of the same class and shape."""
     target.set_weights(source.get_weights())

@@ -60,7 +60,9 @@ class Actions:
             reviewer: initials.
             comment: any text.
         """
-        if session is None or session.current is None or shown is None:
+        if session is None:
+            return _restarted()
+        if session.current is None or shown is None:
             return [gr.skip()] * 8
         if label is PREDICTED:
             label = session.items[int(shown)].prediction.predicted_class
@@ -68,23 +70,35 @@ class Actions:
             review = session.judge(int(shown), label, reviewer=reviewer or "", comment=comment or "")
         except (OSError, ValueError) as error:
             return [*_show(session, view.render_status(f"Not saved: {error}", is_problem=True))[:-1], comment]
-        saved = f"Saved: {review.file}, {view.describe_verdict(review)}." if review else ""
+        saved = f"Saved: {review.file}, {view.describe_verdict(review)}. {session.problem}".rstrip() if review else ""
         return _show(session, view.render_status(" ".join(filter(None, [saved, _warn_of_damage(session)]))))
 
-    def show(self, session: Session, event: gr.EventData) -> list[Any]:
+    def show(self, session: Session | None, event: gr.EventData) -> list[Any]:
         """Shows an image of the worklist."""
+        if session is None:
+            return _restarted()
         session.show(int(event.position))
         return _show(session)
 
-    def back(self, session: Session) -> list[Any]:
+    def back(self, session: Session | None) -> list[Any]:
         """Shows the image that was shown before."""
+        if session is None:
+            return _restarted()
         session.back()
         return _show(session)
 
-    def skip(self, session: Session) -> list[Any]:
+    def skip(self, session: Session | None) -> list[Any]:
         """Shows the next image without a verdict."""
+        if session is None:
+            return _restarted()
         session.skip()
         return _show(session)
+
+
+def _restarted() -> list[Any]:
+    """What a tab is told that was opened before the page's program was started again."""
+    words = "The page was started again: nothing was kept. Reload it, and drop the images in again."
+    return [gr.skip(), gr.skip(), view.render_status(words, is_problem=True), *[gr.skip()] * 5]
 
 
 def _show(session: Session, status: str = "") -> list[Any]:

@@ -38,10 +38,12 @@ class Content:
     Attributes:
         reviews: all, the oldest first.
         damaged_lines: numbers, from 1, of the lines of `reviews.csv` that are no review; they are left as they are.
+        problem: why `labels.csv` lags behind; empty where it does not. The next review, or the next start, writes it.
     """
 
     reviews: tuple[Review, ...]
     damaged_lines: tuple[int, ...] = ()
+    problem: str = ""
 
 
 class Journal:
@@ -103,9 +105,12 @@ class Journal:
                 file.write(((records.write_line(records.COLUMNS) if is_new else "") + line).encode())
                 _sync(file)
             _sync_folder(self.folder)
-            reviews = (*content.reviews, review)
-            self._write_labels(reviews, before=content.reviews)
-            return Content(reviews, content.damaged_lines)
+            reviews, problem = (*content.reviews, review), ""
+            try:
+                self._write_labels(reviews, before=content.reviews)
+            except OSError as error:  # the review itself is on the disk: to call it lost would have it made again
+                problem = f"{LABELS_FILE} could not be renewed: {error}"
+            return Content(reviews, content.damaged_lines, problem)
 
     @property
     def _path(self) -> pathlib.Path:

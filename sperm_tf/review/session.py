@@ -127,6 +127,7 @@ class Session:
     def _learn(self, content: Content) -> None:
         self.verdicts = records.latest(content.reviews)
         self.damaged_lines = content.damaged_lines
+        self.problem = content.problem
 
     def _next_pending(self, *, start: int) -> int | None:
         turned = self.order[start:] + self.order[:start]

@@ -179,10 +179,8 @@ def load_model(source: str | os.PathLike[str], *, class_names: Sequence[str] | N
         ValueError: there is no such model, its file is missing or damaged, or its class names are not known.
     """
     path = pathlib.Path(source).expanduser()
-    if path.is_dir() and all((path / name).is_file() for name in _TRAINED_FILES):
-        return _load_keras_file(path / _TRAINED_FILES[0], class_names)
-    if path.suffix == KERAS_SUFFIX and path.is_file():
-        return _load_keras_file(path, class_names)
+    if is_own(source):
+        return _load_keras_file(path / _TRAINED_FILES[0] if path.is_dir() else path, class_names)
     if path.suffix == released.RELEASE_SUFFIX and path.is_file():
         return _load_release(released.find_release_of_file(path))
     releases = released.read_manifest()
@@ -192,6 +190,14 @@ def load_model(source: str | os.PathLike[str], *, class_names: Sequence[str] | N
         f"source must be one of the released models ({', '.join(releases) or 'none so far'}), the path of a .keras or "
         f"of a released .npz file, or a folder with {' and '.join(_TRAINED_FILES)}. Received: source={str(source)!r}."
     )
+
+
+def is_own(source: str | os.PathLike[str]) -> bool:
+    """Whether `load_model` opens this path as a model that is no release; a folder may have a release's name."""
+    path = pathlib.Path(source).expanduser()
+    if path.is_dir():
+        return all((path / name).is_file() for name in _TRAINED_FILES)
+    return path.suffix == KERAS_SUFFIX and path.is_file()
 
 
 def _load_release(release: released.Release) -> Classifier:

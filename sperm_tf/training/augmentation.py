@@ -52,11 +52,11 @@ AUGMENTATIONS: dict[str, Callable[..., list[keras.layers.Layer]]] = {
 """Name -> function of `seed` and `dtype` that makes its layers, to be called in order after the geometric ones.
 
 `flip` in both directions; `rotation` by any angle; `zoom` by up to 15 %; `translation` by up to 8 % of the side;
-`brightness` by up to 10 % of the range; `contrast` by up to 20 %; `hue` by up to 5 % of the colour circle; `saturation`
-times 0.67-1.5; `blur` with a Gaussian of up to 1.5 pixels; `noise` of a deviation of up to 10 % of the range, in half
-of the images; `stain` makes each of three stains stronger or weaker by up to 10 % and 0.1 optical densities; `erasing`
-covers some part of 2-10 % with noise, in up to half of the images; `stain_jitter` shifts each colour channel by up to
-10 % of the range.
+`brightness` by up to 10 % of the range; `contrast` by up to 20 %; `hue` by up to 2.5 % of the colour circle;
+`saturation` times 0.67-1.5; `blur` with a Gaussian of up to 1.5 pixels; `noise` of a deviation of up to 10 % of the
+range, in half of the images; `stain` makes each of three stains stronger or weaker by up to 10 % and 0.1 optical
+densities; `erasing` covers some part of 2-10 % with noise, in up to half of the images; `stain_jitter` shifts each
+colour channel by up to 10 % of the range.
 """
 
 

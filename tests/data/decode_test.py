@@ -38,6 +38,14 @@ def test_lossless_formats_keep_every_pixel(image_format):
     np.testing.assert_array_equal(decoded.pixels, RGB)
 
 
+def test_a_jpeg_whose_missing_half_is_made_up_is_refused():
+    whole = encode(Image.fromarray(np.kron(RGB, np.ones((4, 4, 1), np.uint8))), "JPEG")
+    with pytest.raises(UndecodableImageError, match="a JPEG must hold data for all of its pixels"):
+        decode_rgb(whole[: len(whole) // 2] + b"\xff\xd9")
+    for complete in (whole, whole + b"behind the end"):
+        np.testing.assert_array_equal(decode_rgb(complete).pixels, np.asarray(Image.open(io.BytesIO(whole))))
+
+
 def test_jpeg_is_decoded():
     decoded = decode_rgb(encode(Image.new("RGB", (24, 20), (200, 100, 50)), "JPEG", quality=95))
     assert decoded.source_format == "JPEG"

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from scipy import ndimage, stats
@@ -33,6 +34,17 @@ def test_weights_are_taken_away_from_the_head_down_and_stay_away():
     assert changed == [set(), {"logits"}, {"logits", "cbam_top"}, {"logits", "cbam_top"} | convolutions]
     for kept, weights in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(kept, weights)
+
+
+def test_constants_of_the_input_follow_into_the_copy():
+    image = keras.Input((SIDE, SIDE, 3))
+    scaled = keras.layers.Normalization(name="scale")
+    features = keras.layers.GlobalAveragePooling2D()(scaled(image))
+    model = keras.Model(image, keras.layers.Dense(2, name="logits")(features))
+    scaled.adapt(random_images())
+    _, copy = next(sanity.randomise_cascade(model))
+    images = random_images(seed=1)
+    np.testing.assert_allclose(copy(images), model(images), rtol=1e-5)
 
 
 def test_maps_of_the_network_change_and_an_edge_detector_is_found_out():

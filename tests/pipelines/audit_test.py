@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 import sperm_tf
-from pipelines import audit, audits, fits
+from pipelines import audit, auditing, audits, fits
 from pipelines.artifacts import Artifact
 from pipelines.component import RunContext
 from pipelines.components.explanation_audit import ExplanationAudit
@@ -19,7 +20,7 @@ from pipelines.components.transfer_audit import TransferAudit
 from pipelines.fold_model import open_fold
 from pipelines.source_images import read_images, sample
 from sperm_tf.audit_config import ExplanationAuditConfig, TransferAuditConfig
-from sperm_tf.config import CalibratorConfig, FitConfig
+from sperm_tf.config import CalibratorConfig, ExampleGenConfig, FitConfig, ModelConfig, TrainerConfig
 from sperm_tf.decision.fitting import fit_rule
 from sperm_tf.evaluation import oof, oof_file, oof_trust
 from tests.pipelines.tiny_sweep import FLAGS, folders
@@ -224,3 +225,24 @@ def test_wrong_flags_are_explained(flag, message, capsys):
 
     assert audit.main(["audit", flag]) == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_two_runs_at_a_time_keep_each_others_figures(tmp_path):
+    file = tmp_path / "smids" / "audits.json"
+    auditing._publish(file, "simple_cnn", ["a"], "strangers", {"x": 1})
+    auditing._publish(file, "vit_tiny", ["b"], "strangers", {"x": 2})
+    auditing._publish(file, "simple_cnn", ["a"], "attacks", [])
+    expected = {"networks": ["a"], "strangers": {"x": 1}, "attacks": []}
+    other = {"networks": ["b"], "strangers": {"x": 2}}
+    assert json.loads(file.read_text()) == {"simple_cnn": expected, "vit_tiny": other}
+    auditing._publish(file, "simple_cnn", ["c"], "attacks", [])  # trained again: the old figures are of other networks
+    assert json.loads(file.read_text())["simple_cnn"] == {"networks": ["c"], "attacks": []}
+
+
+@pytest.mark.parametrize(("weights", "expected"), [("smids", False), ("synthetic", True), ("none", True)])
+def test_networks_that_started_from_the_other_dataset_are_not_shown_it(weights, expected):
+    unit = SimpleNamespace(config=FitConfig(TrainerConfig(model=ModelConfig(weights=weights))))
+    lines = []
+    other = SimpleNamespace(config=ExampleGenConfig(dataset="smids", builder_config="clean"))
+    assert auditing._has_not_seen(unit, other, report=lines.append) == expected
+    assert bool(lines) != expected

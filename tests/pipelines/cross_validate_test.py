@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import sperm_tf
-from pipelines import cross_validate, cross_validation_report, fits, recipes, sweep
+from pipelines import cross_validate, cross_validation_report, fits, recipes, sweep, units
 from pipelines.artifacts import Artifact
 from pipelines.component import RunContext, StageError
 from pipelines.components import fit as fit_component
 from pipelines.components.final_calibrator import FinalCalibrator
-from sperm_tf.config import CalibratorConfig, FitConfig, ModelConfig, TrainerConfig
+from sperm_tf.config import CalibratorConfig, ExampleGenConfig, FitConfig, ModelConfig, PipelineConfig, TrainerConfig
 from sperm_tf.data.folds import FoldError
 from sperm_tf.data.image_table import ImageTable
 from sperm_tf.decision import conformal
@@ -248,6 +248,12 @@ def test_models_without_pretraining_take_longer():
     assert plain == dataclasses.replace(trainer, model=dataclasses.replace(trainer.model, name="efficientnet_b0"))
     vit = recipes.trainer_for(trainer, "vit_tiny")
     assert (vit.model.weights, vit.full_epochs, vit.frozen_epochs) == ("none", 25, 0)
+
+
+def test_a_limit_of_test_images_leaves_no_image_out(tmp_path):
+    config = PipelineConfig(example_gen=ExampleGenConfig(max_test_images=5), pipeline_root=str(tmp_path))
+    assert units.with_every_image(config).example_gen.max_test_images == 0
+    assert units.with_every_image(config).trainer == config.trainer
 
 
 @pytest.mark.parametrize("weights", ("synthetic", "none"))

@@ -99,6 +99,24 @@ def test_a_near_duplicate_across_folds_stops_it(results_dir, capsys):
     assert not page.exists()
 
 
+def test_audits_of_networks_that_are_no_longer_published_are_left_out(results_dir, capsys):
+    folder = results_dir / "hushem"
+    fits = [
+        {"model": "simple_cnn", "repeat": 0, "fold": fold, "fingerprint": f"f{fold}"}
+        | dict.fromkeys(("num_epochs", "best_epoch", "seconds"), 1)
+        | {"backend": "tensorflow"}
+        for fold in (1, 0, 2, 3, 4)
+    ]
+    (folder / "fits.json").write_text(json.dumps(fits), encoding="utf-8")
+    networks = [f"f{fold}" for fold in range(5)]
+    audits = {"simple_cnn": {"networks": networks}, "vit_tiny": {"networks": ["g0", *networks[1:]]}}
+    (folder / "audits.json").write_text(json.dumps(audits), encoding="utf-8")
+    assert list(results.read_audits(folder)) == ["simple_cnn"]
+    assert "vit_tiny: its audits are of networks that are no longer published" in capsys.readouterr().out
+    (folder / "audits.json").unlink()
+    assert results.read_audits(folder) == {}
+
+
 def test_other_files_are_no_models(results_dir):
     (results_dir / "hushem" / "label_issues.csv").write_text("image_id,score\n", encoding="utf-8")
     (results_dir / "hushem" / "efficientnet_b0.csv.partial").write_text("half", encoding="utf-8")

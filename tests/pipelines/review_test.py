@@ -34,12 +34,16 @@ def test_what_is_missing_is_named(tmp_path, capsys, monkeypatch):
     assert "source must be one of the released models" in capsys.readouterr().err
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert review.main(arguments) == 1
-    assert "pip install 'sperm_tf[review]'" in capsys.readouterr().err
+    assert "pip install -e '.[review]'" in capsys.readouterr().err
 
 
-def test_a_model_is_named_without_the_path_to_it(tmp_path):
+def test_a_model_is_named_without_the_path_to_it(tmp_path, monkeypatch):
     folder = tmp_path / "Calibrator" / "1a2b"
     folder.mkdir(parents=True)
+    for name in ("model.keras", "model.json"):
+        (folder / name).touch()
+    (tmp_path / "smids").mkdir()  # the unpacked dataset
+    monkeypatch.chdir(tmp_path)
     names = [review.name_model(str(source)) for source in ("smids", folder, folder / "tuned.keras")]
     assert names == ["smids", "Calibrator/1a2b", "tuned.keras"]
 

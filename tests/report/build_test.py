@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from sperm_tf.report import build, plots
+from sperm_tf.report.sections import training
 from sperm_tf.report.stages import STAGES
 from tests.report import fixtures
 
@@ -472,6 +473,14 @@ def test_training_curve_marks_phase_and_kept_epoch():
     svg = plots.training_curve(values, title="Loss", description="d", phases=["a", "b", "b"], best_epoch=2)
     assert "kept: 2" in svg and ">a</text>" in svg and ">b</text>" in svg
     assert not re.findall(r"#[0-9a-f]{6}", svg), "a colour that does not follow the page's theme"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "checkpoint", "expected"),
+    [(2, "last", 2), (None, "last", 3), (None, "best", 2), (9, "best", 2), (None, "", 2)],
+)
+def test_the_epoch_that_was_kept_is_the_recorded_one_or_the_recipes(recorded, checkpoint, expected):
+    assert training._kept_epoch(recorded, {"checkpoint": checkpoint}, [3.0, 1.0, 2.0]) == expected
 
 
 def test_training_curve_without_a_phase_change_names_no_phase():

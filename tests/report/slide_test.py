@@ -88,7 +88,10 @@ def test_the_percentage_is_corrected_where_the_errors_are_known(tmp_path):
     assert counted in text and "Ring: counted" in text
     assert "takes 13.0 % of the spermatozoa that are not normal for normal ones, and finds 85.0 %" in text
     assert "the same mix of classes (1000 normal, 1000 abnormal and 1000 non-sperm)" in text
-    uncorrected, _ = _write(tmp_path, scores)
+    without_debris = [*CONFUSION[:2], [0, 0, 0]]
+    for rule in (RULE, RULE | {"confusion": without_debris}):
+        uncorrected, _ = _write(tmp_path, scores, rule=rule)
+        assert "The percentage is not corrected" in uncorrected and "reckoned out" not in uncorrected
     assert "as the model answered, not corrected" in uncorrected and "The percentage is not corrected" in uncorrected
     assert "Ring" not in uncorrected
 

@@ -151,6 +151,20 @@ def test_a_kill_between_verdict_and_table_is_made_good_at_the_next_start(journal
     assert (Journal(journal.folder).folder / "labels.csv").read_bytes() == after != before
 
 
+def test_a_review_that_is_kept_is_not_called_lost_for_its_table(journal, monkeypatch):
+    keep(journal, 1)
+
+    def full(*args, **kwargs):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_write_labels", full)
+        content = keep(journal, 2)
+    assert "labels.csv could not be renewed: No space left" in content.problem
+    assert len(journal.read().reviews) == 2 and len(labels(journal)) == 1
+    assert len(labels(Journal(journal.folder))) == 2
+
+
 def test_what_somebody_wrote_into_the_labels_is_kept_beside_them(journal):
     keep(journal, 1)
     edited = (journal.folder / "labels.csv").read_bytes() + b"images/of_mine.png,normal\n"

@@ -152,9 +152,12 @@ def test_subfolders_of_a_class_are_groups_across_classes(tmp_path):
         for index in range(12):
             write(tmp_path / name / f"p{index % 6}" / f"{index}.png", 100 * number + index)
     write(tmp_path / "a" / "loose.png", 999)
+    write(tmp_path / "a" / "p1" / "slide_1" / "deep.png", 1000)
+    write(tmp_path / "b" / "p1" / "slide_2" / "deep.png", 1001)
     images = list_images(tmp_path)
     assert images.class_names == ("a", "b")
-    assert len(images.files) == 25
+    assert len(images.files) == 27
+    assert images.origins["a/p1/slide_1/deep.png"] == images.origins["b/p1/slide_2/deep.png"] == "p1"
     assert images.origins["a/p1/1.png"] == images.origins["b/p1/7.png"] == "p1"
     assert "a/loose.png" not in images.origins
 

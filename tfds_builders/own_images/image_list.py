@@ -142,8 +142,8 @@ def _list_folder(path: pathlib.Path) -> ImageList:
         for file in found:
             member = _member(file, path)
             files.append(SourceFile(member, label, member))
-            origin = file.parent.relative_to(folder).as_posix()
-            if origin != ".":
+            origin, *below = file.relative_to(folder).parts
+            if below:
                 origins[member] = unicodedata.normalize("NFC", origin)
     return ImageList(path, path, tuple(sorted(files)), origins, dict(sorted(ignored.items())))
 

@@ -176,8 +176,20 @@ def _limits(facts: Mapping[str, Any]) -> list[str]:
         *limits,
         *_limits_of_trust(facts["trust"]),
         "One dataset: performance with another laboratory, stain or camera is unknown.",
-        "Whether the explanation maps are faithful to the network has not been measured here.",
+        _limit_of_maps(facts["maps"]),
     ]
+
+
+def _limit_of_maps(maps: Mapping[str, Any]) -> str:
+    if not maps["is_known"]:
+        return "Whether the explanation maps are faithful to the network has not been measured here."
+    figures = [f"better in: {maps['better'] or 'nothing'}"]
+    if maps["not_better"]:
+        figures.append(f"not better in: {maps['not_better']}")
+    return (
+        "LayerCAM was measured against a blob in the middle and an edge detector, which know nothing of the network. "
+        f"It is {'; '.join(figures)}."
+    )
 
 
 def _limits_of_trust(trust: Mapping[str, Any]) -> list[str]:
@@ -218,7 +230,8 @@ def _items(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     dataset = facts["dataset"]
     is_synthetic = dataset["is_synthetic"]
     split_by = "the given group" if dataset["num_origins"] else "not by patient"
-    choice = "Lowest validation loss; test images were not used"
+    rule = "Last epoch of a fixed schedule" if facts["training"]["keeps_last"] else "Lowest validation loss"
+    choice = f"{rule}; test images were not used"
     if facts["training"]["starts_from_file"]:
         choice += " for it, but the initial weights may have seen them"
     return [

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sperm_tf.models import released
 from sperm_tf.report import plots, text
 from sperm_tf.report.stages import Stage
 
-_NAMED_WEIGHTS = ("none", "imagenet")  # any other initial weights are a file
+_NAMED_WEIGHTS = ("none", "imagenet", *released.NAMES)  # any other initial weights are a file
 _PHASES = {"frozen": "frozen backbone", "full": "whole network"}
 
 
@@ -21,7 +22,7 @@ def describe_training(stages: Mapping[str, Stage]) -> dict[str, Any]:
     losses = {"training": _series(history, "loss"), "validation": _series(history, "val_loss")}
     accuracies = {"training": _series(history, "accuracy"), "validation": _series(history, "val_accuracy")}
     phases = [_PHASES.get(str(phase), str(phase)) for phase in history.get("phase") or []]
-    best = _best_epoch(history, losses["validation"])
+    best = _kept_epoch(stage.record.get("properties", {}).get("best_epoch"), config, losses["validation"])
     architecture = config.get("model") or {}
     weights = str(architecture.get("weights") or "")
     return {
@@ -35,6 +36,7 @@ def describe_training(stages: Mapping[str, Stage]) -> dict[str, Any]:
         "num_parameters": model.get("num_parameters") or stage.record.get("properties", {}).get("num_parameters"),
         "num_epochs": max(map(len, losses.values())),
         "best_epoch": best,
+        "keeps_last": config.get("checkpoint") == "last",
         "best_validation_loss": text.number(losses["validation"][best - 1]) if best else "",
         "duration": text.duration(stage.record.get("duration_s")),
         "recipe": _describe_recipe(config),
@@ -48,11 +50,12 @@ def _series(history: Mapping[str, Any], name: str) -> list[float | None]:
     return [value if text.is_finite(value) else None for value in values]
 
 
-def _best_epoch(history: Mapping[str, Any], losses: Sequence[float | None]) -> int | None:
-    """Number, from 1, of the epoch that was kept: the one of lowest validation loss unless the history names it."""
-    named = history.get("best_epoch")
+def _kept_epoch(named: Any, config: Mapping[str, Any], losses: Sequence[float | None]) -> int | None:
+    """Number, from 1, of the epoch that was kept: what the Trainer recorded, else what its recipe asks for."""
     if isinstance(named, int) and 1 <= named <= len(losses):
         return named
+    if config.get("checkpoint") == "last":
+        return len(losses) or None
     known = [(value, epoch) for epoch, value in enumerate(losses, start=1) if value is not None]
     return min(known)[1] if known else None
 

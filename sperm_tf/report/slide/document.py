@@ -139,7 +139,7 @@ def _write_share(pdf: _Document, slide: Mapping[str, Any]) -> None:
     lines = (
         f"{how}; 95 % interval {slide['interval'] or '–'}",
         f"counted {slide['counted']}",
-        f"range after review of referred images {slide['bounds'] or '–'}",
+        f"count after review of referred images {slide['bounds'] or '–'}",
     )
     for line in lines:
         pdf.cell(75, 4.2, line, new_x="LMARGIN", new_y="NEXT")
@@ -171,7 +171,7 @@ def _draw_axis(pdf: _Document, slide: Mapping[str, Any], *, left: float, top: fl
         pdf.cell(16, 3, f"{tick} %", align="C")
     pdf.set_xy(left, top + 15)
     counted = " Ring: counted." if slide["is_corrected"] else ""
-    words = f"Point and bar: the percentage with its 95 % interval.{counted} Band: range after review."
+    words = f"Point and bar: the percentage with its 95 % interval.{counted} Band: count after review."
     pdf.multi_cell(width, 3, words, align="L")
 
 

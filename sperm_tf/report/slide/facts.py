@@ -22,8 +22,9 @@ INTERVAL_NOTE = (
     "model to be right."
 )
 BOUNDS_NOTE = (
-    "The range says where the percentage can end once a person has looked at the referred images: its ends are that "
-    "all, or none, of them show a normal spermatozoon. Accepted answers stay as they are."
+    "The range says where the count can end once a person has looked at the referred images: its ends are that all, or "
+    "none, of them show a normal spermatozoon. Wrong answers that were accepted stay in it, so a corrected percentage "
+    "may lie outside."
 )
 _QUALITY = (
     ("width", "Width, pixels", 0),
@@ -148,7 +149,7 @@ def describe_correction(rule: Mapping[str, Any], roles: ClassRoles) -> str:
     wrongly, rightly = (
         called_normal([name for name in roles.sperm if (name in roles.normal) == normal]) for normal in (False, True)
     )
-    if not rows or not math.isfinite(wrongly + rightly):
+    if not rows or not all(map(sum, confusion)) or not math.isfinite(wrongly + rightly):
         return (
             "The percentage is not corrected: how often this model takes one class for another is not known. On a "
             "slide with few normal forms, abnormal ones that are taken for normal can make up most of it."
