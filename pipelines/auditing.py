@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines import score_folder
 from pipelines import units as units_lib
 from pipelines.artifacts import Artifact
 from pipelines.audit_answers import ANSWERS_FILE, read_answers
@@ -18,6 +17,7 @@ from pipelines.audits import AUDITS, NEEDED, NOT_TAKEN
 from pipelines.component import Component, RunContext, StageError
 from pipelines.components.example_gen import ExampleGen
 from pipelines.components.fold_calibrator import FoldCalibrator
+from pipelines.whole_files import write_text
 from sperm_tf.config import PipelineConfig
 
 AUDITS_FILE = "audits.json"
@@ -101,7 +101,7 @@ def _publish(file: pathlib.Path, model: str, networks: list[str], audit: str, fi
         if published.get(model, {}).get("networks") != networks:
             published[model] = {"networks": networks}
         published[model][audit] = figures
-        score_folder.write_text(file, json.dumps(published, indent=1, allow_nan=False) + "\n")
+        write_text(file, json.dumps(published, indent=1, allow_nan=False) + "\n")
 
 
 def _has_not_seen(unit: units_lib.Unit, other: Component, *, report: Callable[[str], None]) -> bool:

@@ -25,9 +25,9 @@ class CropReader:
 
     def read(self, crop: Crop) -> bytes | None:
         """The bytes of a file; None where it cannot be read."""
-        archive, _, member = crop.file.partition(IN_ARCHIVE)
+        archive, member = self._split(crop.file)
         try:
-            if (self._root / crop.file).is_file() or not member:
+            if not member:
                 return (self._root / crop.file).read_bytes()
             if crop.offset != UNKNOWN:
                 return self._read_slice(archive, crop.offset, crop.size)
@@ -42,15 +42,19 @@ class CropReader:
             crop: as it was listed.
             in_place: whether the root is the folder that it was listed in; of a copy, times say nothing.
         """
-        content = self.read(crop)
+        content = self.read(crop._replace(offset=UNKNOWN))  # another archive has its files elsewhere
         if content is None or crop.size not in (UNKNOWN, len(content)):
             return None
-        archive, _, member = crop.file.partition(IN_ARCHIVE)
-        is_file = (self._root / crop.file).is_file() or not member
-        if not is_file and archive_kind(self._root / archive) == "zip" and crop.size != UNKNOWN:
+        archive, member = self._split(crop.file)
+        if member and crop.size != UNKNOWN and archive_kind(self._root / archive) == "zip":
             return content if zlib.crc32(content) == crop.state else None
-        path = self._root / (crop.file if is_file else archive)
-        return content if not in_place or path.stat().st_mtime_ns == crop.state else None
+        changed_ns = (self._root / archive).stat().st_mtime_ns
+        return content if not in_place or changed_ns == crop.state else None
+
+    def _split(self, file: str) -> tuple[str, str]:
+        """The file on the disk, and the name inside it; empty where it is no archive's."""
+        archive, _, member = file.partition(IN_ARCHIVE)
+        return (file, "") if (self._root / file).is_file() else (archive, member)
 
     def close(self) -> None:
         """Closes the archives."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines.source_images import SourceImage
-from sperm_tf.evaluation.slide import is_no_sperm
+from sperm_tf.evaluation.class_roles import is_no_sperm
 
 if TYPE_CHECKING:
     from sperm_tf.serving.classifier import Classifier

@@ -99,10 +99,10 @@ def _serve(values: flags.FlagValues) -> None:
 
 def name_model(source: str) -> str:
     """A short name for the model, without the path to it: `smids`, `Calibrator/1a2b3c` or `tuned.keras`."""
-    from sperm_tf.serving.classifier import is_own
+    from sperm_tf.serving.classifier import is_trained_model
 
     path = pathlib.Path(source).expanduser()
-    return "/".join(path.resolve().parts[-2:]) if path.is_dir() and is_own(path) else path.name
+    return "/".join(path.resolve().parts[-2:]) if path.is_dir() and is_trained_model(path) else path.name
 
 
 if __name__ == "__main__":

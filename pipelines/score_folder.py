@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import shutil
 from collections import Counter
@@ -18,6 +17,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pipelines.crops import Crop, CropList
+from pipelines.whole_files import move_into_place, write_text
 from sperm_tf.evaluation import scores_file
 
 if TYPE_CHECKING:
@@ -191,14 +191,15 @@ class ScoreFolder:
 
 
 def read_inputs(folder: pathlib.Path) -> list[Crop]:
-    """The images of a run, as they were listed.
+    """The images of a run, as they were listed; none where the list is gone.
 
     Args:
         folder: that the run wrote.
     """
     import pyarrow.parquet as pq
 
-    return _to_crops(pq.read_table(folder / INPUTS_FILE))
+    file = folder / INPUTS_FILE
+    return _to_crops(pq.read_table(file)) if file.is_file() else []
 
 
 def _to_crops(table: pa.Table) -> list[Crop]:
@@ -209,17 +210,3 @@ def shard_sizes(record: dict[str, Any]) -> list[int]:
     """Number of images in every shard."""
     whole, rest = divmod(record["num_files"], record["shard_size"])
     return [record["shard_size"]] * whole + ([rest] if rest else [])
-
-
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a file that appears only when it is complete."""
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    move_into_place(unfinished, path)
-
-
-def move_into_place(unfinished: pathlib.Path, path: pathlib.Path) -> None:
-    """Renames a complete file, once it is on the disk."""
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    unfinished.replace(path)

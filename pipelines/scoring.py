@@ -16,6 +16,7 @@ from pipelines.component import RunContext
 from pipelines.crop_reader import CropReader
 from pipelines.crops import Crop, list_crops
 from pipelines.score_folder import ScoreFolder
+from pipelines.whole_files import move_into_place
 from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation import scores_file
@@ -162,7 +163,7 @@ class ShardScorer(beam.DoFn):
         target = self._folder.shard_path(element)
         unfinished = target.with_name(f".{target.name}.tmp")
         pq.write_table(pa.Table.from_pylist(rows, self._schema), unfinished)
-        score_folder.move_into_place(unfinished, target)
+        move_into_place(unfinished, target)
         progress.unlink()
         return iter(())
 

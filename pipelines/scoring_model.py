@@ -97,10 +97,10 @@ def find(source: str) -> ScoringModel:
 
 def _find_classifier(source: str, path: pathlib.Path) -> ScoringModel:
     from sperm_tf.models import released
-    from sperm_tf.serving.classifier import is_own, load_model
+    from sperm_tf.serving.classifier import is_trained_model, load_model
 
     classifier = load_model(source)
-    if is_own(source):
+    if is_trained_model(source):
         weights = path / "model.keras" if path.is_dir() else path
         folder = weights.resolve().parent
         name, digest = _call(folder), digest_file(weights)

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipelines import score_folder, scoring_model
 from pipelines.crop_reader import CropReader
-from sperm_tf.evaluation import scores_file, slide
+from sperm_tf.evaluation import class_roles, scores_file
 from sperm_tf.explain.served_maps import SHOWN_MAP
 from sperm_tf.report.slide import page
 
@@ -51,7 +51,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> list[path
     """
     scores = scores_file.read(request.scores)
     not_sperm = [] if request.not_sperm_classes == _NONE else request.not_sperm_classes
-    roles = slide.default_roles(scores.class_names, normal=request.normal_classes, not_sperm=not_sperm)
+    roles = class_roles.default_roles(scores.class_names, normal=request.normal_classes, not_sperm=not_sperm)
     columns = {
         "slide_column": _choose_column(request.slide_column, "slide", scores),
         "replicate_column": _choose_column(request.replicate_column, "replicate", scores),
@@ -92,9 +92,14 @@ def _find_sources(scores: scores_file.Scores, images: pathlib.Path, report: Call
     rule, card = folder / _RULE_FILE, folder / scoring_model.CARD_FILE
     reader = CropReader(images)
     listed = {crop.file: crop for crop in score_folder.read_inputs(scores.path.parent)}
+    if not listed:
+        report(
+            f"The contact sheet is empty: {score_folder.INPUTS_FILE} is no longer beside the scores, and nobody can "
+            "tell whether these are the images that were scored."
+        )
     in_place = images.resolve() == pathlib.Path(scores.record["root"]).resolve()
     return page.Sources(
-        read=lambda file: reader.read_unchanged(listed[file], in_place=in_place),
+        read=lambda file: reader.read_unchanged(listed[file], in_place=in_place) if file in listed else None,
         explain=explain,
         rule=json.loads(rule.read_text(encoding="utf-8")) if rule.is_file() else {},
         card=card.read_text(encoding="utf-8") if card.is_file() else "",

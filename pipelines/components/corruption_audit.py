@@ -13,6 +13,7 @@ from pipelines.audit_answers import ANSWERS_FILE
 from pipelines.component import Component, RunContext
 from pipelines.fold_model import FoldModel, open_fold
 from pipelines.source_images import SourceImage, sample
+from pipelines.whole_files import write_text
 from sperm_tf.audit_config import CorruptionAuditConfig
 
 MEASURED = ("snr", "cnr", "sharpness")
@@ -87,14 +88,7 @@ def write_versions(number: int, image: SourceImage, work_dir: str) -> None:
         version = corrupt(pixels, name, severity, seed) if severity else pixels
         (folder / f"{name}.{severity}.png").write_bytes(encode_png(version))
         quality[f"{name}.{severity}"] = dataclasses.asdict(measure_quality(version))
-    _write_whole(folder / _QUALITY_FILE, json.dumps(quality))
-
-
-def _write_whole(path: pathlib.Path, text: str) -> None:
-    """Writes a file that is there only when it is complete."""
-    unfinished = path.with_suffix(".partial")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    write_text(folder / _QUALITY_FILE, json.dumps(quality))
 
 
 def _answer(
@@ -111,7 +105,7 @@ def _answer(
             {**dataclasses.asdict(answer), "version": version, "quality": quality[version]}
             for version, answer in zip(quality, found, strict=True)
         ]
-        _write_whole(file, json.dumps(answers))
+        write_text(file, json.dumps(answers))
         for version in quality:
             (folder / f"{version}.png").unlink()
     names = fold.classifier.class_names

@@ -82,6 +82,6 @@ def fit_rule(
 
 
 def _count_answers(labels: np.ndarray, probabilities: np.ndarray) -> tuple[tuple[int, ...], ...]:
-    counts = np.zeros((probabilities.shape[1],) * 2, int)
+    counts = np.zeros((probabilities.shape[1],) * 2, int)  # scikit-learn's refuses to count no images
     np.add.at(counts, (labels, probabilities.argmax(axis=1)), 1)
     return tuple(map(tuple, counts.tolist()))

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import confusion_matrix
 
 from sperm_tf.evaluation import oof
+from sperm_tf.evaluation.class_roles import ClassRoles, RolesError, default_roles
 from sperm_tf.evaluation.intervals import wilson
 from sperm_tf.evaluation.prevalence import estimate_part
-from sperm_tf.evaluation.slide import SlideError, default_roles
 
 TRUE_SHARES = (0.0, 0.04, 0.15, 0.5)
 """Shares of normal forms among spermatozoa: none, the WHO manual's lower reference limit, more, and half."""
@@ -35,43 +36,39 @@ def describe(table: pd.DataFrame) -> list[dict[str, Any]]:
     """
     try:
         roles = default_roles(oof.class_names(table))
-    except SlideError:
+    except RolesError:
         return []
-    is_normal, is_sperm = (
-        np.array([name in part for name in roles.class_names]) for part in (roles.normal, roles.sperm)
-    )
     test = oof.select(table, part=oof.TEST)
     found = []
     for true_share in TRUE_SHARES:
         slides = [
-            _count_slide(rows, fold, true_share, is_normal, is_sperm)
+            _count_slide(rows, fold, true_share, roles)
             for _, rows in test.groupby("repeat", sort=True)
             for fold in sorted(rows["fold"].unique())
         ]
-        if all(slides):
-            found.append({"true_share": true_share, "num_slides": len(slides), **_summarize(slides)})
+        whole = [slide for slide in slides if slide is not None]
+        if len(whole) == len(slides):
+            found.append({"true_share": true_share, "num_slides": len(slides), **_summarize(whole)})
     return found
 
 
-def _count_slide(
-    rows: pd.DataFrame, fold: int, true_share: float, is_normal: np.ndarray, is_sperm: np.ndarray
-) -> dict[str, float]:
-    """One slide; empty where the fold has too few normal forms."""
+def _count_slide(rows: pd.DataFrame, fold: int, true_share: float, roles: ClassRoles) -> dict[str, float] | None:
+    """One slide; None where the fold has too few normal forms."""
+    is_normal, is_sperm = np.array(roles.is_normal), np.array(roles.is_sperm)
     labels, answers = oof.labels(rows), oof.probabilities(rows).argmax(axis=1)
     is_tested = rows["fold"].to_numpy() == fold
-    confusion = np.zeros((len(is_normal),) * 2, int)
-    np.add.at(confusion, (labels[~is_tested], answers[~is_tested]), 1)
+    confusion = confusion_matrix(labels[~is_tested], answers[~is_tested], labels=range(len(is_normal)))
     others = np.flatnonzero(is_tested & ~is_normal[labels])
     normal = np.flatnonzero(is_tested & is_normal[labels])
     num_others = int(is_sperm[labels[others]].sum())
     num_normal = round(true_share / (1 - true_share) * num_others)
     if num_normal > len(normal):
-        return {}
+        return None
     chosen = np.concatenate([others, np.random.default_rng(fold).choice(normal, num_normal, replace=False)])
     counts = np.bincount(answers[chosen], minlength=len(is_normal))
     estimate = estimate_part(counts, confusion, part=is_normal, whole=is_sperm)
     if estimate is None:
-        return {}
+        return None
     truth, num_sperm = num_normal / (num_normal + num_others), int(counts[is_sperm].sum())
     num_counted = int(counts[is_normal].sum())
     corrected, (low, high) = estimate

@@ -59,12 +59,11 @@ def estimate_part(
         whole: [C], the classes to count them among.
 
     Returns:
-        Share, 0-1, and its 95 % interval; None without an image of `whole`, or with a class that no calibration image
-        shows.
+        Share, 0-1, and its 95 % interval; None without an image of `whole`, or where `error_rates` knows none.
     """
     counts, known = np.asarray(answers, np.float64), np.asarray(confusion, np.float64)
     is_part, is_whole = np.asarray(part, bool), np.asarray(whole, bool)
-    if not known.size or not known.sum(axis=1).all() or not counts[is_whole].sum():
+    if error_rates(known, part=is_part, whole=is_whole) is None or not counts[is_whole].sum():
         return None
     shares = estimate_shares(counts, known / known.sum(axis=1, keepdims=True))
     generator = np.random.default_rng(0)
@@ -73,6 +72,26 @@ def estimate_part(
     low, high = np.quantile(_share(drawn, is_part, is_whole), [0.025, 0.975])
     share = float(_share(shares, is_part, is_whole))
     return share, (min(float(low), share), max(float(high), share))
+
+
+def error_rates(confusion: npt.ArrayLike, *, part: npt.ArrayLike, whole: npt.ArrayLike) -> tuple[float, float] | None:
+    """How often images are taken for those of some classes, such as normal forms.
+
+    Args:
+        confusion: as for `estimate_part`.
+        part: [C], the classes to count.
+        whole: [C], the classes to count them among.
+
+    Returns:
+        Shares, 0-1, of the other images of `whole` and of those of `part` that are taken for `part`: 1 - specificity,
+        and sensitivity. None where not every class has a calibration image, or `whole` has no other class.
+    """
+    known = np.asarray(confusion, np.float64)
+    is_part, is_whole = np.asarray(part, bool), np.asarray(whole, bool)
+    if not known.size or not known.sum(axis=1).all() or not (is_whole & ~is_part).any():
+        return None
+    wrongly, rightly = (known[rows][:, is_part].sum() / known[rows].sum() for rows in (is_whole & ~is_part, is_part))
+    return float(wrongly), float(rightly)
 
 
 def _share(shares: np.ndarray, part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from sperm_tf.evaluation.class_roles import ClassRoles
 from sperm_tf.evaluation.intervals import wilson
 from sperm_tf.evaluation.prevalence import Estimate, estimate_part
 
@@ -25,80 +26,10 @@ Z_95 = 1.96
 """Quantile of the standard normal distribution that the manual compares replicates with."""
 Confusion = Sequence[Sequence[int]]
 _OK, _REFER = "ok", "refer"
-_NOT_SPERM = {"nonsperm", "nosperm", "notsperm", "notasperm", "debris", "artefact", "artifact", "background", "boya"}
-_NORMAL = {"normal", "normalsperm"}
 
 
 class SlideError(ValueError):
     """Scores that no slide can be counted from; the message says what to change."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ClassRoles:
-    """What the classes of a model mean for a count.
-
-    Attributes:
-        class_names: all of them, in the order of the model.
-        normal: the classes of normal forms.
-        not_sperm: the classes of objects that are no spermatozoa; may be empty.
-    """
-
-    class_names: tuple[str, ...]
-    normal: tuple[str, ...]
-    not_sperm: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        for field, names in (("normal_classes", self.normal), ("not_sperm_classes", self.not_sperm)):
-            unknown = [name for name in names if name not in self.class_names]
-            if unknown:
-                raise SlideError(
-                    f"{field} must be of {', '.join(self.class_names)}. Received: {', '.join(unknown)}. Name classes "
-                    "of the model."
-                )
-        if not self.normal or set(self.normal) & set(self.not_sperm):
-            raise SlideError(
-                "normal_classes must name at least one class, none of which is in not_sperm_classes. Received: "
-                f"normal_classes={','.join(self.normal) or '(none)'}, not_sperm_classes={','.join(self.not_sperm)}, of "
-                f"the classes {', '.join(self.class_names)}. Name them with --normal_classes and --not_sperm_classes."
-            )
-
-    @property
-    def sperm(self) -> tuple[str, ...]:
-        """The classes of spermatozoa."""
-        return tuple(name for name in self.class_names if name not in self.not_sperm)
-
-
-def default_roles(
-    class_names: Sequence[str], *, normal: Sequence[str] | None = None, not_sperm: Sequence[str] | None = None
-) -> ClassRoles:
-    """The roles that the names of the classes tell.
-
-    Args:
-        class_names: in the order of the model.
-        normal: classes of normal forms; None takes those called `normal`.
-        not_sperm: classes of what is no spermatozoon; None takes those called `non-sperm`, `debris` and the like.
-
-    Raises:
-        SlideError: no class is known to be normal, or a name is no class.
-    """
-
-    def called(names: set[str]) -> tuple[str, ...]:
-        return tuple(name for name in class_names if _letters(name) in names)
-
-    return ClassRoles(
-        tuple(class_names),
-        called(_NORMAL) if normal is None else tuple(normal),
-        called(_NOT_SPERM) if not_sperm is None else tuple(not_sperm),
-    )
-
-
-def is_no_sperm(class_name: str) -> bool:
-    """Whether the name of a class, or its last word, says that it is of no spermatozoa."""
-    return any(_letters(name) in _NOT_SPERM for name in (class_name, class_name.split(" ")[-1]))
-
-
-def _letters(name: str) -> str:
-    return "".join(filter(str.isalpha, name.casefold()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -257,8 +188,8 @@ def count(scores: pd.DataFrame, roles: ClassRoles, *, name: str = "", confusion:
         corrected=estimate_part(
             [classes[label] for label in roles.class_names],
             confusion,
-            part=[label in roles.normal for label in roles.class_names],
-            whole=[label in roles.sperm for label in roles.class_names],
+            part=roles.is_normal,
+            whole=roles.is_sperm,
         ),
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sperm_tf.evaluation import intervals, jsonable
-from sperm_tf.evaluation.slide import is_no_sperm
+from sperm_tf.evaluation.class_roles import is_no_sperm
 
 TESTED = "tested"
 SCORES = ("unfamiliarity", "doubt")

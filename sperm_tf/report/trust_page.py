@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from sperm_tf.evaluation.slide import is_no_sperm
+from sperm_tf.evaluation.class_roles import is_no_sperm
 from sperm_tf.report import (
     explanation_plots,
     results_page,

@@ -36,6 +36,7 @@ class Session:
         self.current: int | None = None
         self.verdicts: dict[str, Review] = {}
         self.damaged_lines: tuple[int, ...] = ()
+        self.problem = ""
         self._shown: list[int] = []  # before the current one, the last one last
         self._lock = threading.RLock()  # a tab may send two clicks at once
 

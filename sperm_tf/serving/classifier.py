@@ -179,7 +179,7 @@ def load_model(source: str | os.PathLike[str], *, class_names: Sequence[str] | N
         ValueError: there is no such model, its file is missing or damaged, or its class names are not known.
     """
     path = pathlib.Path(source).expanduser()
-    if is_own(source):
+    if is_trained_model(source):
         return _load_keras_file(path / _TRAINED_FILES[0] if path.is_dir() else path, class_names)
     if path.suffix == released.RELEASE_SUFFIX and path.is_file():
         return _load_release(released.find_release_of_file(path))
@@ -192,7 +192,7 @@ def load_model(source: str | os.PathLike[str], *, class_names: Sequence[str] | N
     )
 
 
-def is_own(source: str | os.PathLike[str]) -> bool:
+def is_trained_model(source: str | os.PathLike[str]) -> bool:
     """Whether `load_model` opens this path as a model that is no release; a folder may have a release's name."""
     path = pathlib.Path(source).expanduser()
     if path.is_dir():

@@ -61,9 +61,12 @@ def test_too_few_images_guarantee_nothing():
     assert selective.guarantee(np.zeros(0), np.zeros(0, bool), max_risk=0.05, delta=0.05).num_accepted == 0
 
 
-@pytest.mark.parametrize(("count", "is_enough"), [(98, False), (99, True), (300, True)])
-def test_a_network_that_is_always_right_answers_always(count, is_enough):
-    found = selective.guarantee(np.linspace(0.5, 1, count), np.ones(count, bool), max_risk=0.05, delta=0.05)
+@pytest.mark.parametrize(
+    ("max_risk", "count", "is_enough"),
+    [(0.05, 98, False), (0.05, 99, True), (0.05, 300, True), (0.1, 46, False), (0.1, 47, True)],
+)
+def test_a_network_that_is_always_right_answers_always(max_risk, count, is_enough):
+    found = selective.guarantee(np.linspace(0.5, 1, count), np.ones(count, bool), max_risk=max_risk, delta=0.05)
     assert (found.num_accepted, found.threshold) == ((count, 0.5) if is_enough else (0, np.inf))
 
 

@@ -6,6 +6,7 @@ import pytest
 from sperm_tf.evaluation import oof, oof_slides
 from sperm_tf.evaluation.intervals import wilson
 from sperm_tf.evaluation.prevalence import estimate_part
+from tests.evaluation.oof_tables import make_table
 
 NAMES = ("normal", "abnormal", "debris")
 ERRORS = np.array([[0.85, 0.13, 0.02], [0.15, 0.8, 0.05], [0.03, 0.05, 0.92]])
@@ -15,17 +16,7 @@ def draw_table(*, names=NAMES, num_images=1500, seed=0):
     rng = np.random.default_rng(seed)
     labels = rng.integers(3, size=num_images)
     answers = np.array([rng.choice(3, p=ERRORS[label]) for label in labels])
-    parts = []
-    for fold in range(5):
-        index = np.flatnonzero(np.arange(num_images) % 5 == fold)
-        ids = [f"image_{number:04d}" for number in index]
-        parts.append(
-            oof.make_rows(
-                repeat=0, fold=fold, part="test", image_ids=ids, group_ids=ids, labels=labels[index],
-                probabilities=0.7 * np.eye(3)[answers[index]] + 0.1, class_names=names,
-            )
-        )  # fmt: skip
-    return oof.join(parts)
+    return make_table(labels, 0.7 * np.eye(3)[answers] + 0.1, names)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +26,7 @@ def table():
 
 def test_counting_finds_errors_and_correction_the_truth(table):
     found = {entry["true_share"]: entry for entry in oof_slides.describe(table)}
-    assert list(found) == list(oof_slides.TRUE_SHARES[:-1]) or list(found) == list(oof_slides.TRUE_SHARES)
+    assert list(found) == list(oof_slides.TRUE_SHARES[:3]), "some fold has fewer normal forms than others"
     for share in (0.0, 0.04):
         entry = found[share]
         assert entry["num_slides"] == 5 and entry["true"] == pytest.approx(share, abs=0.005)

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -101,3 +102,25 @@ def write_fits(folder: pathlib.Path, models: dict[str, int], **fields: object) -
         for fold in range(5)
     ]
     (folder / "fits.json").write_text(json.dumps(fits), encoding="utf-8")
+
+
+def make_table(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> pd.DataFrame:
+    """Answers of one repeat whose images, each a group of its own, go round the five folds."""
+    names = [f"image_{number:04d}" for number in range(len(labels))]
+    parts = []
+    for fold in range(5):
+        index = range(fold, len(labels), 5)
+        own = [names[number] for number in index]
+        parts.append(
+            oof.make_rows(
+                repeat=0,
+                fold=fold,
+                part=oof.TEST,
+                image_ids=own,
+                group_ids=own,
+                labels=labels[index],
+                probabilities=probabilities[index],
+                class_names=class_names,
+            )
+        )
+    return oof.join(parts)

@@ -7,6 +7,7 @@ from sperm_tf.config import CalibratorConfig
 from sperm_tf.decision import conformal, selective
 from sperm_tf.decision.temperature import fit_temperature, scale
 from sperm_tf.evaluation import oof, oof_trust, trust
+from tests.evaluation.oof_tables import make_table
 
 NAMES = ("normal", "abnormal", "non-sperm")
 
@@ -14,20 +15,10 @@ NAMES = ("normal", "abnormal", "non-sperm")
 def draw_table(num_images=600, seed=0):
     """Answers that are too sure of themselves."""
     rng = np.random.default_rng(seed)
-    labels, folds = rng.integers(3, size=num_images), np.arange(num_images) % 5
+    labels = rng.integers(3, size=num_images)
     logits = 6 * (2.2 * np.eye(3)[labels] + rng.normal(size=(num_images, 3)))  # 2.2 would be calibrated
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    parts = []
-    for fold in range(5):
-        index = np.flatnonzero(folds == fold)
-        names = [f"image_{number:03d}" for number in index]
-        parts.append(
-            oof.make_rows(
-                repeat=0, fold=fold, part="test", image_ids=names, group_ids=names, labels=labels[index],
-                probabilities=probabilities[index], class_names=NAMES,
-            )
-        )  # fmt: skip
-    return oof.join(parts)
+    return make_table(labels, probabilities, NAMES)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from sperm_tf.evaluation.prevalence import estimate_part, estimate_shares
+from sperm_tf.evaluation.prevalence import error_rates, estimate_part, estimate_shares
 
 SMIDS = np.array([[850, 115, 35], [133, 810, 57], [18, 30, 952]])
 NORMAL, SPERM = [True, False, False], [True, True, False]
@@ -61,6 +61,12 @@ def test_the_interval_holds_the_truth_and_the_count_does_not(truth):
     assert abs(np.mean(found) - truth) < 0.02
     if truth < 0.1:
         assert np.mean(counted) > truth + 0.1
+
+
+def test_error_rates_are_one_minus_specificity_and_sensitivity():
+    wrongly, rightly = error_rates([[80, 20, 0], [6, 90, 4], [0, 10, 90]], part=NORMAL, whole=SPERM)
+    assert (wrongly, rightly) == (0.06, 0.8)
+    assert error_rates([[80, 20], [6, 94]], part=[True, True], whole=[True, True]) is None
 
 
 def test_what_is_not_known_corrects_nothing():

@@ -6,9 +6,10 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint, proportions_ztest
 
 from sperm_tf.evaluation import slide
-from sperm_tf.evaluation.slide import ClassRoles, Count, SlideError
+from sperm_tf.evaluation.class_roles import ClassRoles, RolesError, default_roles
+from sperm_tf.evaluation.slide import Count, SlideError
 
-SMIDS = slide.default_roles(("normal", "abnormal", "non-sperm"))
+SMIDS = default_roles(("normal", "abnormal", "non-sperm"))
 
 
 def _rows(specification):
@@ -116,15 +117,16 @@ def test_an_image_without_a_slide_is_refused():
 
 
 def test_roles_come_from_the_names_of_the_classes_or_from_the_user():
-    hushem = slide.default_roles(("normal", "tapered", "pyriform", "amorphous"))
+    hushem = default_roles(("normal", "tapered", "pyriform", "amorphous"))
     assert (hushem.normal, hushem.not_sperm) == (("normal",), ()) and len(hushem.sperm) == 4
     assert (SMIDS.normal, SMIDS.not_sperm, SMIDS.sperm) == (("normal",), ("non-sperm",), ("normal", "abnormal"))
-    own = slide.default_roles(("typical", "other", "dirt"), normal=["typical"], not_sperm=["dirt"])
+    assert (SMIDS.is_normal, SMIDS.is_sperm) == ((True, False, False), (True, True, False))
+    own = default_roles(("typical", "other", "dirt"), normal=["typical"], not_sperm=["dirt"])
     assert own == ClassRoles(("typical", "other", "dirt"), ("typical",), ("dirt",))
-    with pytest.raises(SlideError, match=r"of the classes a, b\. Name them with --normal_classes"):
-        slide.default_roles(("a", "b"))
-    with pytest.raises(SlideError, match=r"not_sperm_classes must be of a, normal\. Received: c"):
-        slide.default_roles(("a", "normal"), not_sperm=["c"])
+    with pytest.raises(RolesError, match=r"of the classes a, b\. Name them with --normal_classes"):
+        default_roles(("a", "b"))
+    with pytest.raises(RolesError, match=r"not_sperm_classes must be of a, normal\. Received: c"):
+        default_roles(("a", "normal"), not_sperm=["c"])
 
 
 def test_nothing_to_count_is_undefined_and_no_error():

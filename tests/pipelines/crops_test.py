@@ -104,6 +104,10 @@ def test_what_changed_since_it_was_listed_is_not_shown(folder):
     (copy / "b.PNG").write_bytes(CONTENT["b"] + b" ")
     with zipfile.ZipFile(copy / "s.zip", "w") as archive:
         archive.writestr("c.png", bytes(reversed(CONTENT["c"])))
+    members = {"b.png": CONTENT["c"], "x/a.png": CONTENT["a"], "notes.txt": b"n"}
+    _write_tar(copy / "s.tar", members)  # in another order: what lay at an offset lies elsewhere
+    in_tar = next(crop for crop in list_crops(str(folder / "s.tar")).crops if crop.file == "s.tar!x/a.png")
+    assert CropReader(copy).read_unchanged(in_tar, in_place=False) == CONTENT["a"]
     changed = read(copy, False)
     assert changed[0] is None and changed[-1] is None
 

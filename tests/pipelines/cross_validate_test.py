@@ -78,6 +78,23 @@ def test_published_answers_are_not_trained_again(copy, monkeypatch):
     assert {path.name: path.read_bytes() for path in _results(copy).glob("*.*")} == before
 
 
+def test_a_sweep_that_cannot_be_made_is_refused_before_it_trains(copy, monkeypatch, capsys):
+    # Five outer folds are possible with eight groups a class, ten inner parts of what is left are not.
+    few = lambda path: _with_groups(fits.read_table(path), 8)  # noqa: E731
+    monkeypatch.setattr(sweep, "read_table", few)
+    _forbid_training(monkeypatch)
+    monkeypatch.setattr(sweep, "train", None)
+    assert run_sweep(copy, "--repeats=2") == 1
+    assert "Outside test fold" in capsys.readouterr().err
+
+
+def _with_groups(table, num_groups):
+    """The same images in so many groups of each class, none of which stands in two folds."""
+    groups = [f"{label}_{fold}_{number % (num_groups // 5 + 1)}"
+              for number, (label, fold) in enumerate(zip(table.labels, table.folds, strict=True))]  # fmt: skip
+    return dataclasses.replace(table, group_ids=np.array(groups))
+
+
 def test_another_recipe_is_another_fit(copy, capsys):
     assert run_sweep(copy, "--config.trainer.full_learning_rate=0.5", "--dry_run") == 0
     assert capsys.readouterr().out.count("run    simple_cnn") == 5

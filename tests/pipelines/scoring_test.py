@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,13 @@ def test_the_report_finds_the_images_and_the_model_again(exported, crops, tmp_pa
     assert len(lines) == 1 and "Name their folder with --images" in lines[0]
     slide_reporting.run(dataclasses.replace(request, images=str(tmp_path / "moved")), report=lines.append)
     assert len(lines) == 1 and (tmp_path / "later" / "slide.html").read_text(encoding="utf-8") == page
+    alone = tmp_path / "alone" / "scores.parquet"
+    alone.parent.mkdir()
+    shutil.copy(tmp_path / "out" / "scores.parquet", alone)
+    lines.clear()
+    slide_reporting.run(dataclasses.replace(request, scores=alone, images=str(tmp_path / "moved")), report=lines.append)
+    assert any("inputs.parquet is no longer beside the scores" in line for line in lines)
+    assert "There is no image to show" in (tmp_path / "later" / "slide.html").read_text(encoding="utf-8")
     with pytest.raises(scores_file.ScoresError, match=r"passed through: slide\. Received: 'patient'"):
         slide_reporting.run(dataclasses.replace(request, slide_column="patient"))
 

@@ -8,6 +8,7 @@ import pytest
 
 from sperm_tf.evaluation import scores_file
 from sperm_tf.evaluation import slide as slide_lib
+from sperm_tf.evaluation.class_roles import default_roles
 from sperm_tf.evaluation.prevalence import estimate_part
 from sperm_tf.report import text as text_lib
 from sperm_tf.report.slide import contact_sheet, facts, page
@@ -49,7 +50,7 @@ def _write(tmp_path, scores, *, rule=RULE, explain=lambda encoded: np.full((len(
         card=CARD,
     )
     columns = {"slide_column": "slide", "replicate_column": "replicate", "sheet_size": 8}
-    roles = slide_lib.default_roles(scores.class_names)
+    roles = default_roles(scores.class_names)
     written = page.write_report(tmp_path, scores, roles, sources, date="2026-02-03", **columns | changes)
     text = html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", written[0].read_text(encoding="utf-8"))))
     return text.replace("\xa0", " "), written

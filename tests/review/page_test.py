@@ -9,8 +9,9 @@ from PIL import Image
 
 from sperm_tf.synthesis.renderer import render
 
-gradio_client = pytest.importorskip("gradio_client", reason="pip install 'sperm_tf[review]'")
-from sperm_tf.review.page import Page  # noqa: E402  (needs Gradio)
+gradio_client = pytest.importorskip("gradio_client", reason="pip install -e '.[review]'")
+from sperm_tf.review.actions import Actions  # noqa: E402  (needs Gradio)
+from sperm_tf.review.page import Page  # noqa: E402
 
 SHOWN, STATUS, WORKLIST, CARD, COMMENT = range(5)  # of an answer of the page's interface for programs
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -71,6 +72,18 @@ def test_what_cannot_be_read_or_saved_is_said(address, journal, files, tmp_path)
     failed = client.predict(answer[SHOWN], "", "keep me", api_name="/cannot_tell")
     assert "Not saved: reviews.csv must have the columns" in failed[STATUS] and failed[COMMENT] == "keep me"
     assert failed[SHOWN] == answer[SHOWN] and failed[CARD] == answer[CARD]
+
+
+def test_a_tab_of_before_a_restart_is_told_that_nothing_is_kept(reader, journal):
+    actions = Actions(reader, journal)
+    for answer in (
+        actions.judge("normal", None, 0.0, "", ""),
+        actions.show(None, None),
+        actions.back(None),
+        actions.skip(None),
+    ):
+        assert len(answer) == 8 and "nothing was kept" in answer[2]
+    assert not journal.read().reviews
 
 
 def test_two_tabs_do_not_mix(address, journal, files):

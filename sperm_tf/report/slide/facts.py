@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sperm_tf.evaluation import scores_file
-from sperm_tf.evaluation.slide import MIN_SPERMATOZOA, ClassRoles, Count, Slide
+from sperm_tf.evaluation.class_roles import ClassRoles
+from sperm_tf.evaluation.prevalence import error_rates
+from sperm_tf.evaluation.slide import MIN_SPERMATOZOA, Count, Slide
 from sperm_tf.report import text
 from sperm_tf.report.sections.trust import REASONS
 from sperm_tf.report.slide.contact_sheet import Sheet
@@ -138,25 +140,15 @@ def describe_correction(rule: Mapping[str, Any], roles: ClassRoles) -> str:
         roles: of the classes.
     """
     confusion = rule.get("confusion") or ()
-    rows = list(zip(roles.class_names, confusion, strict=False))
-    is_normal = [name in roles.normal for name in roles.class_names]
-
-    def called_normal(names: Sequence[str]) -> float:
-        answers = [row for name, row in rows if name in names]
-        num_normal = sum(number for row in answers for number, normal in zip(row, is_normal, strict=True) if normal)
-        return num_normal / sum(map(sum, answers)) if any(map(sum, answers)) else math.nan
-
-    wrongly, rightly = (
-        called_normal([name for name in roles.sperm if (name in roles.normal) == normal]) for normal in (False, True)
-    )
-    if not rows or not all(map(sum, confusion)) or not math.isfinite(wrongly + rightly):
+    rates = error_rates(confusion, part=roles.is_normal, whole=roles.is_sperm)
+    if rates is None:
         return (
             "The percentage is not corrected: how often this model takes one class for another is not known. On a "
             "slide with few normal forms, abnormal ones that are taken for normal can make up most of it."
         )
     return (
-        f"The model takes {text.percent(wrongly)} of the spermatozoa that are not normal for normal ones, and finds "
-        f"{text.percent(rightly)} of the normal ones ({text.count(sum(map(sum, confusion)))} calibration images). The "
+        f"The model takes {text.percent(rates[0])} of the spermatozoa that are not normal for normal ones, and finds "
+        f"{text.percent(rates[1])} of the normal ones ({text.count(sum(map(sum, confusion)))} calibration images). The "
         "percentage has that reckoned out (Rogan and Gladen 1978), and its 95 % interval takes in how well these "
         "shares are known. It holds where the images of each class are like the calibration images of that class."
     )

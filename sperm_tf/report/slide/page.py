@@ -9,6 +9,7 @@ from typing import Any
 
 from sperm_tf.evaluation import scores_file
 from sperm_tf.evaluation import slide as slide_lib
+from sperm_tf.evaluation.class_roles import ClassRoles
 from sperm_tf.report import build
 from sperm_tf.report.slide import contact_sheet, document, facts
 from sperm_tf.version import __version__
@@ -37,7 +38,7 @@ class Sources:
 def write_report(
     output: pathlib.Path,
     scores: scores_file.Scores,
-    roles: slide_lib.ClassRoles,
+    roles: ClassRoles,
     sources: Sources,
     *,
     date: str,
@@ -79,7 +80,8 @@ def write_report(
             explain=sources.explain,
             replicate_column=replicate_column,
         )
-        described.append(facts.describe_slide(slide, rows, roles) | {"sheet": sheet})
+        words = facts.describe_sheet(sheet)
+        described.append(facts.describe_slide(slide, rows, roles) | {"sheet": sheet, "sheet_words": words})
     content = {
         "slides": described,
         "model": facts.describe_model(scores.record, scores.class_names, roles, sources.rule, sources.card),
@@ -90,7 +92,7 @@ def write_report(
     }
     output.mkdir(parents=True, exist_ok=True)
     html, pdf = output / HTML_FILE, output / PDF_FILE
-    rendered = build.make_environment().get_template(_TEMPLATE).render(**content, describe_sheet=facts.describe_sheet)
+    rendered = build.make_environment().get_template(_TEMPLATE).render(**content)
     html.write_text(rendered.rstrip() + "\n", encoding="utf-8")
     document.write(pdf, content)
     return [html, pdf]
