@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import pathlib
 import platform
+from collections.abc import Iterable
 from typing import Any
 
 ARTIFACT_FILE = "artifact.json"
@@ -33,7 +34,7 @@ class Artifact:
         versions: versions of the libraries that produced it.
         started_at: UTC time, ISO 8601.
         duration_s: seconds of work.
-        num_bytes: size of the payload; a cheap sign that nothing of it was lost.
+        files: relative name -> bytes of every file of the payload; a cheap sign that nothing of it was lost.
     """
 
     directory: pathlib.Path
@@ -47,7 +48,7 @@ class Artifact:
     versions: dict[str, str]
     started_at: str
     duration_s: float
-    num_bytes: int = 0
+    files: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def read(cls, directory: str | pathlib.Path) -> Artifact:
@@ -59,9 +60,10 @@ class Artifact:
         directory = pathlib.Path(directory)
         path = directory / ARTIFACT_FILE
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            return cls(directory=directory, **fields)
-        except (OSError, TypeError, json.JSONDecodeError) as error:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            names = {field.name for field in dataclasses.fields(cls)}  # other versions may have others
+            return cls(directory=directory, **{name: value for name, value in found.items() if name in names})
+        except (OSError, AttributeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"directory must hold a finished artifact. Received: directory={directory} ({error}). "
                 f"Run the pipeline again, or delete that directory if it is damaged."
@@ -74,9 +76,27 @@ class Artifact:
         text = json.dumps(fields, indent=2, sort_keys=True)
         (self.directory / ARTIFACT_FILE).write_text(text + "\n", encoding="utf-8")
 
+    def is_complete(self) -> bool:
+        """Whether every file is there, with its size. What a person put beside them does not matter."""
+        files = ((self.directory / name, size) for name, size in self.files.items())
+        return all(path.is_file() and path.stat().st_size == size for path, size in files)
+
+    def has_changed(self) -> bool:
+        """Whether a file is lost or has another content; reads all of them."""
+        return not self.is_complete() or _digest_files(self.directory, self.files) != self.digest
+
     def reference(self) -> dict[str, str]:
         """How another artifact names this one among its inputs."""
         return {"producer": self.producer, "directory": str(self.directory), "digest": self.digest}
+
+
+def find(directory: pathlib.Path) -> Artifact | None:
+    """The artifact in `directory`; None where there is none, or something of it was lost."""
+    try:
+        artifact = Artifact.read(directory)
+    except ValueError:
+        return None
+    return artifact if artifact.is_complete() else None
 
 
 def to_jsonable(config: Any) -> Any:
@@ -93,10 +113,7 @@ def fingerprint(fields: dict[str, Any]) -> str:
 
 def digest_directory(directory: pathlib.Path) -> str:
     """SHA-256 hex digest over the relative names and contents of the payload's files."""
-    digest = hashlib.sha256()
-    for path in _payload(directory):
-        digest.update(f"{path.relative_to(directory).as_posix()}\0{digest_file(path)}\n".encode())
-    return digest.hexdigest()
+    return _digest_files(directory, list_files(directory))
 
 
 def digest_file(path: pathlib.Path) -> str:
@@ -108,9 +125,14 @@ def digest_file(path: pathlib.Path) -> str:
     return content.hexdigest()
 
 
-def count_bytes(directory: pathlib.Path) -> int:
-    """Total size of the payload in bytes."""
-    return sum(path.stat().st_size for path in _payload(directory))
+def list_files(directory: pathlib.Path) -> dict[str, int]:
+    """Relative name -> bytes of the payload's files: all but `artifact.json` and what is hidden."""
+    found = {path.relative_to(directory): path for path in directory.rglob("*") if path.is_file()}
+    return {
+        name.as_posix(): path.stat().st_size
+        for name, path in found.items()
+        if name != pathlib.Path(ARTIFACT_FILE) and not any(part.startswith(".") for part in name.parts)
+    }
 
 
 def library_versions() -> dict[str, str]:
@@ -119,7 +141,8 @@ def library_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **versions}
 
 
-def _payload(directory: pathlib.Path) -> list[pathlib.Path]:
-    """All files but `artifact.json` and hidden ones, which file managers leave in folders that a person opens."""
-    files = (path for path in directory.rglob("*") if path.is_file() and not path.name.startswith("."))
-    return sorted(path for path in files if path != directory / ARTIFACT_FILE)
+def _digest_files(directory: pathlib.Path, names: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(directory / name for name in names):
+        digest.update(f"{path.relative_to(directory).as_posix()}\0{digest_file(path)}\n".encode())
+    return digest.hexdigest()

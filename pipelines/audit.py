@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         return auditing.run(request, report=functools.partial(print, flush=True))
-    except (StageError, ValueError, OSError, ImportError) as error:
+    except (StageError, ValueError, OSError, ImportError, ArithmeticError) as error:
         print(f"pipelines.audit: {error}", file=sys.stderr)
         return 1
 

@@ -17,8 +17,8 @@ from pipelines.audits import AUDITS, NEEDED, NOT_TAKEN
 from pipelines.component import Component, RunContext, StageError
 from pipelines.components.example_gen import ExampleGen
 from pipelines.components.fold_calibrator import FoldCalibrator
-from pipelines.whole_files import write_text
 from sperm_tf.config import PipelineConfig
+from sperm_tf.whole_files import write_text
 
 AUDITS_FILE = "audits.json"
 _OTHER_DATASET = {"smids": "hushem", "hushem": "smids"}
@@ -57,6 +57,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
     generated = ExampleGen(units_lib.with_every_image(request.config).example_gen).run(context)
     dataset = request.config.example_gen.dataset
     results_dir = (request.results_dir or units_lib.default_results_dir(dataset, context)) / dataset
+    audits = _possible(request.audits, dataset, report=report)
     by_model = {
         model: _finished(request, model, examples, context, results_dir, report=report) for model in request.models
     }
@@ -70,25 +71,44 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
         )
     if request.dry_run:
         for unit in (unit for units in by_model.values() for unit in units):
-            report(f"ask    {unit.name}: {', '.join(request.audits)}")
+            report(f"ask    {unit.name}: {', '.join(audits)}")
         return 0
     file = results_dir / AUDITS_FILE
-    takes_other = any(AUDITS[name].other != NOT_TAKEN for name in request.audits)
+    takes_other = any(AUDITS[name].other != NOT_TAKEN for name in audits)
     other = _other_dataset(request.config, context, report=report) if takes_other else None
     for model, units in by_model.items():
         calibrated = [_calibrate(request, unit, units, examples, context) for unit in units]
         networks = [unit.fingerprint for unit in units]
         unseen = other if other is not None and _has_not_seen(units[0], other, report=report) else None
-        for name in request.audits:
+        for name in audits:
             inputs: dict[str, Any] = {"examples": generated}
             if AUDITS[name].other != NOT_TAKEN and unseen is not None:
                 inputs["other"] = unseen
             elif AUDITS[name].other == NEEDED:
+                report(f"{name}: {model} was not asked, it needs another dataset that the networks have not seen")
                 continue
             figures = _ask(request, name, units, calibrated, inputs, examples, context, report=report)
             _publish(file, model, networks, name, figures)
-    report(f"Figures: {file}")
+    if file.is_file():
+        report(f"Figures: {file}")
     return 0
+
+
+def _possible(audits: tuple[str, ...], dataset: str, *, report: Callable[[str], None]) -> tuple[str, ...]:
+    """The audits that the dataset allows.
+
+    Raises:
+        StageError: it allows none.
+    """
+    left_out = [name for name in audits if AUDITS[name].other == NEEDED and dataset not in _OTHER_DATASET]
+    if len(left_out) == len(audits):
+        raise StageError(
+            f"--audits={','.join(left_out)} needs the images of another public dataset with the same kind of classes, "
+            f"and is for {' and '.join(_OTHER_DATASET)}. Received: dataset={dataset}. Ask for other audits."
+        )
+    for name in left_out:
+        report(f"{name}: left out, it is for {' and '.join(_OTHER_DATASET)}")
+    return tuple(name for name in audits if name not in left_out)
 
 
 def _publish(file: pathlib.Path, model: str, networks: list[str], audit: str, figures: Any) -> None:

@@ -20,6 +20,7 @@ import filelock
 
 from pipelines import artifacts
 from sperm_tf.version import __version__
+from sperm_tf.whole_files import move_into_place
 
 
 class StageError(RuntimeError):
@@ -187,7 +188,7 @@ class Component(abc.ABC):
             producer=self.name,
             fingerprint=key,
             digest=artifacts.digest_directory(output),
-            num_bytes=artifacts.count_bytes(output),
+            files=artifacts.list_files(output),
             config=fields["config"],
             inputs={name: value.reference() for name, value in inputs.items()},
             external=fields["external"],
@@ -197,16 +198,13 @@ class Component(abc.ABC):
             duration_s=round(time.monotonic() - start, 3),
         )
         artifact.write()
-        output.rename(directory)
+        move_into_place(output, directory)
         shutil.rmtree(work_dir, ignore_errors=True)
         return dataclasses.replace(artifact, directory=directory)
 
     def _find(self, directory: pathlib.Path) -> artifacts.Artifact | None:
-        if not (directory / artifacts.ARTIFACT_FILE).is_file():
-            return None
-        artifact = artifacts.Artifact.read(directory)
-        is_complete = artifacts.count_bytes(directory) == artifact.num_bytes
-        return artifact if is_complete and self.is_intact(artifact) else None
+        artifact = artifacts.find(directory)
+        return artifact if artifact is not None and self.is_intact(artifact) else None
 
     def _directory(self, context: RunContext, key: str) -> pathlib.Path:
         return context.pipeline_root / self.name / key[:16]

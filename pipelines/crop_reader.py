@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pathlib
+import unicodedata
 import zipfile
 import zlib
+from collections.abc import Collection
 
 from pipelines.crops import ARCHIVE_ERRORS, IN_ARCHIVE, UNKNOWN, Crop, open_tar
 from sperm_tf.data.archives import archive_kind
@@ -72,8 +74,16 @@ class CropReader:
         if archive in self._zips or (archive not in self._offsets and archive_kind(path) == "zip"):
             if archive not in self._zips:
                 self._zips[archive] = zipfile.ZipFile(path)
-            return self._zips[archive].read(member)
+            opened = self._zips[archive]
+            return opened.read(_as_spelt(member, opened.namelist()))
         if archive not in self._offsets:
             with open_tar(path) as tar:
                 self._offsets[archive] = {info.name: (info.offset_data, info.size) for info in tar if info.isreg()}
-        return self._read_slice(archive, *self._offsets[archive][member])
+        offsets = self._offsets[archive]
+        return self._read_slice(archive, *offsets[_as_spelt(member, offsets)])
+
+
+def _as_spelt(member: str, names: Collection[str]) -> str:
+    """The name as the archive has it: a table composes accents, some systems decompose them."""
+    forms = (member, *(unicodedata.normalize(form, member) for form in ("NFC", "NFD")))
+    return next((form for form in forms if form in names), member)

@@ -18,7 +18,7 @@ import tarfile
 import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pipelines.crop_table import FILE, read_table
@@ -29,6 +29,8 @@ from tfds_builders.own_images.table import TABLE_SUFFIXES
 
 IN_ARCHIVE = "!"
 UNKNOWN = -1
+RUN_FILE, INPUTS_FILE = "run.json", "inputs.parquet"
+"""What a folder of scores is known by."""
 _TAR_NAME = re.compile(r"\.(tar|tgz|tar\.\w+)$", re.IGNORECASE)
 ARCHIVE_ERRORS = (tarfile.TarError, zipfile.BadZipFile)
 
@@ -60,11 +62,13 @@ class CropList:
         root: the folder that addresses start from.
         columns: names of the table's further columns; empty without a table.
         crops: the images, sorted by their address.
+        ignored: suffix -> files of a folder that are not named as images.
     """
 
     root: pathlib.Path
     columns: tuple[str, ...]
     crops: tuple[Crop, ...]
+    ignored: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def digest(self) -> str:
         """SHA-256 hex digest of the addresses, sizes, times of change and further columns; not of the root."""
@@ -78,7 +82,8 @@ def list_crops(source: str) -> CropList:
     """Lists the images of an input.
 
     Args:
-        source: a folder, searched with all its subfolders for files that are named as images; a table (`.csv`, `.tsv`)
+        source: a folder, searched with all its subfolders for files that are named as images, but for those that an
+            earlier run wrote its scores to; a table (`.csv`, `.tsv`)
             with a column `file`, whose paths start from the table's folder, and any further columns; a tar or zip
             archive; or a pattern with `*`, `?` or `[...]` (`**` for folders of any depth) that matches any of these
             but tables. A file of a table may lie in an archive: `slide_1.tar!cell_17.png`.
@@ -96,21 +101,22 @@ def list_crops(source: str) -> CropList:
     else:
         plain = list(itertools.takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
         root = pathlib.Path(*plain)
-        found = [match for match in root.glob(str(path.relative_to(root))) if not is_hidden(match)]
-    crops = sorted({crop for entry in found for crop in _expand(entry, root)})
+        found = [match for match in root.glob(str(path.relative_to(root))) if not _is_left_out(match, root)]
+    ignored: Counter[str] = Counter()
+    crops = sorted({crop for entry in found for crop in _expand(entry, root, ignored)})
     if not crops:
         raise DataDirError(
             f"input must hold images ({', '.join(SUFFIXES)}): a folder, a tar or zip archive, a table with a column "
             f"{FILE}, or a pattern in quotes. Received: {source!r}, "
             f"{'in which none is found' if found else 'which matches nothing'}. Look at the path"
         )
-    return CropList(root.resolve(), (), tuple(crops))
+    return CropList(root.resolve(), (), tuple(crops), dict(ignored.most_common()))
 
 
-def _expand(path: pathlib.Path, root: pathlib.Path) -> Iterator[Crop]:
+def _expand(path: pathlib.Path, root: pathlib.Path, ignored: Counter[str]) -> Iterator[Crop]:
     """The images that a path stands for."""
     if path.is_dir():
-        for file in walk_images(path, Counter()):
+        for file in walk_images(path, ignored, leaves_out=is_score_folder):
             yield _crop_of_file(file, root)
     elif path.suffix.casefold() in SUFFIXES:
         yield _crop_of_file(path, root)
@@ -118,6 +124,16 @@ def _expand(path: pathlib.Path, root: pathlib.Path) -> Iterator[Crop]:
         yield from _list_zip(path, root)
     elif path.is_file() and _TAR_NAME.search(path.name):
         yield from _list_tar(path, root)
+
+
+def is_score_folder(path: pathlib.Path) -> bool:
+    """Whether scores were written to a folder: the overlays in it are no crops."""
+    return all((path / name).is_file() for name in (RUN_FILE, INPUTS_FILE))
+
+
+def _is_left_out(path: pathlib.Path, root: pathlib.Path) -> bool:
+    inside = [root / part for part in [path.relative_to(root), *path.relative_to(root).parents][:-1]]
+    return any(is_hidden(part) or is_score_folder(part) for part in inside)
 
 
 def _crop_of_file(path: pathlib.Path, root: pathlib.Path, further: Sequence[str] = ()) -> Crop:
@@ -139,19 +155,23 @@ def _archive_state(address: str, root: pathlib.Path) -> int:
 
 def _list_zip(path: pathlib.Path, root: pathlib.Path) -> Iterator[Crop]:
     name = path.relative_to(root).as_posix()
+    # A name that comes again, as after `zip -A` or `tar -r`, stands for its last content.
     with _archive_errors(path), zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
+        for info in {info.filename: info for info in archive.infolist()}.values():
             if _is_image(info.filename) and not info.is_dir():
                 yield Crop(_address(f"{name}{IN_ARCHIVE}{info.filename}"), info.file_size, info.CRC)
 
 
 def _list_tar(path: pathlib.Path, root: pathlib.Path) -> Iterator[Crop]:
     name, changed_ns = path.relative_to(root).as_posix(), path.stat().st_mtime_ns
+    crops = {}
     with _archive_errors(path), open_tar(path) as archive:
         for info in archive:
             archive.members = []  # type: ignore[attr-defined]  # or it keeps every header that it has read
             if _is_image(info.name) and info.isreg():
-                yield Crop(_address(f"{name}{IN_ARCHIVE}{info.name}"), info.size, changed_ns, info.offset_data)
+                address = _address(f"{name}{IN_ARCHIVE}{info.name}")
+                crops[address] = Crop(address, info.size, changed_ns, info.offset_data)
+    yield from crops.values()
 
 
 def open_tar(path: pathlib.Path) -> tarfile.TarFile:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from pipelines import flags
+from pipelines import flags, recipes
 from sperm_tf.config import MODELS
 
 USAGE = """Trains every model on every fold, and publishes the answers to the images that it did not see.
@@ -32,8 +32,9 @@ Flags, besides those of pipelines.run (see python -m pipelines.run --help):
   --no_training             publish the fits that are finished, and stop
   --plan_dir=DIR            write the fits that are not finished for another machine, and stop (see docs/gpu.md)
   --import_from=DIR         take in the fits that another machine finished
---config.trainer.… changes the recipe of all models; Beam's flags spread the fits over processes, such as
---direct_running_mode=multi_processing --direct_num_workers=2.
+--config.trainer.… changes the recipe of all models; but simple_cnn and vit_tiny start at random, with no frozen phase
+and {scratch:g} times the epochs, where the others start from weights, and vit_tiny has a rate of at most {rate:g}.
+Beam's flags spread the fits over processes, such as --direct_running_mode=multi_processing --direct_num_workers=2.
 """
 
 
@@ -49,13 +50,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv if argv is None else argv)
     if any(argument in flags.HELP_FLAGS for argument in argv[1:]):
-        print(USAGE.format(models=", ".join(MODELS)), end="")
+        numbers = {"scratch": recipes.SCRATCH_EPOCHS, "rate": recipes.MAX_TRANSFORMER_RATE}
+        print(USAGE.format(models=", ".join(MODELS), **numbers), end="")
         return 0
     own = _define_flags()
     try:
         rest = own(argv, known_only=True)
         models = flags.parse_names("models", own.models, MODELS)
         invocation = flags.parse(rest)
+        _check(own, rest)
     except (absl_flags.Error, flags.FlagError) as error:
         print(f"pipelines.cross_validate: {error}", file=sys.stderr)
         return 2
@@ -80,6 +83,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (StageError, ValueError, OSError, ImportError, ArithmeticError) as error:
         print(f"pipelines.cross_validate: {error}", file=sys.stderr)
         return 1
+
+
+def _check(own: absl_flags.FlagValues, rest: Sequence[str]) -> None:
+    if own.final and (own.no_training or own.plan_dir):
+        raise flags.FlagError("--final trains here: it goes neither with --no_training nor with --plan_dir")
+    if any(argument.lstrip("-").startswith("config.trainer.model.name") for argument in rest):
+        raise flags.FlagError("--models says which networks are trained, --config.trainer.model.name does not")
 
 
 def _define_flags() -> absl_flags.FlagValues:

@@ -6,6 +6,8 @@ import csv
 import pathlib
 from typing import Any
 
+import pandas as pd
+
 from pipelines import results
 from pipelines.artifacts import Artifact
 from pipelines.fits import read_table
@@ -27,16 +29,22 @@ def write(directory: pathlib.Path, *, results_dir: pathlib.Path, transformed: Ar
         transformed: the Transform artifact of the same images, for the pictures.
 
     Returns:
-        The report's file; None while no model has a whole repeat.
+        The report's file; None while no model has a whole repeat. Answers to other images, or under other labels, from
+        before the dataset changed, are left out.
     """
-    content, tables = results.analyze_folder(results_dir)
+    table = read_table(transformed.directory)
+    images = set(zip(table.image_ids.tolist(), table.group_ids.tolist(), table.labels.tolist(), strict=True))
+
+    def is_of_these_images(answers: pd.DataFrame) -> bool:
+        return set(map(tuple, answers[["image_id", "group_id", "label"]].to_numpy().tolist())) == images
+
+    content, tables = results.analyze_folder(results_dir, takes=is_of_these_images)
     if not tables:
         return None
     best = results_page.best_model(content)
-    table = read_table(transformed.directory)
     index_of = {image_id: index for index, image_id in enumerate(table.image_ids.tolist())}
     source = pathlib.Path(transformed.inputs["examples"]["directory"])
-    issues = label_quality.find_label_issues(tables[best], model=best, near_duplicates=_near_duplicates(source))
+    issues = label_quality.find_label_issues(tables[best], model=best, near_duplicates=_pairs_of_one_cell(source))
     path = directory / REPORT_FILE
     write_report(
         path,
@@ -44,14 +52,14 @@ def write(directory: pathlib.Path, *, results_dir: pathlib.Path, transformed: Ar
         results=content,
         label_issues=issues,
         read_image=lambda image_id: table.images[index_of[image_id]],
-        fits=fits_file.read_json(results_dir / results.FITS_FILE),
+        fits=fits_file.read_json(results_dir / fits_file.FITS_FILE),
     )
     return path
 
 
-def _near_duplicates(folder: pathlib.Path) -> list[tuple[str, str]]:
+def _pairs_of_one_cell(folder: pathlib.Path) -> list[tuple[str, str]]:
     with (folder / "near_duplicates.csv").open(newline="", encoding="utf-8") as file:
-        return [(row["image_id"], row["related_image_id"]) for row in csv.DictReader(file)]
+        return [(row["image_id"], row["related_image_id"]) for row in csv.DictReader(file) if row["shows"] == "cell"]
 
 
 def _describe_dataset(folder: pathlib.Path) -> dict[str, Any]:

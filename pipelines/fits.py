@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines.artifacts import digest_file, to_jsonable
+from pipelines.artifacts import to_jsonable
 from sperm_tf.config import FitConfig, TrainerConfig
 from sperm_tf.data.image_table import ImageTable, read_examples
 from sperm_tf.data.partitions import Partition, check_partition, make_partition
 from sperm_tf.evaluation import oof
-from sperm_tf.models.released import WITHOUT_FILE, find_weights_file
+from sperm_tf.models.released import WITHOUT_FILE, identify_weights
 
 read_table = functools.lru_cache(maxsize=2)(read_examples)
 
@@ -112,8 +112,8 @@ def recipe_of(config: FitConfig) -> dict[str, Any]:
 
 def weights_identity(trainer: TrainerConfig) -> str:
     """SHA-256 of the file of initial weights; empty for `none` and `imagenet`."""
-    file = find_weights_file(trainer.model.weights)
-    return "" if file is None else digest_file(file)
+    weights = trainer.model.weights
+    return "" if weights in WITHOUT_FILE else identify_weights(weights)
 
 
 def digest_rows(rows: pd.DataFrame) -> str:

@@ -42,9 +42,9 @@ def memorizing(trainer: TrainerConfig, epochs: int) -> TrainerConfig:
 def trainer_for(trainer: TrainerConfig, model: str) -> TrainerConfig:
     """The recipe of a model.
 
-    EfficientNet-B0 with and without CBAM share every setting, so that their difference is CBAM. The other networks have
-    no pretrained weights: they start at random, take more epochs, and have no frozen phase. A transformer has a lower
-    rate and a longer warm-up, too.
+    EfficientNet-B0 with and without CBAM share every setting; but pretrained weights come from a network with CBAM,
+    which the one without leaves out. The other networks have no pretrained weights: they start at random, take more
+    epochs, and have no frozen phase. A transformer has a lower rate and a longer warm-up, too.
 
     Args:
         trainer: the preset's recipe.

@@ -212,8 +212,9 @@ def _describe_protocol(model: Mapping[str, Any], results: Mapping[str, Any]) -> 
     return (
         f"Cross-validation of the recipe: {text.plural(repeats, 'repeat') if repeats else 'repeats'} of 5 folds on "
         f"{text.plural(images, 'image') if images else 'the clean images'}. Images that are identical or nearly so "
-        "stay in one fold, and every choice is made inside the training folds. The intervals come from a bootstrap "
-        f"that resamples groups of such images.{spread}"
+        "stay in one fold, and within a fit nothing is chosen on its test fold. The recipe itself was chosen once, on "
+        "images outside one test fold, which other fits are tested on. The intervals come from a bootstrap that "
+        f"resamples groups of such images. NLL, Brier score and ECE are those before calibration.{spread}"
     )
 
 

@@ -7,13 +7,16 @@ import math
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from pipelines.flags import HELP_FLAGS, FlagError, parse_own
 from sperm_tf.config import MODELS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 USAGE = """Computes every published figure from the out-of-fold predictions; trains nothing.
 
@@ -28,8 +31,7 @@ Flags:
   --page=docs/results.md       page of results to write
   --bootstrap_samples=2000     resamples of the group bootstrap, at least 100
 """
-RESULTS_FILE, FITS_FILE = "results.json", "fits.json"
-DECISIONS_FILE, AUDITS_FILE = "decisions.json", "audits.json"
+RESULTS_FILE, DECISIONS_FILE, AUDITS_FILE = "results.json", "decisions.json", "audits.json"
 TRUST_PAGE = "trust.md"
 _DIGITS = 6
 
@@ -130,7 +132,7 @@ def read_audits(folder: pathlib.Path) -> dict[str, Any]:
     file = folder / AUDITS_FILE
     audits = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     published: dict[tuple[str, int], list[str]] = {}
-    for fit in sorted(fits_file.read_json(folder / FITS_FILE), key=lambda fit: fit["fold"]):
+    for fit in sorted(fits_file.read_json(folder / fits_file.FITS_FILE), key=lambda fit: fit["fold"]):
         published.setdefault((fit["model"], fit["repeat"]), []).append(fit["fingerprint"])
     current = {}
     for model, found in audits.items():
@@ -141,12 +143,15 @@ def read_audits(folder: pathlib.Path) -> dict[str, Any]:
     return current
 
 
-def analyze_folder(folder: pathlib.Path, *, bootstrap_samples: int = 2000) -> tuple[dict[str, Any], dict[str, Any]]:
+def analyze_folder(
+    folder: pathlib.Path, *, bootstrap_samples: int = 2000, takes: Callable[[pd.DataFrame], bool] = lambda table: True
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Analyses one dataset's predictions: the models of which at least one repeat is complete.
 
     Args:
         folder: holds `<model>.csv` and `fits.json`; its name is the dataset's.
         bootstrap_samples: number of resamples of the group bootstrap.
+        takes: whether a model with this out-of-fold table is analysed.
 
     Returns:
         The content of `results.json`, and model -> its out-of-fold table. Both are empty without a complete repeat.
@@ -161,12 +166,12 @@ def analyze_folder(folder: pathlib.Path, *, bootstrap_samples: int = 2000) -> tu
 
     paths = [path for path in sorted(folder.glob("*.csv")) if path.stem in MODELS]
     tables = {path.stem: oof.complete_repeats(oof_file.read_csv(path, complete=False)) for path in paths}
-    tables = {model: table for model, table in tables.items() if len(table)}
+    tables = {model: table for model, table in tables.items() if len(table) and takes(table)}
     if not tables:
         return {}, {}
     class_names = oof.class_names(next(iter(tables.values())))
     content = cross_validation.analyze(tables, class_names, bootstrap_samples=bootstrap_samples)
-    recorded = fits_file.read_json(folder / FITS_FILE)
+    recorded = fits_file.read_json(folder / fits_file.FITS_FILE)
     for name, model in content["models"].items():
         model["fits"] = fits_file.summarize(recorded, name, num_repeats=model["num_repeats"])
     return _rounded({"dataset": folder.name, **content}), tables

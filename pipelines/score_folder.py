@@ -16,14 +16,14 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pipelines.crops import Crop, CropList
-from pipelines.whole_files import move_into_place, write_text
+from pipelines.crops import INPUTS_FILE, RUN_FILE, Crop, CropList
 from sperm_tf.evaluation import scores_file
+from sperm_tf.whole_files import replacing, write_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RUN_FILE, INPUTS_FILE, SUMMARY_FILE = "run.json", "inputs.parquet", "summary.json"
+SUMMARY_FILE = "summary.json"
 SHARDS, MODEL, OVERLAYS = "shards", "model", "overlays"
 _LOCK = ".lock"
 # Fields of the record that settle every row; a change of any other, such as a moved folder, is none of the scores.
@@ -104,7 +104,7 @@ class ScoreFolder:
             self._write_inputs(crops, record["shard_size"])
             shards = self.path / SHARDS
             shards.mkdir(exist_ok=True)
-            for leftover in (*shards.glob("*.progress"), *shards.glob(".*.tmp")):
+            for leftover in (*shards.glob("*.progress"), *shards.glob(".unfinished.*")):
                 leftover.unlink()
         return record
 
@@ -147,23 +147,21 @@ class ScoreFolder:
 
         counts: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
         parquet, csv = (self.path / name for name in (scores_file.PARQUET_FILE, scores_file.CSV_FILE))
-        parquet_tmp, csv_tmp = (path.with_name(f".{path.name}.tmp") for path in (parquet, csv))
         num_rows = 0
-        with pq.ParquetWriter(parquet_tmp, schema) as rows, pyarrow.csv.CSVWriter(csv_tmp, schema) as lines:
-            for number in range(len(shard_sizes(record))):
-                table = pq.read_table(self.shard_path(number)).cast(schema)
-                rows.write_table(table)
-                lines.write(table)
-                num_rows += table.num_rows
-                for name, counter in counts.items():
-                    counter.update(table[name].to_pylist())
-        if num_rows != record["num_files"]:
-            raise ScoreFolderError(
-                f"shards must hold {record['num_files']} rows. Received: {num_rows} in {self.path / SHARDS}. Delete "
-                "that folder's content and run again."
-            )
-        for unfinished, finished in ((parquet_tmp, parquet), (csv_tmp, csv)):
-            move_into_place(unfinished, finished)
+        with replacing(parquet) as new_parquet, replacing(csv) as new_csv:
+            with pq.ParquetWriter(new_parquet, schema) as rows, pyarrow.csv.CSVWriter(new_csv, schema) as lines:
+                for number in range(len(shard_sizes(record))):
+                    table = pq.read_table(self.shard_path(number)).cast(schema)
+                    rows.write_table(table)
+                    lines.write(table)
+                    num_rows += table.num_rows
+                    for name, counter in counts.items():
+                        counter.update(table[name].to_pylist())
+            if num_rows != record["num_files"]:
+                raise ScoreFolderError(
+                    f"shards must hold {record['num_files']} rows. Received: {num_rows} in {self.path / SHARDS}. "
+                    "Delete that folder's content and run again."
+                )
         summary = {**record, "counts": {name: dict(sorted(counter.items())) for name, counter in counts.items()}}
         summary["counts"][scores_file.PREDICTED].pop("", None)
         write_text(self.path / SUMMARY_FILE, json.dumps(summary, indent=2, sort_keys=True) + "\n")
@@ -185,9 +183,8 @@ class ScoreFolder:
         whole = {name: pa.int64() for name in ("size", "state", "offset")}
         types = {"file": pa.string(), **whole, "further": pa.list_(pa.string())}
         table = pa.table({name: pa.array(columns[name], kind) for name, kind in types.items()})
-        unfinished = self.path / f".{INPUTS_FILE}.tmp"
-        pq.write_table(table, unfinished, row_group_size=shard_size)
-        move_into_place(unfinished, self.path / INPUTS_FILE)
+        with replacing(self.path / INPUTS_FILE) as unfinished:
+            pq.write_table(table, unfinished, row_group_size=shard_size)
 
 
 def read_inputs(folder: pathlib.Path) -> list[Crop]:

@@ -16,13 +16,13 @@ from pipelines.component import RunContext
 from pipelines.crop_reader import CropReader
 from pipelines.crops import Crop, list_crops
 from pipelines.score_folder import ScoreFolder
-from pipelines.whole_files import move_into_place
 from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation import scores_file
 from sperm_tf.evaluation.predictions import OK, REFER
 from sperm_tf.explain.served_maps import SHOWN_MAP
 from sperm_tf.version import __version__
+from sperm_tf.whole_files import replacing
 
 UNREADABLE = "unreadable"
 """Status of a file that the operating system does not hand out."""
@@ -73,6 +73,9 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
             if num_unreadable := summary["counts"][scores_file.STATUS].get(UNREADABLE):
                 report(f"{num_unreadable:,} of them could not be read then; a new --output reads them again.")
             return summary
+        if crops.ignored:
+            counts = ", ".join(f"{suffix}: {count:,}" for suffix, count in crops.ignored.items())
+            report(f"Not scored, because not named as images: {counts}.")
         saved_model = str(model.prepare(folder.path / score_folder.MODEL))
         names = scoring_model.class_names(saved_model)
         schema = scores_file.schema(names, crops.columns, record, overlays=request.overlays != NO_OVERLAYS)
@@ -108,6 +111,7 @@ def _describe(request: Request, model: scoring_model.ScoringModel, crops: Any) -
         "inputs_digest": crops.digest(),
         "num_files": len(crops.crops),
         "columns": list(crops.columns),
+        "ignored": dict(crops.ignored),
         "overlays": request.overlays,
         "shard_size": request.shard_size,
         "package_version": __version__,
@@ -161,9 +165,8 @@ class ShardScorer(beam.DoFn):
                 rows += self._score_batch(batch, first + len(rows))
                 scored.write(b"." * len(batch))
         target = self._folder.shard_path(element)
-        unfinished = target.with_name(f".{target.name}.tmp")
-        pq.write_table(pa.Table.from_pylist(rows, self._schema), unfinished)
-        move_into_place(unfinished, target)
+        with replacing(target) as unfinished:
+            pq.write_table(pa.Table.from_pylist(rows, self._schema), unfinished)
         progress.unlink()
         return iter(())
 

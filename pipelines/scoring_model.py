@@ -16,7 +16,7 @@ from sperm_tf.explain.served_maps import SHOWN_MAP
 if TYPE_CHECKING:
     from sperm_tf.serving.classifier import Classifier
 
-SAVED_MODEL, INFO_FILE, CARD_FILE = "saved_model", "model.json", "model_card.md"
+SAVED_MODEL, CARD_FILE = "saved_model", "model_card.md"
 NETWORK_BATCH = 32  # images, or views of images, in one pass of the network: bounds memory
 _RULE_FILES = ("decision.json", "familiarity.npz")
 
@@ -85,14 +85,20 @@ def find(source: str) -> ScoringModel:
     """
     path = pathlib.Path(source).expanduser()
     if (path / "saved_model.pb").is_file():
-        path = path.resolve()
-        beside = path.parent if path.name == SAVED_MODEL else path
-        return ScoringModel(_call(path), digest_directory(path), "", path, _views(beside), None, _with_rule(beside))
+        return _describe(path.resolve(), _call(path.resolve()))
     if (path / SAVED_MODEL / "saved_model.pb").is_file():
-        path = path.resolve()
-        digest = digest_directory(path / SAVED_MODEL)
-        return ScoringModel(_call(path), digest, "", path / SAVED_MODEL, _views(path), None, _with_rule(path))
+        return _describe(path.resolve() / SAVED_MODEL, _call(path.resolve()))
     return _find_classifier(source, path)
+
+
+def _describe(saved_model: pathlib.Path, name: str) -> ScoringModel:
+    from sperm_tf.serving.export import EXTRA, INFO_FILE
+
+    extra = saved_model / EXTRA  # only models of earlier versions are without
+    info = extra / INFO_FILE
+    views = json.loads(info.read_text(encoding="utf-8"))["views"] if info.is_file() else 1
+    rule_folder = extra if (extra / _RULE_FILES[0]).is_file() else None
+    return ScoringModel(name, digest_directory(saved_model), "", saved_model, views, None, rule_folder)
 
 
 def _find_classifier(source: str, path: pathlib.Path) -> ScoringModel:
@@ -150,12 +156,3 @@ def class_names(saved_model: str) -> tuple[str, ...]:
 def _call(folder: pathlib.Path) -> str:
     """The last two names of a path: `Calibrator/1c2d3e4f`, `sperm_smids/3`."""
     return "/".join(folder.parts[-2:])
-
-
-def _with_rule(folder: pathlib.Path) -> pathlib.Path | None:
-    return folder if (folder / _RULE_FILES[0]).is_file() else None
-
-
-def _views(folder: pathlib.Path) -> int:
-    file = folder / INFO_FILE
-    return json.loads(file.read_text(encoding="utf-8")).get("views", 1) if file.is_file() else 1

@@ -56,6 +56,11 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> list[path
         "slide_column": _choose_column(request.slide_column, "slide", scores),
         "replicate_column": _choose_column(request.replicate_column, "replicate", scores),
     }
+    if scores.record["columns"] and not columns["slide_column"] and request.slide_column is None:
+        report(
+            "All images count as one slide: the scores have no column slide, but "
+            f"{', '.join(scores.record['columns'])}. Name the one that tells slides apart with --slide_column."
+        )
     page.known_columns(scores, list(columns.values()))
     sources = _find_sources(scores, pathlib.Path(request.images or scores.record["root"]).expanduser(), report)
     return page.write_report(
@@ -72,7 +77,8 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> list[path
 def _choose_column(asked: str | None, usual: str, scores: scores_file.Scores) -> str:
     if asked is not None:
         return asked
-    return usual if usual in scores.record["columns"] else ""
+    alike = [name for name in scores.record["columns"] if name.casefold() == usual]
+    return min(alike, key=lambda name: name != usual, default="")
 
 
 def _find_sources(scores: scores_file.Scores, images: pathlib.Path, report: Callable[[str], None]) -> page.Sources:

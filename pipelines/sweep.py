@@ -5,19 +5,23 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import apache_beam as beam
+import filelock
 
 from pipelines import cross_validation_report, recipes
 from pipelines import units as units_lib
 from pipelines.artifacts import Artifact
-from pipelines.component import RunContext
+from pipelines.component import RunContext, StageError
 from pipelines.components.final_calibrator import FinalCalibrator
 from pipelines.components.final_fit import FinalFit
 from pipelines.components.fit import Fit
 from pipelines.fits import partition_of, read_table
 from sperm_tf.config import FitConfig, PipelineConfig
+from sperm_tf.data.image_table import ImageTable
 from sperm_tf.evaluation import fits_file, oof, oof_file
+from sperm_tf.models.classifier import build_classifier
 
 EXIT_INCOMPLETE = 3
 
@@ -64,8 +68,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
         for unit in units:
             report(f"{'run' if unit.rows is None else 'reuse':<6} {unit.name}")
         return 0
-    for unit in missing:
-        partition_of(table, unit.config)  # better refused now than after hours of other fits
+    _check(request, units, results_dir, table)
     if request.plan_dir is not None:
         from pipelines import exchange
 
@@ -102,6 +105,19 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
     return 0
 
 
+def _check(request: Request, units: list[units_lib.Unit], results_dir: pathlib.Path, table: ImageTable) -> None:
+    """Refuses now what would be refused after hours of training."""
+    _check_repeats(units, fits_file.read_json(results_dir / fits_file.FITS_FILE), results_dir)
+    for unit in units:
+        if unit.rows is None:
+            partition_of(table, unit.config)
+    for network in {unit.config.trainer.model for unit in units if unit.rows is None}:
+        build_classifier(network, num_classes=len(table.class_names), image_size=table.images.shape[1])
+    if request.final:
+        for model in request.models:
+            FinalFit(FitConfig(recipes.trainer_for(request.config.trainer, model)))
+
+
 def train(units: list[units_lib.Unit], examples: Artifact, context: RunContext) -> None:
     """Runs fits, spread by Beam; each is kept as soon as it is finished."""
     work = [(unit.config, str(examples.directory), str(context.pipeline_root)) for unit in units]
@@ -112,7 +128,10 @@ def train(units: list[units_lib.Unit], examples: Artifact, context: RunContext) 
 def run_fit(config: FitConfig, examples: str, pipeline_root: str) -> None:
     """Runs one fit in whichever process Beam chose."""
     print(f"{config.trainer.model.name}, repeat {config.repeat}, fold {config.fold} ...", flush=True)
-    Fit(config, examples=examples).run(RunContext(pathlib.Path(pipeline_root)))
+    try:
+        Fit(config, examples=examples).run(RunContext(pathlib.Path(pipeline_root)))
+    except ArithmeticError as error:  # Beam makes a new exception of the same type, which this one does not allow
+        raise StageError(str(error)) from error
 
 
 def publish(units: list[units_lib.Unit], results_dir: pathlib.Path, *, report: Callable[[str], None] = print) -> None:
@@ -123,19 +142,19 @@ def publish(units: list[units_lib.Unit], results_dir: pathlib.Path, *, report: C
     Raises:
         ValueError: more repeats are published than the sweep has; they would be lost.
     """
-    finished = [unit for unit in units if unit.rows is not None]
-    if not finished:
+    if not any(unit.rows is not None for unit in units):
         return
     results_dir.mkdir(parents=True, exist_ok=True)
+    file = results_dir / fits_file.FITS_FILE
+    with filelock.FileLock(file.with_name(f".{file.name}.lock")):  # another run may publish other models
+        _publish(units, file, report)
+
+
+def _publish(units: list[units_lib.Unit], file: pathlib.Path, report: Callable[[str], None]) -> None:
+    published = fits_file.read_json(file)
+    _check_repeats(units, published, file.parent)
+    finished = [unit for unit in units if unit.rows is not None]
     models = {unit.config.trainer.model.name for unit in finished}
-    published = fits_file.read_json(results_dir / "fits.json")
-    repeats = 1 + max(unit.config.repeat for unit in units)
-    lost = [fit for fit in published if fit["model"] in models and fit["repeat"] >= repeats]
-    if lost:
-        raise ValueError(
-            f"--repeats must be at least {1 + max(fit['repeat'] for fit in lost)}, as published in {results_dir} for "
-            f"{lost[0]['model']}. Received: --repeats={repeats}. Ask for as many, or name another --results_dir."
-        )
     for model in sorted(models):
         planned = {unit.fingerprint: unit for unit in units if unit.config.trainer.model.name == model}
         num_missing = sum(unit.rows is None for unit in planned.values())
@@ -147,6 +166,17 @@ def publish(units: list[units_lib.Unit], results_dir: pathlib.Path, *, report: C
     entries = [fit for fit in published if fit["model"] not in models]
     for model in sorted(models):
         own = [unit for unit in finished if unit.config.trainer.model.name == model]
-        oof_file.write_csv(oof.join(unit.rows for unit in own), results_dir / f"{model}.csv", complete=False)
+        fits_file.write_json(entries, file)  # until the answers are written, nothing says whose they are
+        oof_file.write_csv(oof.join(unit.rows for unit in own), file.with_name(f"{model}.csv"), complete=False)
         entries += [{**unit.summary, "fingerprint": unit.fingerprint} for unit in own]
-    fits_file.write_json(entries, results_dir / "fits.json")
+    fits_file.write_json(entries, file)
+
+
+def _check_repeats(units: list[units_lib.Unit], published: list[dict[str, Any]], results_dir: pathlib.Path) -> None:
+    repeats, models = 1 + max(unit.config.repeat for unit in units), {unit.config.trainer.model.name for unit in units}
+    lost = [fit for fit in published if fit["model"] in models and fit["repeat"] >= repeats]
+    if lost:
+        raise ValueError(
+            f"--repeats must be at least {1 + max(fit['repeat'] for fit in lost)}, as published in {results_dir} for "
+            f"{lost[0]['model']}. Received: --repeats={repeats}. Ask for as many, or name another --results_dir."
+        )

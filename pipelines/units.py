@@ -75,13 +75,13 @@ def plan(
 
 def recall(units: list[Unit], context: RunContext, results_dir: pathlib.Path) -> None:
     """Fills in the fits that are finished: from their artifacts, else from published answers."""
-    recorded = {fit["fingerprint"]: fit for fit in fits_file.read_json(results_dir / "fits.json")}
+    recorded = {fit["fingerprint"]: fit for fit in fits_file.read_json(results_dir / fits_file.FITS_FILE)}
     tables: dict[str, Any] = {}
     for unit in units:
         if unit.rows is not None:
             continue
         directory = unit.directory(context)
-        if (directory / artifacts.ARTIFACT_FILE).is_file():
+        if artifacts.find(directory) is not None:
             unit.rows = oof_file.read_csv(directory / "predictions.csv", complete=False)
             unit.summary = json.loads((directory / "fit.json").read_text(encoding="utf-8"))
         elif unit.fingerprint in recorded:

@@ -69,7 +69,8 @@ class ExampleGenConfig:
         test_fold: fold 0-4 that is only reported on.
         max_test_images: most images of the test fold that are reported on, for a comparison with works that have few;
             the others of that fold are not used at all. 0 reports on all.
-        validation_fold: fold 0-4, half of which chooses the checkpoint and half calibrates; the other three train.
+        validation_fold: fold 0-4, half of which validates and half calibrates; where `trainer.checkpoint` is `last` and
+            nothing stops early, all of it calibrates. The other three train.
         examples_per_shard: number of examples in one TFRecord file, the unit of parallel work.
     """
 

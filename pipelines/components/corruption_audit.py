@@ -13,8 +13,8 @@ from pipelines.audit_answers import ANSWERS_FILE
 from pipelines.component import Component, RunContext
 from pipelines.fold_model import FoldModel, open_fold
 from pipelines.source_images import SourceImage, sample
-from pipelines.whole_files import write_text
 from sperm_tf.audit_config import CorruptionAuditConfig
+from sperm_tf.whole_files import write_text
 
 MEASURED = ("snr", "cnr", "sharpness")
 _QUALITY_FILE, _ANSWERS_FILE = "quality.json", "answers.json"

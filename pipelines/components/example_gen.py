@@ -47,6 +47,7 @@ class ExampleGen(Component):
     """
 
     config: ExampleGenConfig
+    version = 2  # the validation half of a fold holds every class
 
     def external_inputs(self, inputs: Mapping[str, Artifact], context: RunContext) -> dict[str, Any]:
         """Identifies the source files by name, size and time of change."""

@@ -38,7 +38,7 @@ class FinalCalibrator(Component):
     """
 
     config: CalibratorConfig
-    version = 3  # counts the calibration images by class and answer
+    version = 4  # asks at most max_training_images
 
     def __init__(self, config: CalibratorConfig, *, answers: pathlib.Path, **inputs: Any):
         super().__init__(config, **inputs)
@@ -75,12 +75,13 @@ class FinalCalibrator(Component):
                 f"{len(labels)}. Finish the cross-validation of these images first."
             )
         style = build_style_model(keras.models.load_model(output / "model.keras", compile=False), views=views)
-        features = style.predict(table.images, batch_size=_BATCH_SIZE // views, verbose=0)
+        # Images are sorted by name, so by class and patient: the first ones would be of the first classes alone.
+        some = np.sort(np.random.default_rng(0).permutation(len(table))[: self.config.max_training_images])
+        features = style.predict(table.images[some], batch_size=_BATCH_SIZE // views, verbose=0)
+        folds = table.folds[some]
         measured = np.concatenate(
             [
-                keras.ops.convert_to_numpy(
-                    Familiarity.fit(features[table.folds != fold]).measure(features[table.folds == fold])
-                )
+                keras.ops.convert_to_numpy(Familiarity.fit(features[folds != fold]).measure(features[folds == fold]))
                 for fold in range(NUM_FOLDS)
             ]
         )

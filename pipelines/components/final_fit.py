@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import pathlib
 import shutil
@@ -12,20 +11,35 @@ from typing import Any
 
 from pipelines import fits
 from pipelines.artifacts import Artifact, to_jsonable
-from pipelines.component import Component, RunContext
+from pipelines.component import Component, RunContext, StageError
 from sperm_tf.config import FitConfig
 
 
 class FinalFit(Component):
     """Trains on all images, for release; what it is worth, only the cross-validation says.
 
-    No image is left to choose an epoch by: the learning rate has fallen to zero when the last epoch ends, and that
-    epoch's weights are kept. The figures that its history calls `val_` are of images that it trains on.
+    No image is left to choose an epoch by: the last one is kept, as its recipe must demand. The figures that its
+    history calls `val_` are of images that it trains on.
 
     Layout: `model.keras`, `model.json` (as the Trainer's), `history.json`.
+
+    Raises:
+        StageError: the recipe chooses its epoch; the networks that judged it were trained in another way than this one.
     """
 
     config: FitConfig
+
+    def __init__(self, config: FitConfig, **inputs: Any):
+        super().__init__(config, **inputs)
+        trainer = config.trainer
+        if trainer.checkpoint != "last" or trainer.early_stopping_patience:
+            raise StageError(
+                "A final model needs a recipe that keeps its last epoch: no image is left to choose one by, and its "
+                "decision rule comes from networks of the same recipe. Received: "
+                f"--config.trainer.checkpoint={trainer.checkpoint} and "
+                f"--config.trainer.early_stopping_patience={trainer.early_stopping_patience}. Cross-validate and train "
+                "it with --config.trainer.checkpoint=last --config.trainer.early_stopping_patience=0."
+            )
 
     def external_inputs(self, inputs: Mapping[str, Artifact], context: RunContext) -> dict[str, Any]:
         """Identifies a file of initial weights by its content."""
@@ -40,7 +54,7 @@ class FinalFit(Component):
         from sperm_tf.training.fit import train_on_arrays
 
         keras.backend.clear_session()
-        trainer = dataclasses.replace(fits.seeded(self.config), early_stopping_patience=0, checkpoint="last")
+        trainer = fits.seeded(self.config)
         if trainer.deterministic:
             tf.config.experimental.enable_op_determinism()
         table = fits.read_table(inputs["examples"].directory)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import pathlib
 import shutil
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from pipelines.artifacts import Artifact, digest_directory
 from pipelines.component import Component, RunContext
 from sperm_tf.config import PusherConfig
 from sperm_tf.evaluation.baseline import PUSH_FILE
+from sperm_tf.whole_files import move_into_place
 
 PUSHED_FILE = "pushed.json"
 BLESSINGS = {
@@ -68,9 +68,11 @@ class Pusher(Component):
         return result
 
     def is_intact(self, artifact: Artifact) -> bool:
-        """Whether the pushed version is still there, and still this model."""
-        result = artifact.properties
-        return not result["pushed"] or _pushed_model(pathlib.Path(result["path"])) == artifact.inputs["model"]["digest"]
+        """Whether the pushed model is still the newest version, which is what is served."""
+        if not artifact.properties["pushed"]:
+            return True
+        versions = pushed_versions(self.serving_model_dir)
+        return bool(versions) and _pushed_model(versions[max(versions)]) == artifact.inputs["model"]["digest"]
 
 
 def check_blessings(*, model: Artifact, **blessings: Artifact) -> None:
@@ -91,7 +93,7 @@ def check_blessings(*, model: Artifact, **blessings: Artifact) -> None:
             reasons.append(f"the {judge} did not bless the model: see {blessing.directory / why}")
         elif blessing.inputs["model"]["digest"] != model.digest:
             reasons.append(f"the {judge} blessed another model: {blessing.inputs['model']['directory']}")
-    if digest_directory(model.directory) != model.digest:
+    if model.has_changed():
         reasons.append(f"the model's files have changed since it was trained: {model.directory}")
     if reasons:
         raise NotBlessedError("\n".join(reasons))
@@ -129,8 +131,7 @@ def push(saved_model: pathlib.Path, serving_model_dir: pathlib.Path, marker: Map
         }
         (copy / PUSH_FILE).parent.mkdir(exist_ok=True)
         (copy / PUSH_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        os.sync()
-        copy.rename(serving_model_dir / str(version))
+        move_into_place(copy, serving_model_dir / str(version))
     return version
 
 

@@ -14,6 +14,7 @@ from pipelines.component import Component, RunContext
 from pipelines.fold_model import open_fold
 from pipelines.source_images import read_images, sample
 from sperm_tf.audit_config import StrangerAuditConfig
+from sperm_tf.config import NUM_FOLDS
 
 TESTED, OTHER_DATASET = "tested", "other_dataset"
 
@@ -32,6 +33,7 @@ class StrangerAudit(Component):
     """
 
     config: StrangerAuditConfig
+    version = 2  # every fold is shown images of its own
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Makes the images, asks, and writes the answers."""
@@ -40,7 +42,9 @@ class StrangerAudit(Component):
         files: dict[tuple[str, str, str], bytes] = {
             (TESTED, image.image_id, image.group_id): image.image for image in fold.tested
         }
-        for kind, name, content in self._strangers([image.image for image in fold.tested], inputs.get("other")):
+        for kind, name, content in self._strangers(
+            fold.fold, [image.image for image in fold.tested], inputs.get("other")
+        ):
             files[kind, name, name] = content
         rows = []
         for (kind, image_id, group_id), found in zip(files, fold.classifier.predict(list(files.values())), strict=True):
@@ -60,14 +64,17 @@ class StrangerAudit(Component):
         pd.DataFrame(rows).to_csv(output / ANSWERS_FILE, index=False)
         return {"num_tested": len(fold.tested), "num_strangers": len(rows) - len(fold.tested)}
 
-    def _strangers(self, tested: list[bytes], other: Artifact | None) -> Iterator[tuple[str, str, bytes]]:
+    def _strangers(self, fold: int, tested: list[bytes], other: Artifact | None) -> Iterator[tuple[str, str, bytes]]:
+        """Kind, name and content of images, others for every fold."""
         from sperm_tf.data.decode import decode_rgb, encode_png
         from sperm_tf.evaluation.strangers import KINDS, make_strangers
 
         familiar = [decode_rgb(content).pixels for content in tested]
         for kind in KINDS:
-            drawn = make_strangers(kind, familiar, count=self.config.num_images, seed=self.config.seed)
-            yield from ((kind, f"{kind}_{number}", encode_png(pixels)) for number, pixels in enumerate(drawn))
+            drawn = make_strangers(
+                kind, familiar, count=self.config.num_images, seed=self.config.seed * NUM_FOLDS + fold
+            )
+            yield from ((kind, f"{kind}_{fold}_{number}", encode_png(pixels)) for number, pixels in enumerate(drawn))
         if other is not None:
-            images = sample(read_images(other), self.config.num_images)
+            images = sample(read_images(other), self.config.num_images * NUM_FOLDS)[fold::NUM_FOLDS]
             yield from ((OTHER_DATASET, image.image_id, image.image) for image in images)

@@ -9,17 +9,17 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipelines.artifacts import Artifact, digest_file, to_jsonable
+from pipelines.artifacts import Artifact, to_jsonable
 from pipelines.component import Component, RunContext
 from sperm_tf.config import TrainerConfig
 from sperm_tf.data import examples
-from sperm_tf.models.released import find_weights_file
+from sperm_tf.models.released import WITHOUT_FILE, find_weights_file, identify_weights
 
 
 class Trainer(Component):
     """Trains a classifier; a killed training goes on after its last finished epoch.
 
-    Layout: `model.keras` (the epoch with the lowest validation loss), `history.json`, `logs/` (TensorBoard),
+    Layout: `model.keras` (the epoch that `checkpoint` names), `history.json`, `logs/` (TensorBoard),
     `model.json` (class names, image size, views, configuration).
     """
 
@@ -32,8 +32,8 @@ class Trainer(Component):
     def external_inputs(self, inputs: Mapping[str, Artifact], context: RunContext) -> dict[str, Any]:
         """Identifies a file of initial weights by its content."""
         del inputs, context
-        file = find_weights_file(self.config.model.weights)
-        return {} if file is None else {"weights_sha256": digest_file(file)}
+        weights = self.config.model.weights
+        return {} if weights in WITHOUT_FILE else {"weights_sha256": identify_weights(weights)}
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Trains, saves and exports."""

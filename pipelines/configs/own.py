@@ -8,7 +8,9 @@ fewer, take more epochs and smaller batches:
 
     --config.trainer.full_epochs=60 --config.trainer.batch_size=16
 
-Random weights are `--config.trainer.model.weights=none`, with more epochs; `simple_cnn` and `vit_tiny` need them.
+Random weights are `--config.trainer.model.weights=none`, with more epochs; `simple_cnn` and `vit_tiny` need them, and
+`vit_tiny` learns next to nothing at the rate of the others: for it
+`--config.trainer.full_learning_rate=1e-4 --config.trainer.warmup_share=0.15`.
 Where classes differ much in size, `--config.trainer.class_weights=true` weighs them alike.
 """
 

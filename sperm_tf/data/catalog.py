@@ -17,7 +17,16 @@ from sperm_tf.data import decode, folds, identity
 from sperm_tf.data.archives import SourceFile
 
 EXCLUDED_FIELDS = ("image_id", "reason", "label_name", "related_image_id", "distance", "detail")
-NEAR_DUPLICATE_FIELDS = ("image_id", "related_image_id", "distance", "labels", "correlation")
+NEAR_DUPLICATE_FIELDS = (
+    "image_id",
+    "related_image_id",
+    "distance",
+    "labels",
+    "correlation",
+    "overlap",
+    "scale",
+    "shows",
+)
 
 
 class NoImagesError(ValueError):
@@ -57,7 +66,8 @@ class Catalog:
     Attributes:
         images: the images of the dataset, sorted by `image_id`.
         excluded: rows of `excluded.csv`.
-        near_duplicates: rows of `near_duplicates.csv`: every pair of the dataset's images that shows one cell.
+        near_duplicates: rows of `near_duplicates.csv`: every pair of the dataset's images that shows one cell or
+            field of view.
         num_source_images: number of files in the class folders.
         num_undecodable: number of them that hold no usable image.
     """
@@ -195,5 +205,8 @@ def _near_duplicate_row(pair: identity.NearDuplicate, images: Sequence[CatalogIm
         "related_image_id": related.file.image_id,
         "distance": str(pair.distance),
         "labels": f"{image.label_name}|{related.label_name}",
-        "correlation": f"{pair.correlation:.3f}",
+        "correlation": f"{pair.registration.correlation:.3f}",
+        "overlap": f"{pair.registration.overlap:.2f}",
+        "scale": f"{pair.registration.scale:g}",
+        "shows": pair.shows,
     }

@@ -60,7 +60,8 @@ def decode_rgb(data: bytes) -> DecodedImage:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image.width, image.height)
-            decoded = DecodedImage(_to_rgb(image), str(image.format))
+            # Pillow calls a JPEG with further pictures behind it, as some cameras write, MPO.
+            decoded = DecodedImage(_to_rgb(image), "JPEG" if image.format == "MPO" else str(image.format))
         if decoded.source_format == "JPEG" and not _is_complete_jpeg(data, decoded.pixels):
             raise UndecodableImageError(
                 f"a JPEG must hold data for all of its pixels. Received: {len(data)} bytes that end before. Copy the "
@@ -92,9 +93,10 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _is_complete_jpeg(data: bytes, pixels: np.ndarray) -> bool:
-    if not data.endswith(JPEG_END):
-        return True  # a whole one, with something behind it: without its end mark Pillow refuses a part
-    with Image.open(io.BytesIO(data[: -len(JPEG_END)] + JPEG_PROBE + JPEG_END), formats=("JPEG",)) as image:
+    end = data.rfind(JPEG_END)  # something may stand behind it
+    if end < 0:
+        return True  # without its end mark Pillow refuses a part
+    with Image.open(io.BytesIO(data[:end] + JPEG_PROBE + data[end:]), formats=("JPEG",)) as image:
         return np.array_equal(pixels, _to_rgb(image))
 
 

@@ -66,16 +66,16 @@ def assign_folds(
 def halve(labels: Sequence[str], groups: Sequence[str]) -> np.ndarray:
     """Divides images into two halves by whole groups, stratified by class.
 
-    The groups of each class, in the order of the SHA-256 of their names, go to the first and the second half in turn:
-    so the first half holds every class that has groups of its own. A group of several classes counts as one of its
-    most frequent one.
+    The groups of each class, in the order of the SHA-256 of their names, go to the first and the second half in turn. A
+    group of several classes counts as one of its most frequent one. A class that the first half then lacks brings the
+    group with most of its images there.
 
     Args:
         labels: class of every image.
         groups: group of every image.
 
     Returns:
-        bool [num_images], True for the second half.
+        bool [num_images], True for the second half; the first one holds every class.
     """
     counts: dict[str, Counter[str]] = {}
     for label, group in zip(labels, groups, strict=True):
@@ -85,6 +85,10 @@ def halve(labels: Sequence[str], groups: Sequence[str]) -> np.ndarray:
         most_frequent = min(counts[group], key=lambda label: (-counts[group][label], label))
         by_class.setdefault(most_frequent, []).append(group)
     second = {group for members in by_class.values() for group in members[1::2]}
+    for label in sorted(set(labels)):
+        holders = [group for group in counts if label in counts[group]]
+        if second.issuperset(holders):
+            second.remove(max(holders, key=lambda group: (counts[group][label], group)))
     return np.array([group in second for group in groups], bool)
 
 

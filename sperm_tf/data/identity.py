@@ -2,8 +2,8 @@
 
 File hashes cannot see SMIDS's duplicates, because the same pixels were encoded twice in different ways; so identity is
 decided on decoded pixels. Near duplicates, the same cell cropped, encoded or photographed again, are found with a
-difference hash of the whole frame, and by registration where the crops are shifted. BUILD_NOTES.md records how the two
-thresholds were found.
+difference hash of the whole frame, and by registration where the crops are shifted or magnified. BUILD_NOTES.md records
+how the thresholds were found.
 """
 
 from __future__ import annotations
@@ -16,16 +16,19 @@ import numpy as np
 from PIL import Image
 from scipy import sparse
 
-from sperm_tf.data import registration
+from sperm_tf.data.registration import Registration, find_registrations
 
 HASH_SIZE = 16
 NUM_HASH_BITS = HASH_SIZE * HASH_SIZE
-# Either measure is enough by itself where all pairs of SMIDS and HuSHeM but one blurred one are the same cell ...
+# Either measure is enough by itself where all pairs of SMIDS and HuSHeM but one blurred one are the same cell, and
+# where hardly an image correlates with the mirror image of another, which cannot be the same field ...
 CERTAIN_DISTANCE = 60
 CERTAIN_CORRELATION = 0.75
 # ... and both together where only one would not do.
 JOINT_DISTANCE = 80
 JOINT_CORRELATION = 0.65
+# Crops of one cell overlap in all but their margins, crops of neighbouring cells do not.
+CELL_OVERLAP = 0.85
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,13 +39,19 @@ class NearDuplicate:
         first: position of one image.
         second: position of the other one, greater than `first`.
         distance: bits, 0-256, that differ in their difference hashes.
-        correlation: `sperm_tf.data.registration.overlap_correlation`, -1 to 1.
+        registration: the images laid over each other.
     """
 
     first: int
     second: int
     distance: int
-    correlation: float
+    registration: Registration
+
+    @property
+    def shows(self) -> str:
+        """`cell` where both are crops of one cell, `field` where they are of neighbours."""
+        is_cell = self.distance <= CERTAIN_DISTANCE or self.registration.overlap >= CELL_OVERLAP
+        return "cell" if is_cell else "field"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,17 +136,16 @@ def find_near_duplicates(hashes: np.ndarray, greys: Sequence[np.ndarray]) -> lis
         All pairs, identical images included, sorted by position.
     """
     distances = hamming_distances(hashes)
-    close = np.argwhere(np.triu(distances <= JOINT_DISTANCE, k=1)).tolist()
-    candidates = [*((i, j) for i, j in close), *registration.coarse_pairs(greys)]
+    close = ((i, j) for i, j in np.argwhere(np.triu(distances <= JOINT_DISTANCE, k=1)).tolist())
     return [
-        NearDuplicate(i, j, int(distances[i, j]), correlation)
-        for i, j, correlation in registration.registered_pairs(greys, candidates)
-        if is_near_duplicate(int(distances[i, j]), correlation)
+        NearDuplicate(i, j, int(distances[i, j]), found)
+        for (i, j), found in find_registrations(greys, close).items()
+        if is_near_duplicate(int(distances[i, j]), found.correlation)
     ]
 
 
 def is_near_duplicate(distance: int, correlation: float) -> bool:
-    """Whether two images show the same cell, by `NearDuplicate.distance` and `NearDuplicate.correlation`."""
+    """Whether two images show the same field, by the distance of their hashes and their correlation."""
     if distance <= CERTAIN_DISTANCE or correlation >= CERTAIN_CORRELATION:
         return True
     return distance <= JOINT_DISTANCE and correlation >= JOINT_CORRELATION

@@ -73,7 +73,8 @@ def read_size(encoded: tf.Tensor) -> tf.Tensor:
         return tf.stack([_unsigned(header, 8, 2), _unsigned(header, 6, 2)])
 
     def bmp():
-        return tf.stack([tf.abs(_signed(header, 22)), _signed(header, 18)])
+        size = tf.stack([tf.abs(_signed(header, 22)), _signed(header, 18)])
+        return tf.where(_unsigned(header, 14, 4) >= 40, size, 0)  # OS/2's header has its size elsewhere
 
     readers = [png, jpeg, gif, bmp, lambda: tf.zeros([2], tf.int64)]
     return tf.ensure_shape(tf.switch_case(find_format(encoded), readers), [2])
@@ -148,10 +149,13 @@ def _decode_jpeg(encoded):
         return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
 
     pixels = decode_jpeg(encoded)
-    num_bytes = tf.strings.length(encoded)
-    has_end_mark = tf.equal(tf.strings.substr(encoded, num_bytes - 2, 2), JPEG_END)
-    extended = tf.strings.join([tf.strings.substr(encoded, 0, num_bytes - 2), JPEG_PROBE, JPEG_END])
-    is_complete = tf.reduce_all(tf.equal(pixels, decode_jpeg(tf.where(has_end_mark, extended, encoded))))
+    data = tf.io.decode_raw(encoded, tf.uint8)
+    end_marks = tf.where(tf.equal(data[:-1], JPEG_END[0]) & tf.equal(data[1:], JPEG_END[1]))[:, 0]
+    end = tf.cast(tf.reduce_max(tf.concat([end_marks, [-1]], axis=0)), tf.int32)  # something may stand behind it
+    start = tf.maximum(end, 0)
+    parts = [tf.strings.substr(encoded, 0, start), JPEG_PROBE, tf.strings.substr(encoded, start, tf.size(data))]
+    extended = tf.where(end < 0, encoded, tf.strings.join(parts))
+    is_complete = tf.reduce_all(tf.equal(pixels, decode_jpeg(extended)))
     with _require(is_complete, "a JPEG must hold data for all of its pixels"):
         return tf.identity(pixels)
 

@@ -1,29 +1,53 @@
-"""How well two images agree where they overlap: the same field of view, cropped twice.
+"""Images of one field of view: cropped twice, or photographed again with another magnification.
 
-A difference hash compares whole frames, so it loses a crop that is shifted by more than some tenth of its side. Here
-two images are laid over each other at every shift, after local contrast normalisation: without it the dark head
-dominates, and any two heads of one orientation correlate above 0.9; with it the tail, debris and grain of the
-background count as much as the head does, and only the same field of view correlates.
+A difference hash compares whole frames, so it loses a crop that is shifted by more than some tenth of its side, and one
+that is a tenth larger. Here two images are laid over each other at every shift and some scales, after local contrast
+normalisation: without it the dark head dominates, and any two heads of one orientation correlate above 0.9; with it the
+tail, debris and grain of the background count as much as the head does, and only the same field of view correlates.
 """
 
 from __future__ import annotations
 
-import functools
+import concurrent.futures
+import os
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 from scipy import fft, ndimage
 
-# Share of the smaller image that two crops must have in common.
 MIN_OVERLAP = 0.45
-# Lowest correlation in the coarse search that is worth a registration.
-COARSE_THRESHOLD = 0.88
-_FINE_REDUCTION = 3
-_COARSE_REDUCTION = 6
+"""Share of the smaller image that two crops must have in common."""
+MIN_PART, PART_CORRELATION = 0.25, 0.85
+"""Less overlap counts, too, where what there is correlates as images of different fields never do."""
+SCALES = (1.0, 0.955, 0.91)
+"""What one image is reduced by before it is laid over the other; each of the two in turn."""
+COARSE_THRESHOLD = 0.90
+"""Lowest correlation in the coarse search that is worth a registration: of the middle of an image ..."""
+BORDER_THRESHOLD = 0.80
+"""... of a window at its border, which also has to show something ..."""
+SCALED_THRESHOLD = 0.92
+"""... and of the middle of a reduced image."""
+_FINE, _COARSE = (3, 10 / 3), (6, 15 / 6)  # reduction, and sigma of the contrast normalisation
 _TEMPLATE_SIDE = 13  # in pixels of the coarse image: 78 pixels of the source, a head and its surroundings
+_MIN_CONTRAST = 0.6  # standard deviation of a window at the border, after normalisation
 _CONTRAST_FLOOR = 2.0  # grey levels; keeps flat background from being amplified into noise
+
+
+class Registration(NamedTuple):
+    """Two images, laid over each other where they agree best.
+
+    Attributes:
+        correlation: inside the overlap, -1 to 1.
+        overlap: share, 0-1, of the smaller image.
+        scale: by which one of them was reduced, of `SCALES`.
+    """
+
+    correlation: float
+    overlap: float
+    scale: float = 1.0
 
 
 def normalise_contrast(grey: np.ndarray, *, reduction: int, sigma: float) -> np.ndarray:
@@ -42,79 +66,122 @@ def normalise_contrast(grey: np.ndarray, *, reduction: int, sigma: float) -> np.
     return detail / np.sqrt(ndimage.gaussian_filter(detail * detail, sigma) + _CONTRAST_FLOOR**2)
 
 
-def overlap_correlation(image: np.ndarray, other: np.ndarray) -> float:
-    """Highest correlation of two images over all shifts that leave enough overlap.
+def register(image: np.ndarray, other: np.ndarray) -> Registration:
+    """The shift at which two images agree best, among those that leave enough overlap.
 
     Args:
         image: float32 [height, width], contrast-normalised.
         other: the same, of any size.
 
     Returns:
-        The correlation, -1 to 1, inside the overlap at the best shift.
+        The best shift with an overlap of `MIN_OVERLAP`; or with one of `MIN_PART`, if it reaches `PART_CORRELATION`.
     """
     size = [fft.next_fast_len(a + b, real=True) for a, b in zip(image.shape, other.shape, strict=True)]
     spectrum = fft.rfft2(image, size) * np.conj(fft.rfft2(other, size))
     products = fft.irfft2(spectrum, size)
-    min_area = MIN_OVERLAP * min(image.size, other.size)
+    smaller = min(image.size, other.size)
     height, width = np.minimum(image.shape, other.shape)
-    rows = _Overlaps(image.shape[0], other.shape[0], min_overlap=min_area / width)
-    columns = _Overlaps(image.shape[1], other.shape[1], min_overlap=min_area / height)
+    rows = _Overlaps(image.shape[0], other.shape[0], min_overlap=MIN_PART * smaller / width)
+    columns = _Overlaps(image.shape[1], other.shape[1], min_overlap=MIN_PART * smaller / height)
     energy = _window_energy(image, (rows.start, rows.stop), (columns.start, columns.stop))
     other_energy = _window_energy(
         other,
         (rows.start - rows.shift, rows.stop - rows.shift),
         (columns.start - columns.shift, columns.stop - columns.shift),
     )
-    overlap = np.outer(rows.stop - rows.start, columns.stop - columns.start)
+    overlap = np.outer(rows.stop - rows.start, columns.stop - columns.start) / smaller
     correlation = products[np.ix_(rows.shift, columns.shift)] / np.sqrt(energy * other_energy + 1e-6)
-    return float(correlation[overlap >= min_area].max())
+    best = _best(correlation, overlap, MIN_PART)
+    return best if best.correlation >= PART_CORRELATION else _best(correlation, overlap, MIN_OVERLAP)
 
 
-def registered_pairs(
-    greys: Sequence[np.ndarray], candidates: Iterable[tuple[int, int]]
-) -> list[tuple[int, int, float]]:
-    """Registers pairs of images at a third of the resolution.
+def find_registrations(
+    greys: Sequence[np.ndarray], further: Iterable[tuple[int, int]] = ()
+) -> dict[tuple[int, int], Registration]:
+    """Registers, at a third of the resolution, all pairs of images that a coarse search proposes.
 
     Args:
         greys: uint8 [height, width] images.
-        candidates: pairs (i, j) with i < j, positions in `greys`.
+        further: pairs (i, j) with i < j that are registered, too.
 
     Returns:
-        Every candidate once as (i, j, `overlap_correlation`), sorted.
+        (i, j) with i < j -> the best registration at any scale; by position.
     """
+    further = set(further)
+    fine = _normalise(greys, _FINE)
+    best: dict[tuple[int, int], Registration] = {}
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:  # its transforms let go of the interpreter
+        for scale in SCALES:
+            reduced = [_rescale(grey, scale) for grey in greys]
+            pairs = {*coarse_pairs(reduced, greys, borders=scale == 1), *further, *((j, i) for i, j in further)}
+            if scale == 1:  # both orders are the same
+                pairs = {(min(pair), max(pair)) for pair in pairs}
+            scaled = fine if scale == 1 else _normalise(reduced, _FINE)
+            ordered = sorted(pairs)
+            firsts, seconds = ([scaled[i] for i, _ in ordered], [fine[j] for _, j in ordered])
+            for (i, j), found in zip(ordered, threads.map(register, firsts, seconds), strict=True):
+                key, found = (min(i, j), max(i, j)), found._replace(scale=scale)
+                best[key] = max(best.get(key, found), found)
+    return dict(sorted(best.items()))
 
-    @functools.lru_cache(maxsize=256)
-    def reduced(index: int) -> np.ndarray:
-        return normalise_contrast(greys[index], reduction=_FINE_REDUCTION, sigma=10 / 3)
 
-    return [(i, j, overlap_correlation(reduced(i), reduced(j))) for i, j in sorted(set(candidates))]
-
-
-def coarse_pairs(greys: Sequence[np.ndarray], *, threshold: float = COARSE_THRESHOLD) -> list[tuple[int, int]]:
-    """Pairs of images of which one shows the centre of the other, at a sixth of the resolution.
+def coarse_pairs(greys: Sequence[np.ndarray], others: Sequence[np.ndarray], *, borders: bool) -> list[tuple[int, int]]:
+    """Pairs of images of which the second shows a part of the first, at a sixth of the resolution.
 
     Every position of a 13 x 13 window is a row of one matrix, so that the search over all pairs and all shifts is a
     matrix product: seconds for 3,000 images.
 
     Args:
         greys: uint8 [height, width] images; those under 78 pixels a side are left out.
-        threshold: lowest correlation of the centre of one image with some window of the other.
+        others: as many, the same images, perhaps of another size.
+        borders: whether to look for windows at the right and lower border of the first image, too, and not for its
+            middle alone. Of two crops of one field, one shows such a border of the other.
 
     Returns:
-        Pairs (i, j) with i < j, sorted.
+        Pairs (i, j), i != j, sorted.
     """
-    reduced = [normalise_contrast(grey, reduction=_COARSE_REDUCTION, sigma=2.5) for grey in greys]
-    indices = [index for index, image in enumerate(reduced) if min(image.shape) >= _TEMPLATE_SIDE]
-    if not indices:
+    templates, owners, thresholds = [], [], []
+    for index, image in enumerate(_normalise(greys, _COARSE)):
+        bottom, right = (side - _TEMPLATE_SIDE for side in image.shape)
+        if min(bottom, right) < 0:
+            continue
+        corners = [(bottom // 2, right // 2)]
+        if borders:
+            corners += [(bottom // 2, right), (bottom, right // 2), (bottom, right), (bottom, 0)]
+        for number, (top, left) in enumerate(corners):
+            window = image[top : top + _TEMPLATE_SIDE, left : left + _TEMPLATE_SIDE]
+            if number and window.std() < _MIN_CONTRAST:
+                continue
+            templates.append(_windows(window)[0])
+            owners.append(index)
+            middle = COARSE_THRESHOLD if borders else SCALED_THRESHOLD
+            thresholds.append(BORDER_THRESHOLD if number else middle)
+    if not templates:
         return []
-    templates = np.stack([_centre_window(reduced[index]) for index in indices])
-    pairs = set()
-    for position, index in enumerate(indices):
-        best = (templates @ _windows(reduced[index]).T).max(axis=1)
-        for other in np.flatnonzero(best >= threshold):
-            if other != position:
-                pairs.add((min(index, indices[other]), max(index, indices[other])))
+    matrix, owner, threshold = np.stack(templates), np.array(owners), np.array(thresholds)
+    pairs: set[tuple[int, int]] = set()
+    for index, image in enumerate(_normalise(others, _COARSE)):
+        if min(image.shape) >= _TEMPLATE_SIDE:
+            found = owner[(matrix @ _windows(image).T).max(axis=1) >= threshold]
+            pairs.update((int(first), index) for first in found if first != index)
     return sorted(pairs)
+
+
+def _normalise(greys: Sequence[np.ndarray], resolution: tuple[int, float]) -> list[np.ndarray]:
+    reduction, sigma = resolution
+    return [normalise_contrast(grey, reduction=reduction, sigma=sigma) for grey in greys]
+
+
+def _rescale(grey: np.ndarray, scale: float) -> np.ndarray:
+    if scale == 1:
+        return grey
+    width, height = (max(1, round(side * scale)) for side in reversed(grey.shape))
+    return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _best(correlation: np.ndarray, overlap: np.ndarray, min_overlap: float) -> Registration:
+    place = np.where(overlap >= min_overlap, correlation, -1.0).argmax()
+    return Registration(float(correlation.flat[place]), float(overlap.flat[place]))
 
 
 class _Overlaps:
@@ -147,8 +214,3 @@ def _windows(image: np.ndarray) -> np.ndarray:
     windows = sliding_window_view(image, (_TEMPLATE_SIDE, _TEMPLATE_SIDE)).reshape(-1, _TEMPLATE_SIDE**2)
     windows = windows - windows.mean(axis=1, keepdims=True)
     return windows / (np.linalg.norm(windows, axis=1, keepdims=True) + 1e-6)
-
-
-def _centre_window(image: np.ndarray) -> np.ndarray:
-    top, left = ((side - _TEMPLATE_SIDE) // 2 for side in image.shape)
-    return _windows(image[top : top + _TEMPLATE_SIDE, left : left + _TEMPLATE_SIDE])[0]

@@ -71,14 +71,10 @@ def default_roles(
     Raises:
         RolesError: no class is known to be normal, or a name is no class.
     """
-
-    def called(names: set[str]) -> tuple[str, ...]:
-        return tuple(name for name in class_names if _letters(name) in names)
-
     return ClassRoles(
         tuple(class_names),
-        called(_NORMAL) if normal is None else tuple(normal),
-        called(_NOT_SPERM) if not_sperm is None else tuple(not_sperm),
+        tuple(name for name in class_names if _letters(name) in _NORMAL) if normal is None else tuple(normal),
+        tuple(filter(is_no_sperm, class_names)) if not_sperm is None else tuple(not_sperm),
     )
 
 

@@ -8,6 +8,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sperm_tf.whole_files import write_text
+
+FITS_FILE = "fits.json"
 KEYS = ("model", "repeat", "fold", "fingerprint", "num_epochs", "best_epoch", "seconds", "backend")
 _NUMBERS = ("repeat", "fold", "num_epochs", "best_epoch", "seconds")
 
@@ -60,12 +63,9 @@ def write_json(fits: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) 
         fits: with `KEYS` and whatever else describes a fit.
         path: where to.
     """
-    path = pathlib.Path(path)
     ordered = sorted(fits, key=lambda fit: (fit["model"], fit["repeat"], fit["fold"]))
     text = ",\n".join(json.dumps(fit, sort_keys=True) for fit in ordered)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(f"[\n{text}\n]\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, f"[\n{text}\n]\n")
 
 
 def summarize(fits: Sequence[dict[str, Any]], model: str, *, num_repeats: int) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def check_same_folds(first: str, first_table: pd.DataFrame, second: str, second_
     Raises:
         OofError: names an image that differs.
     """
-    remedy = "Run both models with the same preset and version of the dataset."
+    remedy = f"Run both models on the same version of the dataset, or take {first}.csv or {second}.csv away."
     identity = ["image_id", "label", "group_id"]
     sets = [set(map(tuple, table[identity].to_numpy().tolist())) for table in (first_table, second_table)]
     if sets[0] != sets[1]:

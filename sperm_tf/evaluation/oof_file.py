@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 
 from sperm_tf.evaluation import oof
 from sperm_tf.evaluation.oof_checks import check
+from sperm_tf.whole_files import replacing
 
 
 def read_csv(path: str | os.PathLike[str], *, complete: bool = True) -> pd.DataFrame:
@@ -50,8 +50,6 @@ def write_csv(table: pd.DataFrame, path: str | os.PathLike[str], *, complete: bo
         OofError: `check` refuses the table; nothing is written then.
     """
     check(table, source=str(path), complete=complete)
-    path = pathlib.Path(path)
-    partial = path.with_name(path.name + ".partial")
     ordered = table.sort_values(oof.ORDER)
-    ordered.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n", encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as unfinished:
+        ordered.to_csv(unfinished, index=False, float_format="%.6g", lineterminator="\n", encoding="utf-8")

@@ -25,7 +25,7 @@ MIN_SPERMATOZOA = 200
 Z_95 = 1.96
 """Quantile of the standard normal distribution that the manual compares replicates with."""
 Confusion = Sequence[Sequence[int]]
-_OK, _REFER = "ok", "refer"
+_OK, _REFER, _UNFAMILIAR = "ok", "refer", "unfamiliar"
 
 
 class SlideError(ValueError):
@@ -47,7 +47,7 @@ class Count:
         num_accepted_sperm: spermatozoa that are not referred.
         num_accepted_normal: normal forms that are not referred.
         corrected: share of normal forms among spermatozoa with the model's known errors reckoned out; None where they
-            are not known, or there is nothing to count.
+            are not known, most images are unlike those that they are known of, or there is nothing to count.
     """
 
     name: str
@@ -175,6 +175,8 @@ def count(scores: pd.DataFrame, roles: ClassRoles, *, name: str = "", confusion:
     predicted = readable["predicted_class"]
     is_sperm, is_normal = predicted.isin(roles.sperm), predicted.isin(roles.normal)
     classes = Counter(predicted)
+    reasons = Counter(readable["reason"][is_referred])
+    is_known = 2 * reasons[_UNFAMILIAR] <= len(readable)
     return Count(
         name=name,
         num_files=len(scores),
@@ -182,12 +184,12 @@ def count(scores: pd.DataFrame, roles: ClassRoles, *, name: str = "", confusion:
         classes={label: classes[label] for label in roles.class_names},
         num_sperm=int(is_sperm.sum()),
         num_normal=int(is_normal.sum()),
-        reasons=dict(Counter(readable["reason"][is_referred]).most_common()),
+        reasons=dict(reasons.most_common()),
         num_accepted_sperm=int((is_sperm & ~is_referred).sum()),
         num_accepted_normal=int((is_normal & ~is_referred).sum()),
         corrected=estimate_part(
             [classes[label] for label in roles.class_names],
-            confusion,
+            confusion if is_known else (),
             part=roles.is_normal,
             whole=roles.is_sperm,
         ),

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sperm_tf.data.preprocess import padding_before
+from sperm_tf.probabilities import write_probability
 
 COLOUR_MAP = "inferno"
 """Perceptually uniform and rising in lightness, so that it survives grey print and colour blindness."""
@@ -116,7 +117,7 @@ def draw_panel(
     panel = Image.new("RGB", (_MARGIN + len(tiles) * column, 2 * _MARGIN + 3 * _LINE_HEIGHT + tile_height), _PAPER)
     draw = ImageDraw.Draw(panel)
     is_right = true_class == predicted_class
-    verdict = f"{'✓' if is_right else '✗'} predicted {predicted_class} ({probability:.1%})"
+    verdict = f"{'✓' if is_right else '✗'} predicted {predicted_class} ({write_probability(probability)})"
     draw.text((_MARGIN, _MARGIN), verdict, fill=_RIGHT if is_right else _WRONG, font=_load_font())
     draw.text((_MARGIN, _MARGIN + _LINE_HEIGHT), f"true {true_class}", fill=_INK, font=_load_font())
     top = _MARGIN + 2 * _LINE_HEIGHT

@@ -18,6 +18,7 @@ import numpy as np
 
 from sperm_tf.models.errors import WeightsError
 from sperm_tf.models.released import RELEASE_SUFFIX
+from sperm_tf.whole_files import replacing
 
 
 def save_weights(model: keras.Model, path: str | os.PathLike[str]) -> None:
@@ -35,10 +36,8 @@ def save_weights(model: keras.Model, path: str | os.PathLike[str]) -> None:
     if file.suffix != RELEASE_SUFFIX:
         raise ValueError(f"path must end in {RELEASE_SUFFIX}. Received: path={str(path)!r}.")
     arrays = {key: _shrink(key, array) for key, array in layer_arrays(model.layers).items()}
-    unfinished = file.with_name(f".{file.name}.unfinished")
-    with unfinished.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **{key: arrays[key] for key in sorted(arrays)})
-    unfinished.replace(file)
+    with replacing(file) as unfinished:
+        np.savez(unfinished, allow_pickle=False, **{key: arrays[key] for key in sorted(arrays)})
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from sperm_tf.config import ModelConfig
 from sperm_tf.models.errors import WeightsError
+from sperm_tf.whole_files import write_text
 
 NAMES = ("smids", "hushem", "synthetic")
 """Released with the package: two classifiers, and a classifier of drawn sperm, whose backbone others start from."""
@@ -142,9 +143,7 @@ def write_manifest(releases: Mapping[str, Release], folder: pathlib.Path) -> Non
         entry = dataclasses.asdict(releases[name])
         del entry["name"], entry["folder"]
         entries[name] = entry
-    unfinished = folder / f".{MANIFEST}.unfinished"
-    unfinished.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(folder / MANIFEST)
+    write_text(folder / MANIFEST, json.dumps(entries, indent=2) + "\n")
 
 
 def find_release(name: str, folder: pathlib.Path | None = None) -> Release:
@@ -160,6 +159,16 @@ def find_release(name: str, folder: pathlib.Path | None = None) -> Release:
             f"name={name!r}. Use one of them, or make it with `python -m pipelines.release --name={name}`."
         )
     return releases[name]
+
+
+def identify_weights(weights: str) -> str:
+    """What initial weights are known by: the SHA-256 of their file, or `none` and `imagenet` as they are.
+
+    Args:
+        weights: as for `find_weights_file`, which says what is refused.
+    """
+    file = find_weights_file(weights)
+    return weights if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def find_weights_file(weights: str) -> pathlib.Path | None:
@@ -198,11 +207,10 @@ def check_unseen(weights: str, dataset: str) -> None:
     Raises:
         WeightsError: these weights have seen the test images; or as `find_weights_file`.
     """
-    file = find_weights_file(weights)
-    if file is None or not (RELEASED_DIR / MANIFEST).is_file():
+    if weights in WITHOUT_FILE or not (RELEASED_DIR / MANIFEST).is_file():
         return
     releases = read_manifest()
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    digest = identify_weights(weights)
     names = [name for name, release in releases.items() if release.sha256 == digest]
     while names and names[-1] in releases:
         if _DATASETS.get(names[-1], names[-1]) == dataset:

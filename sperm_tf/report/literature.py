@@ -39,7 +39,7 @@ class Published:
 _MOBILENET = "MobileNetV3, fine-tuned (spermtriage)"
 _DINO = "frozen DINOv2 + shape (spermtriage)"
 _SHAPE = "shape features only (spermtriage)"
-_RESNET = "ResNet50 (calibration-under-shift)"
+_RESNET = "ResNet50 ([calibration-under-shift](https://github.com/akshat0714/calibration-under-shift))"
 _FOLDS = "duplicates removed, 5 folds, intervals"
 _NESTED = "nested, 5 repeats of 5 folds, paired tests"
 _INNER = "5 folds, nested"
@@ -60,8 +60,8 @@ HONEST = {
         Published(_RESNET, 0.865, 0.078, None, None, "ImageNet", _BYTES),
     ),
 }
-"""Dataset -> works that looked for duplicates, kept related images in one fold, chose nothing on test folds, and say
-how far their figure can be trusted."""
+"""Dataset -> works that looked for duplicates, kept related images in one fold, and say how far their figure can be
+trusted. Of spermtriage we know the figures and the protocol, but no address to cite."""
 
 _PAPER = "the paper (arXiv:2606.20438)"
 

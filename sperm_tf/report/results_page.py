@@ -216,7 +216,7 @@ def _literature(dataset: str, results: Mapping[str, Any], links: Mapping[str, st
     parts = ["### Beside the literature", f"![Accuracy on {_title(dataset)} with intervals]({links['accuracy']})"]
     if HONEST.get(dataset):
         parts += [
-            "Works that looked for duplicates, kept related images in one fold, chose nothing on test folds and say "
+            "Works that looked for duplicates, kept related images in one fold and say "
             "how far their figure can be trusted; comparing bytes alone misses identical pixels that are stored "
             "differently. Their images and folds are not exactly those used here.",
             tables.literature_table(dataset, results),

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 NOTHING = "–"
-_NEARLY_CERTAIN, _NEARLY_IMPOSSIBLE = 0.99, 0.01
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -23,15 +22,6 @@ def percent(value: Any, digits: int = 1) -> str:
 def promised_percent(value: float) -> str:
     """`2.5 %` of a share, 0-1, with all its digits: a promise is not rounded."""
     return f"{100 * value:.6g}\u00a0%"
-
-
-def probability(value: Any) -> str:
-    """`87 %`; never `100 %` or `0 %`, which no model can know; a dash for what is undefined."""
-    if is_finite(value) and value > _NEARLY_CERTAIN:
-        return f"over {percent(_NEARLY_CERTAIN, 0)}"
-    if is_finite(value) and value < _NEARLY_IMPOSSIBLE:
-        return f"under {percent(_NEARLY_IMPOSSIBLE, 0)}"
-    return percent(value, 0)
 
 
 def interval(bounds: Any, digits: int = 2) -> str:

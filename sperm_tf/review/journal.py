@@ -18,6 +18,7 @@ import filelock
 
 from sperm_tf.review import records
 from sperm_tf.review.records import Review
+from sperm_tf.whole_files import replacing, sync
 
 REVIEWS_FILE, LABELS_FILE, IMAGES_FOLDER = "reviews.csv", "labels.csv", "images"
 DAMAGED_FILE = "reviews.damaged.txt"
@@ -104,7 +105,7 @@ class Journal:
             with self._path.open("ab") as file:
                 file.write(((records.write_line(records.COLUMNS) if is_new else "") + line).encode())
                 _sync(file)
-            _sync_folder(self.folder)
+            sync(self.folder)
             reviews, problem = (*content.reviews, review), ""
             try:
                 self._write_labels(reviews, before=content.reviews)
@@ -192,22 +193,10 @@ def _keep(path: pathlib.Path, content: bytes) -> None:
 
 def _write_whole(path: pathlib.Path, content: bytes) -> None:
     """Writes a file that is either there as a whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        _sync(file)
-    unfinished.replace(path)
-    _sync_folder(path.parent)
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(content)
 
 
 def _sync(file: IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _sync_folder(folder: pathlib.Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

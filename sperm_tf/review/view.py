@@ -11,6 +11,7 @@ import numpy as np
 from sperm_tf.data.decode import decode_rgb
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.explain.overlay import draw_overlay
+from sperm_tf.probabilities import write_probability
 from sperm_tf.report import text
 from sperm_tf.review import pictures, records, wording
 from sperm_tf.review.reader import Item, Reader
@@ -89,7 +90,7 @@ def _entry(session: Session, position: int) -> dict[str, Any]:
 
 def _summarize(item: Item) -> str:
     highest = max(item.prediction.probabilities.values())
-    return f"{item.prediction.predicted_class}, {text.probability(highest)}"
+    return f"{item.prediction.predicted_class}, {write_probability(highest)}"
 
 
 def _achievement(session: Session) -> dict[str, Any]:
@@ -123,5 +124,5 @@ def _environment() -> Any:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update({"probability": text.probability, "plural": text.plural})
+    environment.filters.update({"probability": write_probability, "plural": text.plural})
     return environment

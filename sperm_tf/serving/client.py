@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import base64
 import dataclasses
+import http.client
 import json
 import pathlib
 import sys
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sperm_tf.explain.served_maps import SERVED_MAPS
+from sperm_tf.probabilities import write_probability
 
 SIGNATURES = ("serving_default", "explain")
 TRANSPORTS = ("rest", "grpc")
@@ -121,9 +123,9 @@ def predict(
         batch = files[start : start + MAX_REQUEST_IMAGES]
         try:
             answered = ask(batch, model, signature, timeout_s)
-        except KeyError as error:
+        except (KeyError, TypeError) as error:
             raise ServingError(
-                f"{model} answered without {error}. Serve a SavedModel that sperm_tf exported"
+                f"{model} answered in another form ({error!r}). Serve a SavedModel that sperm_tf exported"
             ) from error
         if len(answered) != len(batch):
             raise ServingError(
@@ -151,7 +153,8 @@ def _ask_rest(files, model, signature, timeout_s):
     except urllib.error.HTTPError as error:
         detail = error.read().decode(errors="replace")[:500]
         raise ServingError(f"{model} refused with HTTP {error.code}: {detail}. {_remedy(url)}") from error
-    except (OSError, ValueError) as error:  # no connection, no time left, a bad URL, no JSON
+    # No connection, no time left, a bad URL, no JSON; or what answers does not speak HTTP.
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise ServingError(f"{model} gave no answer within {timeout_s} s: {error!r}. {_remedy(url)}") from error
     return [_to_prediction(row) for row in rows]
 
@@ -243,7 +246,7 @@ def format_table(names: Sequence[str], predictions: Sequence[Prediction]) -> str
     lines = []
     for name, prediction in zip(names, predictions, strict=True):
         ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-        shown = "  ".join(f"{class_name} {probability:6.1%}" for class_name, probability in ranked)
+        shown = "  ".join(f"{class_name} {write_probability(probability)}" for class_name, probability in ranked)
         decided = prediction.decision if prediction.decision == "accept" else f"refer ({prediction.reason})"
         lines.append(f"{name:<{width}}  {decided:<22}  {shown or 'not read: ' + prediction.status}")
     return "\n".join(lines)

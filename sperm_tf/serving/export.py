@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 
 import keras
@@ -9,6 +10,8 @@ import tensorflow as tf
 
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.serving import signatures
+
+EXTRA, INFO_FILE = "assets.extra", "model.json"
 
 
 def export_saved_model(
@@ -24,7 +27,8 @@ def export_saved_model(
 
     The signatures `serving_default`, `serving_examples` and `explain` are described at
     `sperm_tf.serving.signatures.ServedClassifier`. The batch dimension is free. Nothing is compiled by XLA, which
-    TensorFlow Serving switches off.
+    TensorFlow Serving switches off. Beside the graph, `assets.extra` holds what a report says of the model:
+    `model.json` (class names, image size, views) and the rule (`sperm_tf.decision.rule`).
 
     Args:
         model: of `sperm_tf.models.classifier.build_classifier`; its outputs are logits.
@@ -58,3 +62,8 @@ def export_saved_model(
         spec = tf.TensorSpec([None], tf.string, name=signatures.INPUT_NAMES[name])
         archive.add_endpoint(name, function, input_signature=[spec])
     archive.write_out(str(directory), verbose=False)
+    (directory / EXTRA).mkdir(exist_ok=True)
+    info = {"class_names": list(class_names), "image_size": image_size, "views": views}
+    (directory / EXTRA / INFO_FILE).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+    if rule is not None:
+        rule.write(directory / EXTRA)

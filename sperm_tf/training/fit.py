@@ -25,9 +25,9 @@ class Fit:
     """A finished fit.
 
     Attributes:
-        model: with the weights of the best epoch; it answers for one view.
+        model: with the weights of the epoch that `config.checkpoint` names; it answers for one view.
         history: as in `recipe.TrainingResult`.
-        best_epoch: from 1.
+        best_epoch: that epoch, from 1.
         probabilities: name of a part -> float32 [N, C], averaged over `config.views`.
     """
 
@@ -47,7 +47,7 @@ def run_fit(
     work_dir: str | os.PathLike,
     verbose: int | str = 2,
 ) -> Fit:
-    """Trains on `partition.train`, chooses the epoch by `partition.validation`, and answers for the parts held out.
+    """Trains on `partition.train`, watches `partition.validation`, and answers for the parts held out.
 
     Args:
         images: uint8 [N, S, S, 3], 0-255.
@@ -81,7 +81,7 @@ def train_on_arrays(
 
     Args:
         train: images uint8 [N, S, S, 3], 0-255, and labels int [N].
-        validation: the same, of the images that choose the epoch.
+        validation: the same, of the images that choose the epoch, where `config` lets any choose it.
         num_classes: number of classes C.
         config: the recipe.
         work_dir: folder for the state of the training.

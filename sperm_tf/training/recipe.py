@@ -15,9 +15,11 @@ import numpy as np
 from sperm_tf import kernels
 from sperm_tf.config import TrainerConfig
 from sperm_tf.models.classifier import FEATURE_MAP, backbone_layers
+from sperm_tf.models.released import identify_weights
 from sperm_tf.training.callbacks import FiniteLossGuard, StopAfterEpoch, current_learning_rate
 from sperm_tf.training.schedules import build_schedule
 from sperm_tf.training.state import History, StateStore
+from sperm_tf.whole_files import write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +89,7 @@ def train(
     num_steps = _count_steps(train_data)
     work_dir = pathlib.Path(work_dir)
     settings = {**dataclasses.asdict(config), "number of training steps": num_steps}
+    settings["model"]["weights"] = identify_weights(config.model.weights)
     store = StateStore(work_dir / "state", json.loads(json.dumps(settings)))
     history = store.open()
     fit_arguments = {
@@ -208,6 +211,4 @@ def _count_steps(train_data: Any) -> int:
 
 
 def _write_history(work_dir: pathlib.Path, history: History) -> None:
-    partial = work_dir / "history.json.partial"
-    partial.write_text(json.dumps(history, indent=1))
-    partial.replace(work_dir / "history.json")
+    write_text(work_dir / "history.json", json.dumps(history, indent=1))

@@ -28,6 +28,7 @@ from sperm_tf.config import ModelConfig, TrainerConfig
 from sperm_tf.data import image_table
 from sperm_tf.data.partitions import Partition
 from sperm_tf.training.fit import Fit, run_fit
+from sperm_tf.whole_files import replacing
 
 PLAN_FILE, IMAGES_FILE = "plan.json", "images.npz"
 
@@ -85,10 +86,9 @@ def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _write(fit: Fit, path: pathlib.Path) -> None:
     summary = {"history": fit.history, "best_epoch": fit.best_epoch, "backend": keras.config.backend()}
-    partial = path.with_suffix(".partial.npz")
     arrays: dict[str, Any] = {"summary": np.array(json.dumps(summary)), **fit.probabilities}
-    np.savez_compressed(partial, **arrays)
-    partial.rename(path)
+    with replacing(path) as unfinished:
+        np.savez_compressed(unfinished, **arrays)
 
 
 if __name__ == "__main__":

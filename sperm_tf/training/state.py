@@ -11,10 +11,14 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import zipfile
+import zlib
 from typing import Any
 
 import keras
 import numpy as np
+
+from sperm_tf.whole_files import move_into_place
 
 _PARTIAL = "partial-"
 _COMPLETE = "epoch-"
@@ -75,7 +79,7 @@ class StateStore:
         shutil.copyfile(best, partial / "best.npz")
         (partial / "history.json").write_text(json.dumps(history, indent=1))
         (partial / "settings.json").write_text(json.dumps(self.settings, indent=1))
-        partial.rename(self.folder / f"{_COMPLETE}{name}")
+        move_into_place(partial, self.folder / f"{_COMPLETE}{name}")
         for older in self._complete()[:-1]:
             shutil.rmtree(older)
 
@@ -107,16 +111,21 @@ def _save(path: pathlib.Path, variables: list) -> None:
 
 
 def _load(path: pathlib.Path, variables: list) -> None:
-    with np.load(path) as arrays:
-        names = [f"arr_{index}" for index in range(len(arrays))]
-        shapes = [tuple(variable.shape) for variable in variables]
-        if [arrays[name].shape for name in names] != shapes:
-            raise ValueError(
-                f"work_dir must hold the state of the same model. Received: {path.parent.parent}, whose variables have "
-                "other numbers or shapes. Use another folder, or delete this one to start anew."
-            )
-        for name, variable in zip(names, variables, strict=True):
-            variable.assign(arrays[name])
+    try:
+        with np.load(path) as file:
+            arrays = [file[f"arr_{index}"] for index in range(len(file))]
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f"work_dir must hold a state that can be read. Received: {path}, which is damaged ({error}). Delete "
+            f"{path.parent.parent} to start anew."
+        ) from error
+    if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
+        raise ValueError(
+            f"work_dir must hold the state of the same model. Received: {path.parent.parent}, whose variables have "
+            "other numbers or shapes. Use another folder, or delete this one to start anew."
+        )
+    for array, variable in zip(arrays, variables, strict=True):
+        variable.assign(array)
 
 
 def _finalize(model: keras.Model) -> None:

@@ -40,10 +40,19 @@ def test_lossless_formats_keep_every_pixel(image_format):
 
 def test_a_jpeg_whose_missing_half_is_made_up_is_refused():
     whole = encode(Image.fromarray(np.kron(RGB, np.ones((4, 4, 1), np.uint8))), "JPEG")
-    with pytest.raises(UndecodableImageError, match="a JPEG must hold data for all of its pixels"):
-        decode_rgb(whole[: len(whole) // 2] + b"\xff\xd9")
+    for tail in (b"", b"\0\0", b"behind the end"):
+        with pytest.raises(UndecodableImageError, match="a JPEG must hold data for all of its pixels"):
+            decode_rgb(whole[: len(whole) // 2] + b"\xff\xd9" + tail)
     for complete in (whole, whole + b"behind the end"):
         np.testing.assert_array_equal(decode_rgb(complete).pixels, np.asarray(Image.open(io.BytesIO(whole))))
+
+
+def test_a_jpeg_with_further_pictures_behind_it_is_a_jpeg():
+    first = Image.fromarray(np.kron(RGB, np.ones((4, 4, 1), np.uint8)))
+    several = encode(first, "MPO", save_all=True, append_images=[first.rotate(180)])
+    decoded = decode_rgb(several)
+    assert decoded.source_format == "JPEG"
+    np.testing.assert_array_equal(decoded.pixels, np.asarray(Image.open(io.BytesIO(several)).convert("RGB")))
 
 
 def test_jpeg_is_decoded():

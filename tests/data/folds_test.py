@@ -111,6 +111,18 @@ def test_halves_are_stratified_and_keep_groups_whole():
     np.testing.assert_array_equal(shuffled, second[order])
 
 
+def test_the_first_half_holds_every_class_of_few_large_groups():
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        groups = [f"patient_{number}" for number in rng.integers(rng.integers(1, 4), size=60)]
+        labels = rng.choice(["a", "b", "c", "d"], size=60, p=[0.6, 0.3, 0.08, 0.02]).tolist()
+        second = halve(labels, groups)
+        assert {label for label, is_second in zip(labels, second, strict=True) if not is_second} == set(labels)
+        assert not {g for g, found in zip(groups, second, strict=True) if found} & {
+            g for g, found in zip(groups, second, strict=True) if not found
+        }
+
+
 def test_a_class_of_one_group_stays_in_the_first_half():
     second = halve(["a", "a", "b", "b", "a"], ["x", "x", "y", "z", "x"])
     assert not second[[0, 1, 4]].any() and second[[2, 3]].sum() == 1

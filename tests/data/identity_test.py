@@ -10,9 +10,9 @@ from scipy.spatial.distance import pdist, squareform
 from sperm_tf.data import identity
 
 
-def texture(seed: int, height: int = 200, width: int = 220) -> np.ndarray:
+def texture(seed: int, height: int = 200, width: int = 220, *, grain: int = 5) -> np.ndarray:
     """A smooth random RGB field: like a smear, it has structure at every place and repeats nowhere."""
-    noise = np.random.default_rng(seed).integers(0, 256, size=(height // 5, width // 5, 3), dtype=np.uint8)
+    noise = np.random.default_rng(seed).integers(0, 256, size=(height // grain, width // grain, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC))
 
 
@@ -62,7 +62,23 @@ def test_near_duplicates_are_found_and_others_are_not():
     pairs = find(images)
     assert [(pair.first, pair.second) for pair in pairs] == [(0, 1), (0, 2), (1, 2)]
     assert pairs[0].distance <= identity.CERTAIN_DISTANCE < identity.JOINT_DISTANCE < pairs[1].distance
-    assert pairs[1].correlation > 0.95
+    assert pairs[1].registration.correlation > 0.95
+
+
+def test_a_field_photographed_again_with_another_magnification_is_found():
+    scene = texture(1, 300, 320, grain=12)
+    larger = np.asarray(Image.fromarray(scene).resize((350, 328), Image.Resampling.BICUBIC))[60:260, 65:285]
+    (pair,) = find([scene[50:250, 50:270], larger, texture(2)])
+    assert (pair.first, pair.second) == (0, 1)
+    assert pair.registration.scale < 1 and pair.registration.correlation > 0.9
+    assert pair.shows == "cell"
+
+
+def test_crops_of_neighbours_show_one_field():
+    scene = texture(1, 400, 400)
+    (pair,) = find([scene[:200, :220], scene[90:290, 80:300], texture(2)])
+    assert pair.registration.overlap == pytest.approx(0.55 * 140 / 220, abs=0.02)
+    assert pair.shows == "field"
 
 
 @pytest.mark.parametrize(

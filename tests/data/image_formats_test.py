@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -39,6 +41,18 @@ def test_bytes_around_a_jpeg_do_not_matter(tail):
     segment = data.index(b"\xff\xdb")
     filled = data[:segment] + b"\xff\xff" + data[segment:] + tail
     np.testing.assert_array_equal(image_formats.decode(tf.constant(filled)), image_formats.decode(tf.constant(data)))
+
+
+@pytest.mark.parametrize("tail", [b"", b"\0\0", b"behind the end"], ids=str)
+def test_a_jpeg_whose_missing_half_is_made_up_is_refused(tail):
+    data = image_files.encode(np.kron(image_files.random_pixels(), np.ones((4, 4, 1), np.uint8)), "JPEG")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="data for all of its pixels"):
+        image_formats.decode(tf.constant(data[: len(data) // 2] + b"\xff\xd9" + tail))
+
+
+def test_the_size_of_a_bmp_with_the_short_header_of_os2_is_not_known():
+    header = b"BM" + struct.pack("<IHHI", 26 + 3 * 20 * 20, 0, 0, 26) + struct.pack("<IHHHH", 12, 20, 20, 1, 24)
+    assert image_formats.read_size(tf.constant(header + bytes(3 * 20 * 20))).numpy().tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -106,6 +106,9 @@ def test_known_errors_are_reckoned_out():
     assert low < share < high < found.total.normal_share
     assert found.replicates[0].corrected == found.total.corrected
     assert slide.count(rows, SMIDS).corrected is None
+    for num, is_known in ((500, True), (501, False)):
+        strange = pd.concat([rows, _rows([("normal", "unfamiliar", num)])])
+        assert (slide.count(strange, SMIDS, confusion=confusion).corrected is not None) == is_known
 
 
 def test_an_image_without_a_slide_is_refused():
@@ -121,6 +124,7 @@ def test_roles_come_from_the_names_of_the_classes_or_from_the_user():
     assert (hushem.normal, hushem.not_sperm) == (("normal",), ()) and len(hushem.sperm) == 4
     assert (SMIDS.normal, SMIDS.not_sperm, SMIDS.sperm) == (("normal",), ("non-sperm",), ("normal", "abnormal"))
     assert (SMIDS.is_normal, SMIDS.is_sperm) == ((True, False, False), (True, True, False))
+    assert default_roles(("normal", "white debris")).not_sperm == ("white debris",)
     own = default_roles(("typical", "other", "dirt"), normal=["typical"], not_sperm=["dirt"])
     assert own == ClassRoles(("typical", "other", "dirt"), ("typical",), ("dirt",))
     with pytest.raises(RolesError, match=r"of the classes a, b\. Name them with --normal_classes"):

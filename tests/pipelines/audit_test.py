@@ -204,6 +204,14 @@ def test_a_network_that_is_not_here_is_named(finished_sweep, tmp_path, capsys):
     assert "python -m pipelines.cross_validate --preset=demo" in printed.err
 
 
+def test_an_audit_that_needs_another_dataset_is_refused_or_left_out(finished_sweep, capsys):
+    assert run_audit(finished_sweep, "--audits=transfer") == 1
+    assert "--audits=transfer needs the images of another public dataset" in capsys.readouterr().err
+    assert run_audit(finished_sweep, "--audits=transfer,attacks", "--dry_run") == 0
+    printed = capsys.readouterr().out
+    assert "transfer: left out, it is for smids and hushem" in printed and "fold 0: attacks\n" in printed
+
+
 def test_a_sample_holds_every_class_and_one_image_of_a_group(audited):
     images = read_images(_generated(audited))
     chosen = sample(images, 20)

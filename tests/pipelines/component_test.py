@@ -158,12 +158,16 @@ def test_an_artifact_that_lost_its_outside_part_is_made_again(context):
     assert not component.was_reused
 
 
-def test_an_artifact_that_lost_a_file_is_made_again_and_a_hidden_file_harms_nothing(context):
+def test_an_artifact_that_lost_a_file_is_made_again_and_one_more_file_harms_nothing(context):
     artifact = Number(NumberConfig(1)).run(context)
-    (artifact.directory / ".DS_Store").write_text("left by a file manager")
+    for name in (".DS_Store", "Thumbs.db", "copy.xlsx", ".ipynb_checkpoints/copy.ipynb"):
+        (artifact.directory / name).parent.mkdir(exist_ok=True)
+        (artifact.directory / name).write_text("left by a person, or by what that person works with")
     again = Number(NumberConfig(1))
     again.run(context)
-    assert again.was_reused
+    assert again.was_reused and (artifact.directory / "copy.xlsx").is_file()
+    (artifact.directory / "value.txt").write_text("")
+    assert (Number(NumberConfig(1)).run(context).directory / "value.txt").read_text() == "1"
     (artifact.directory / "value.txt").unlink()
     assert (Number(NumberConfig(1)).run(context).directory / "value.txt").read_text() == "1"
 
@@ -172,6 +176,7 @@ def test_an_unreadable_artifact_of_another_configuration_is_no_obstacle(context)
     artifact = Number(NumberConfig(1)).run(context)
     (artifact.directory / artifacts.ARTIFACT_FILE).write_text("{")
     assert Number(NumberConfig(2)).plan(context).action == "run"
+    assert Number(NumberConfig(1)).run(context).properties == artifact.properties
 
 
 def test_plan_names_a_stage_that_would_stop(context):

@@ -2,6 +2,7 @@ import io
 import os
 import shutil
 import tarfile
+import unicodedata
 import zipfile
 
 import pytest
@@ -58,6 +59,49 @@ def test_a_pattern_matches_images_folders_and_archives(folder):
     everything = _read_all(list_crops(str(folder / "*")))
     assert list(everything) == ["b.PNG", "s.tar!b.png", "s.tar!x/a.png", "s.zip!c.png", "slide 2/a!1.bmp"]
     assert list(_read_all(list_crops(str(folder / "**" / "*.bmp")))) == ["slide 2/a!1.bmp"]
+
+
+def test_what_is_hidden_is_left_out_of_folders_and_patterns_alike(folder):
+    for name in ("@eaDir/b.PNG/thumb.png", ".thumbnails/b.png"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_bytes(CONTENT["c"])
+    assert len(list_crops(str(folder)).crops) == 2
+    assert list(_read_all(list_crops(str(folder / "**" / "*.[pP][nN][gG]")))) == ["b.PNG"]
+
+
+def test_pictures_beside_the_scores_of_an_earlier_run_are_no_crops(folder):
+    (folder / "scores" / "overlays").mkdir(parents=True)
+    for name in ("run.json", "inputs.parquet", "overlays/b.png"):
+        (folder / "scores" / name).write_bytes(CONTENT["b"])
+    assert len(list_crops(str(folder)).crops) == 2
+    assert [crop.file for crop in list_crops(str(folder / "**" / "*.[pP]*")).crops] == ["b.PNG"]
+
+
+def test_files_that_are_not_named_as_images_are_counted(folder):
+    (folder / "a.tif").write_bytes(b"x")
+    assert list_crops(str(folder)).ignored == {".tar": 1, ".tif": 1, ".txt": 1, ".zip": 1, "hidden": 1}
+
+
+def test_a_name_that_comes_again_in_an_archive_stands_for_its_last_content(folder):
+    with tarfile.open(folder / "s.tar", "a") as archive:
+        info = tarfile.TarInfo("b.png")
+        info.size = len(CONTENT["c"])
+        archive.addfile(info, io.BytesIO(CONTENT["c"]))
+    assert _read_all(list_crops(str(folder / "s.tar")))["s.tar!b.png"] == CONTENT["c"]
+    with zipfile.ZipFile(folder / "s.zip", "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("c.png", CONTENT["a"])
+    assert _read_all(list_crops(str(folder / "s.zip"))) == {"s.zip!c.png": CONTENT["a"]}
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_table_names_members_of_archives_however_their_accents_are_written(folder, form):
+    name = unicodedata.normalize(form, "célula.png")
+    _write_tar(folder / "accents.tar", {name: CONTENT["a"]})
+    with zipfile.ZipFile(folder / "accents.zip", "w") as archive:
+        archive.writestr(name, CONTENT["b"])
+    table = folder / "t.csv"
+    table.write_text("file\naccents.tar!célula.png\naccents.zip!célula.png\n", encoding="utf-8")
+    assert list(_read_all(list_crops(str(table))).values()) == [CONTENT["a"], CONTENT["b"]]
 
 
 def test_a_table_passes_its_columns_through_and_lists_missing_files(folder):

@@ -19,6 +19,7 @@ from sperm_tf.decision import rule as rule_lib
 from sperm_tf.decision.temperature import fit_temperature, scale
 from sperm_tf.evaluation import oof, oof_file
 from sperm_tf.training import run_plan
+from sperm_tf.training.callbacks import NonFiniteLossError
 from tests.pipelines.tiny_sweep import run_sweep
 
 
@@ -88,6 +89,29 @@ def test_a_sweep_that_cannot_be_made_is_refused_before_it_trains(copy, monkeypat
     assert "Outside test fold" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    (
+        (("--models=vit_tiny", "--config.transform.image_size=40"), "multiple of 16"),
+        (("--final", "--config.trainer.checkpoint=best"), "keeps its last epoch"),
+    ),
+)
+def test_a_network_that_cannot_be_made_is_refused_before_it_trains(given, message, tmp_path, monkeypatch, capsys):
+    _forbid_training(monkeypatch)
+    monkeypatch.setattr(sweep, "train", None)
+    assert run_sweep(tmp_path, *given) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_own_words(tmp_path, monkeypatch, capsys):
+    def diverge(*arguments):
+        raise NonFiniteLossError(loss=float("nan"), epoch=1, step=3, learning_rate=9.0)
+
+    monkeypatch.setattr(fit_component.Fit, "execute", diverge)
+    assert run_sweep(tmp_path) == 1
+    assert "learning rate" in capsys.readouterr().err
+
+
 def _with_groups(table, num_groups):
     """The same images in so many groups of each class, none of which stands in two folds."""
     groups = [f"{label}_{fold}_{number % (num_groups // 5 + 1)}"
@@ -135,13 +159,54 @@ def test_another_machine_answers_the_same(copy, tmp_path, monkeypatch):
     assert (_results(copy) / "simple_cnn.csv").read_bytes() == expected
 
 
-def test_fewer_repeats_than_published_are_refused(copy, capsys):
+def test_fewer_repeats_than_published_are_refused(copy, monkeypatch, capsys):
     path = _results(copy) / "fits.json"
     recorded = json.loads(path.read_text())
     recorded += [{**fit, "repeat": 1, "fingerprint": "another"} for fit in recorded]
     path.write_text(json.dumps(recorded))
     assert run_sweep(copy, "--no_training") == 1
     assert "--repeats must be at least 2" in capsys.readouterr().err
+    _forbid_training(monkeypatch)
+    monkeypatch.setattr(sweep, "train", None)
+    assert run_sweep(copy, "--config.trainer.full_learning_rate=0.5") == 1
+    assert "--repeats must be at least 2" in capsys.readouterr().err
+
+
+def test_a_kill_while_answers_are_written_leaves_no_wrong_claim(copy, monkeypatch):
+    path = _results(copy) / "fits.json"
+    recorded = json.loads(path.read_text())
+    path.write_text(json.dumps([{**fit, "fingerprint": "another"} for fit in recorded]))
+    write_csv = oof_file.write_csv
+
+    def write_and_die(*arguments, **options):
+        write_csv(*arguments, **options)
+        raise OSError("killed")
+
+    monkeypatch.setattr(oof_file, "write_csv", write_and_die)
+    assert run_sweep(copy, "--no_training") == 1
+    assert json.loads(path.read_text()) == []
+    monkeypatch.setattr(oof_file, "write_csv", write_csv)
+    assert run_sweep(copy, "--no_training") == 0
+    assert json.loads(path.read_text()) == recorded
+
+
+def test_a_fit_that_lost_its_network_is_known_by_its_published_answers_or_trained_again(copy, capsys):
+    for file in (copy / "root" / "Fit").glob("*/model.keras"):
+        file.unlink()
+    assert run_sweep(copy, "--dry_run") == 0
+    assert capsys.readouterr().out.count("reuse  simple_cnn") == 5
+    assert run_sweep(copy, "--dry_run", f"--results_dir={copy / 'elsewhere'}") == 0
+    assert capsys.readouterr().out.count("run    simple_cnn") == 5
+
+
+def test_the_report_leaves_out_models_that_answered_other_images(copy, capsys):
+    answers = oof_file.read_csv(_results(copy) / "simple_cnn.csv")
+    relabelled = answers.assign(label=answers["label"].where(answers["image_id"] != answers["image_id"].iloc[0], 0))
+    assert not relabelled.equals(answers)
+    oof_file.write_csv(relabelled, _results(copy) / "efficientnet_b0.csv")
+    assert run_sweep(copy) == 0
+    html = (copy / "root" / "CrossValidation" / "cross_validation.html").read_text(encoding="utf-8")
+    assert "simple_cnn" in html and "efficientnet_b0" not in html
 
 
 def test_answers_of_an_earlier_recipe_stay_until_the_new_ones_are_whole(copy, capsys):
@@ -185,13 +250,6 @@ def test_all_images_train_the_final_fit(copy):
         FinalCalibrator(CalibratorConfig(), answers=fewer, **inputs).run(RunContext(copy / "root"))
 
 
-def test_a_final_fit_waits_for_all_others(copy, capsys):
-    shutil.rmtree(copy / "results")
-    shutil.rmtree(min((copy / "root" / "Fit").glob("*/artifact.json")).parent)
-    assert run_sweep(copy, "--final", "--no_training") == sweep.EXIT_INCOMPLETE
-    assert not (copy / "root" / "FinalFit").exists()
-
-
 @pytest.mark.parametrize(
     ("flag", "message"),
     (
@@ -199,10 +257,12 @@ def test_a_final_fit_waits_for_all_others(copy, capsys):
         ("--repeats=0", "repeats"),
         ("--reapeats=2", "unknown flag --reapeats"),
         ("--preset=smid", "--preset must be one of"),
+        ("--final --no_training", "--final trains here: it goes neither with --no_training nor with --plan_dir"),
+        ("--config.trainer.model.name=vit_tiny", "--models says which networks are trained"),
     ),
 )
 def test_wrong_flags_are_explained(flag, message, capsys):
-    assert cross_validate.main(["cross_validate", flag]) == 2
+    assert cross_validate.main(["cross_validate", *flag.split()]) == 2
     import re
 
     assert re.search(message, capsys.readouterr().err)

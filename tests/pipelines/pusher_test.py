@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from pipelines.artifacts import Artifact, digest_directory
+from pipelines.artifacts import Artifact, digest_directory, list_files
 from pipelines.component import RunContext
 from pipelines.components.pusher import BLESSINGS, NotBlessedError, Pusher, check_blessings, push, pushed_versions
 from sperm_tf.config import PusherConfig
@@ -43,7 +43,8 @@ def make_pusher(tmp_path, blessings=GIVEN):
 
 
 def make_artifact(directory, inputs):
-    return Artifact(directory, directory.name, "", digest_directory(directory), {}, inputs, {}, {}, {}, "", 0.0)
+    digest, files = digest_directory(directory), list_files(directory)
+    return Artifact(directory, directory.name, "", digest, {}, inputs, {}, {}, {}, "", 0.0, files)
 
 
 def test_a_blessed_model_becomes_version_1(tmp_path):
@@ -85,6 +86,12 @@ def test_a_model_that_was_altered_after_its_blessing_is_not_pushed(tmp_path):
     assert "files have changed" in reason
 
 
+def test_a_file_that_a_person_left_beside_the_model_harms_nothing(tmp_path):
+    pusher = make_pusher(tmp_path)
+    (tmp_path / "model" / "notes.xlsx").write_text("mine")
+    assert pusher.run(RunContext(tmp_path / "root")).properties["pushed"]
+
+
 def test_a_second_run_pushes_nothing_and_a_lost_version_comes_back(tmp_path):
     context = RunContext(tmp_path / "root")
     make_pusher(tmp_path).run(context)
@@ -95,6 +102,15 @@ def test_a_second_run_pushes_nothing_and_a_lost_version_comes_back(tmp_path):
     (base / "1" / PUSH_FILE).write_text('{"model_digest": "another"}')
     lost = make_pusher(tmp_path)
     assert lost.run(context).properties["version"] == 2
+
+
+def test_a_model_that_is_no_longer_the_newest_version_is_pushed_again(tmp_path):
+    context, base = RunContext(tmp_path / "root"), tmp_path / "serving" / "sperm"
+    make_pusher(tmp_path).run(context)
+    (base / "2").mkdir()
+    again = make_pusher(tmp_path)
+    assert again.plan(context).action == "run", "TensorFlow Serving serves the newest"
+    assert again.run(context).properties["version"] == 3
 
 
 def test_versions_grow_and_the_same_push_is_found_again(tmp_path):

@@ -119,7 +119,7 @@ def test_audits_of_networks_that_are_no_longer_published_are_left_out(results_di
 
 def test_other_files_are_no_models(results_dir):
     (results_dir / "hushem" / "label_issues.csv").write_text("image_id,score\n", encoding="utf-8")
-    (results_dir / "hushem" / "efficientnet_b0.csv.partial").write_text("half", encoding="utf-8")
+    (results_dir / "hushem" / ".unfinished.efficientnet_b0.csv").write_text("half", encoding="utf-8")
     assert run(results_dir)[0] == 0
 
 

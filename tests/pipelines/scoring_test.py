@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 import pathlib
 import shutil
@@ -114,9 +115,34 @@ def test_the_report_finds_the_images_and_the_model_again(exported, crops, tmp_pa
         slide_reporting.run(dataclasses.replace(request, slide_column="patient"))
 
 
+def test_columns_that_name_slides_are_found_however_they_are_written(exported, crops, tmp_path):
+    rows = [f"{name},S{number % 2},P1\n" for number, name in enumerate(PIXELS)]
+    for header, num_slides in (("File,SLIDE,patient", 2), ("File,Patient,Glass", 0)):
+        (crops / "other.csv").write_text(f"{header}\n{''.join(rows)}")
+        output, lines = tmp_path / f"out_{num_slides}", []
+        scoring.run(_request(exported, crops / "other.csv", output))
+        request = slide_reporting.Request(output / "scores.parquet", output / "report")
+        slide_reporting.run(request, report=lines.append)
+        assert (output / "report" / "slide.html").read_text().count('<section class="slide"') == max(num_slides, 1)
+        assert any("no column slide, but Patient, Glass" in line for line in lines) == (num_slides == 0)
+
+
+@pytest.mark.parametrize("views", [1, 8])
+def test_a_saved_model_knows_its_views_and_its_rule_wherever_it_lies(tmp_path_factory, tmp_path, views):
+    exported = export(tmp_path_factory, views=views)
+    shutil.copytree(exported.path, tmp_path / "served" / "3")
+    found = scoring_model.find(str(tmp_path / "served" / "3"))
+    assert (found.name, found.views, found.batch_size) == ("served/3", views, 32 // views)
+    found.prepare(tmp_path / "scores")
+    written = json.loads((tmp_path / "scores" / "decision.json").read_text())
+    assert written["temperature"] == pytest.approx(exported.rule.temperature)
+
+
 def test_a_second_run_scores_nothing_and_another_model_or_input_is_refused(exported, crops, tmp_path, monkeypatch):
     output = tmp_path / "out"
-    scoring.run(_request(exported, crops, output))
+    lines = []
+    scoring.run(_request(exported, crops, output), report=lines.append)
+    assert lines == ["Not scored, because not named as images: .csv: 1."]
     before = {path: path.read_bytes() for path in sorted(output.rglob("scores.*"))}
     assert len(before) == 2 and not (output / "shards").exists()
     monkeypatch.setattr(scoring_model, "ask", None)

@@ -9,6 +9,8 @@ FLAGS = (
     "--config.transform.image_size=32",
     "--config.trainer.full_epochs=1",
     "--config.trainer.views=8",
+    "--config.trainer.checkpoint=last",
+    "--config.trainer.early_stopping_patience=0",
 )
 
 

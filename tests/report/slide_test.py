@@ -165,6 +165,10 @@ def test_the_verdict_follows_the_comparison():
         referred = dataclasses.replace(slide((30, 40)).total, reasons={"not_calibrated": num_referred})
         open_slide = dataclasses.replace(slide((30, 40)), total=referred)
         assert facts.describe_verdict(open_slide)["title"] == title
+    alone = dataclasses.replace(slide((30, 40)), comparison=None)
+    assert facts.describe_verdict(alone)["title"] == "2 replicates: no verdict"
+    strange = dataclasses.replace(alone, total=dataclasses.replace(alone.total, reasons={"unfamiliar": 300}))
+    assert facts.describe_verdict(strange)["title"] == "Most images are referred: no verdict"
     few = facts.describe_verdict(slide((30, 80), sperm=(300, 199)))
     assert few["kind"] == "none" and "Spermatozoa: 300 in A and 199 in B" in few["text"]
 

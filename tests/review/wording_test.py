@@ -4,7 +4,7 @@ import pytest
 
 from sperm_tf.data.preprocess import STATUSES
 from sperm_tf.decision import rule as rule_lib
-from sperm_tf.report import text
+from sperm_tf.probabilities import write_probability
 from sperm_tf.review import wording
 from sperm_tf.serving.classifier import Prediction
 from tests.decision.rules import make_rule
@@ -34,7 +34,7 @@ def test_only_an_accepted_answer_is_called_accepted_and_none_is_called_certain(r
 
 
 def test_probabilities_are_never_certain():
-    assert [text.probability(p) for p in (1.0, 0.9996, 0.99, 0.866, 0.01, 0.0)] == [
+    assert [write_probability(p) for p in (1.0, 0.9996, 0.99, 0.866, 0.01, 0.0)] == [
         *["over 99\u00a0%"] * 2,
         "99\u00a0%",
         "87\u00a0%",

@@ -3,6 +3,7 @@ import concurrent.futures
 import http.server
 import json
 import pathlib
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from tests import helpers, image_files
 from tests.serving.conftest import CLASS_NAMES
 
 IMAGES = [image_files.encode(image_files.random_pixels(seed=seed), "PNG") for seed in range(2)] + [b"garbage"]
+OTHER_MODEL = b'HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n{"predictions": [[0.1]]}'
 CHOICES = {None: 2, "stable": 1, "canary": 2, 1: 1, 2: 2}  # version or label -> version
 
 
@@ -186,6 +188,23 @@ def test_an_absent_server_is_named(transport):
     target = "http://127.0.0.1:9" if transport == "rest" else "127.0.0.1:9"
     with pytest.raises(client.ServingError, match=r"model 'sperm' at .*127\.0\.0\.1:9.*Check"):
         client.predict(IMAGES, target=target, model_name="sperm", transport=transport, timeout_s=5)
+
+
+@pytest.mark.parametrize("answer", [b"\0\0\x06\x04", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", OTHER_MODEL])
+def test_a_server_that_answers_something_else_is_named(answer):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def reply():
+            connection, _ = server.accept()
+            connection.recv(1 << 20)
+            connection.sendall(answer)
+            connection.close()
+
+        thread = threading.Thread(target=reply)
+        thread.start()
+        with pytest.raises(client.ServingError, match="model 'sperm'"):
+            client.predict(IMAGES[:1], target=f"127.0.0.1:{server.getsockname()[1]}", model_name="sperm", timeout_s=5)
+        thread.join()
 
 
 def test_a_slow_server_runs_out_of_time(connection):

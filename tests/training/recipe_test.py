@@ -129,6 +129,20 @@ def test_other_settings_are_refused(uninterrupted):
         run(work_dir, config=dataclasses.replace(CONFIG, full_learning_rate=2e-3))
 
 
+def test_initial_weights_are_the_same_wherever_their_file_lies(tmp_path):
+    def config(folder, content):
+        file = tmp_path / folder / "first.weights.h5"
+        file.parent.mkdir()
+        file.write_bytes(content)
+        return dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, weights=str(file)))
+
+    before = run(tmp_path, config=config("here", b"weights"), build=lambda _: build_model())
+    after = run(tmp_path, config=config("there", b"weights"), build=lambda _: build_model())
+    assert after.history == before.history
+    with pytest.raises(ValueError, match="another model"):
+        run(tmp_path, config=config("elsewhere", b"others"), build=lambda _: build_model())
+
+
 def _weights(layers):
     return {layer.name: [np.array(weight) for weight in layer.get_weights()] for layer in layers if layer.weights}
 

@@ -63,6 +63,17 @@ def test_a_state_is_complete_when_it_gets_its_name(tmp_path, monkeypatch):
     assert StateStore(tmp_path, {}).open() == {}
 
 
+def test_a_damaged_state_says_what_to_delete(tmp_path):
+    store = StateStore(tmp_path, {})
+    store.open()
+    store.commit(_model(), HISTORY, is_best=True)
+    whole = (tmp_path / "epoch-0001" / "best.npz").read_bytes()
+    for damaged in (b"", whole[:100], whole[:-200]):
+        (tmp_path / "epoch-0001" / "best.npz").write_bytes(damaged)
+        with pytest.raises(ValueError, match=rf"best.npz, which is damaged .* Delete {tmp_path} to start anew"):
+            store.restore_best(_model())
+
+
 def test_other_settings_and_other_models_are_refused(tmp_path):
     store = StateStore(tmp_path, {"seed": 1, "rate": 2})
     store.open()

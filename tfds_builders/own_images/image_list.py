@@ -149,23 +149,28 @@ def _list_folder(path: pathlib.Path) -> ImageList:
 
 
 def walk_images(
-    folder: pathlib.Path, ignored: Counter[str], *, above: tuple[tuple[int, int], ...] = ()
+    folder: pathlib.Path,
+    ignored: Counter[str],
+    *,
+    leaves_out: Callable[[pathlib.Path], bool] = lambda folder: False,
+    above: tuple[tuple[int, int], ...] = (),
 ) -> Iterator[pathlib.Path]:
     """Yields the images of a folder and its subfolders, following links.
 
     Args:
         folder: where to look.
         ignored: counts the files that are no images, by suffix.
+        leaves_out: whether a folder is not looked into.
         above: the folders on the way here, which a link may lead back to.
     """
     here = _identity(folder)
-    if here in above:
+    if here in above or leaves_out(folder):
         return
     for entry in folder.iterdir():
         if is_hidden(entry):
             ignored[HIDDEN] += 1
         elif entry.is_dir():
-            yield from walk_images(entry, ignored, above=(*above, here))
+            yield from walk_images(entry, ignored, leaves_out=leaves_out, above=(*above, here))
         elif entry.suffix.casefold() in SUFFIXES and (entry.is_file() or not entry.exists()):
             yield entry  # a link to nowhere too: it is listed as unreadable, a pipe is not waited for
         else:

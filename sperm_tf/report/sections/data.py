@@ -67,7 +67,7 @@ def describe_defects(stages: Mapping[str, Stage]) -> dict[str, Any]:
     for row in _complete(examples.read_csv("excluded.csv"), _EXCLUDED):
         excluded[row["reason"] or "unknown"].append(row)
     pairs = _complete(examples.read_csv("near_duplicates.csv"), _NEAR_DUPLICATE)
-    conflicting = [row for row in pairs if len(set(row["labels"].split("|"))) > 1]
+    conflicting = [row for row in pairs if row.get("shows") == "cell" and len(set(row["labels"].split("|"))) > 1]
     return {
         "is_known": examples.directory is not None,
         "num_excluded": sum(map(len, excluded.values())),

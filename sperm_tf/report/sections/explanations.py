@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sperm_tf.explain.served_maps import SERVED_MAPS, SHOWN_MAP
+from sperm_tf.probabilities import write_probability
 from sperm_tf.report import text
 from sperm_tf.report.stages import Stage
 
@@ -53,7 +54,7 @@ def _describe_item(item: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
         "image_id": str(item.get("image_id", "")),
         "true": true,
         "predicted": predicted,
-        "probability": text.probability(item.get("probability")),
+        "probability": write_probability(item.get("probability")),
         "correct": bool(item.get("correct", true == predicted)),
         "pictures": pictures,
     }

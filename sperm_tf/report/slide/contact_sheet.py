@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sperm_tf.evaluation import scores_file
-from sperm_tf.report import text
+from sperm_tf.probabilities import write_probability
 
 Read = Callable[[str], "bytes | None"]
 Explain = Callable[[Sequence[bytes]], np.ndarray]
@@ -142,7 +142,7 @@ def _draw_cell(row: Any, decoded: np.ndarray, heat_map: np.ndarray | None, repli
     return Cell(
         file=row[scores_file.FILE],
         predicted=row[scores_file.PREDICTED],
-        percent=text.probability(float(row["_sure"])),
+        percent=write_probability(float(row["_sure"])),
         decision=row[scores_file.DECISION],
         reason=_REASONS.get(reason, reason),
         replicate=str(row[replicate_column]) if replicate_column else "",

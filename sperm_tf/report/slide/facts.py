@@ -94,6 +94,12 @@ def describe_slide(slide: Slide, scores: Any, roles: ClassRoles) -> dict[str, An
 def describe_verdict(slide: Slide) -> dict[str, str]:
     """Whether the count stands: `kind` (`good`, `bad` or `none`), a `title`, and a sentence."""
     replicates = slide.replicates
+    if any(2 * part.num_referred > part.num_readable for part in (slide.total, *replicates)):
+        return {
+            "kind": "none",
+            "title": "Most images are referred: no verdict",
+            "text": "The model's answers count for little until a person has looked at the images.",
+        }
     if not slide.is_enough:
         listed = text.listing([f"{part.num_sperm}{f' in {part.name}' if part.name else ''}" for part in replicates])
         return {
@@ -108,12 +114,6 @@ def describe_verdict(slide: Slide) -> dict[str, str]:
             "kind": "none",
             "title": f"{known}: no verdict",
             "text": f"The WHO manual compares two replicates of at least {MIN_SPERMATOZOA} spermatozoa each.",
-        }
-    if any(2 * part.num_referred > part.num_readable for part in (slide.total, *replicates)):
-        return {
-            "kind": "none",
-            "title": "Most images are referred: no verdict",
-            "text": "The model's answers count for little until a person has looked at the images.",
         }
     difference, limit = 100 * slide.comparison.difference, 100 * slide.comparison.limit
     before_review = " Both are taken as the model answered, before review." if slide.total.num_referred else ""
