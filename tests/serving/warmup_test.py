@@ -69,4 +69,4 @@ def test_invalid_arguments_are_refused(exported, tmp_path):
     for images in ([], IMAGES[:1] * 333):
         with pytest.raises(ValueError, match="images must make 1 to 1000 requests"):
             warmup.write_warmup_requests(exported.path, images)
-    assert not (exported.path / "assets.extra").exists()
+    assert not (exported.path / "assets.extra" / "tf_serving_warmup_requests").exists()
