@@ -209,7 +209,7 @@ def test_nothing_is_lost_or_doubled_after_a_kill(exported, crops, tmp_path):
     process = subprocess.Popen(
         [*command, f"--output={output}", "--shard_size=4"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    while len(list(output.glob("shards/*.parquet"))) < 3:
+    while len(list(output.glob("shards/[0-9]*.parquet"))) < 3:
         assert process.poll() is None, process.stdout.read().decode()
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
