@@ -32,6 +32,7 @@ SCALED_THRESHOLD = 0.92
 """... and of the middle of a reduced image."""
 _FINE, _COARSE = (3, 10 / 3), (6, 15 / 6)  # reduction, and sigma of the contrast normalisation
 _TEMPLATE_SIDE = 13  # in pixels of the coarse image: 78 pixels of the source, a head and its surroundings
+_PAIRS_AT_ONCE = 4096
 _MIN_CONTRAST = 0.6  # standard deviation of a window at the border, after normalisation
 _CONTRAST_FLOOR = 2.0  # grey levels; keeps flat background from being amplified into noise
 
@@ -118,10 +119,12 @@ def find_registrations(
                 pairs = {(min(pair), max(pair)) for pair in pairs}
             scaled = fine if scale == 1 else _normalise(reduced, _FINE)
             ordered = sorted(pairs)
-            firsts, seconds = ([scaled[i] for i, _ in ordered], [fine[j] for _, j in ordered])
-            for (i, j), found in zip(ordered, threads.map(register, firsts, seconds), strict=True):
-                key, found = (min(i, j), max(i, j)), found._replace(scale=scale)
-                best[key] = max(best.get(key, found), found)
+            for start in range(0, len(ordered), _PAIRS_AT_ONCE):  # a thread's answers wait in memory
+                some = ordered[start : start + _PAIRS_AT_ONCE]
+                firsts, seconds = ([scaled[i] for i, _ in some], [fine[j] for _, j in some])
+                for (i, j), found in zip(some, threads.map(register, firsts, seconds), strict=True):
+                    key, found = (min(i, j), max(i, j)), found._replace(scale=scale)
+                    best[key] = max(best.get(key, found), found)
     return dict(sorted(best.items()))
 
 
