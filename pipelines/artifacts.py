@@ -48,7 +48,7 @@ class Artifact:
     versions: dict[str, str]
     started_at: str
     duration_s: float
-    files: dict[str, int] = dataclasses.field(default_factory=dict)
+    files: dict[str, int]
 
     @classmethod
     def read(cls, directory: str | pathlib.Path) -> Artifact:
@@ -60,10 +60,8 @@ class Artifact:
         directory = pathlib.Path(directory)
         path = directory / ARTIFACT_FILE
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            names = {field.name for field in dataclasses.fields(cls)}  # other versions may have others
-            return cls(directory=directory, **{name: value for name, value in found.items() if name in names})
-        except (OSError, AttributeError, TypeError, ValueError) as error:
+            return cls(directory=directory, **json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, TypeError, ValueError) as error:
             raise ValueError(
                 f"directory must hold a finished artifact. Received: directory={directory} ({error}). "
                 f"Run the pipeline again, or delete that directory if it is damaged."

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
-import unicodedata
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable
+from typing import TypeVar
 
-from pipelines.crops import ARCHIVE_ERRORS, IN_ARCHIVE, UNKNOWN, Crop, open_tar
+from pipelines.crops import ARCHIVE_ERRORS, IN_ARCHIVE, UNKNOWN, Crop, open_tar, spellings
 from sperm_tf.data.archives import archive_kind
+
+_Found = TypeVar("_Found")
 
 
 class CropReader:
@@ -74,16 +77,16 @@ class CropReader:
         if archive in self._zips or (archive not in self._offsets and archive_kind(path) == "zip"):
             if archive not in self._zips:
                 self._zips[archive] = zipfile.ZipFile(path)
-            opened = self._zips[archive]
-            return opened.read(_as_spelt(member, opened.namelist()))
+            return _find(member, self._zips[archive].read)
         if archive not in self._offsets:
             with open_tar(path) as tar:
                 self._offsets[archive] = {info.name: (info.offset_data, info.size) for info in tar if info.isreg()}
-        offsets = self._offsets[archive]
-        return self._read_slice(archive, *offsets[_as_spelt(member, offsets)])
+        return self._read_slice(archive, *_find(member, self._offsets[archive].__getitem__))
 
 
-def _as_spelt(member: str, names: Collection[str]) -> str:
-    """The name as the archive has it: a table composes accents, some systems decompose them."""
-    forms = (member, *(unicodedata.normalize(form, member) for form in ("NFC", "NFD")))
-    return next((form for form in forms if form in names), member)
+def _find(member: str, look_up: Callable[[str], _Found]) -> _Found:
+    """What a name stands for, however the archive spells it: a table composes accents, some systems decompose them."""
+    for form in spellings(member):
+        with contextlib.suppress(KeyError):
+            return look_up(form)
+    raise KeyError(member)

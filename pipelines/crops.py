@@ -82,11 +82,11 @@ def list_crops(source: str) -> CropList:
     """Lists the images of an input.
 
     Args:
-        source: a folder, searched with all its subfolders for files that are named as images, but for those that an
-            earlier run wrote its scores to; a table (`.csv`, `.tsv`)
-            with a column `file`, whose paths start from the table's folder, and any further columns; a tar or zip
-            archive; or a pattern with `*`, `?` or `[...]` (`**` for folders of any depth) that matches any of these
-            but tables. A file of a table may lie in an archive: `slide_1.tar!cell_17.png`.
+        source: a folder, searched for files that are named as images, with all its subfolders but those that an earlier
+            run wrote its scores to; a table (`.csv`, `.tsv`) with a column `file`, whose paths start from the table's
+            folder, and any further columns; a tar or zip archive; or a pattern with `*`, `?` or `[...]` (`**` for
+            folders of any depth) that matches any of these but tables. A file of a table may lie in an archive:
+            `slide_1.tar!cell_17.png`.
 
     Raises:
         DataDirError: the input does not exist, holds no image, or is malformed; the message says what to change.
@@ -116,7 +116,7 @@ def list_crops(source: str) -> CropList:
 def _expand(path: pathlib.Path, root: pathlib.Path, ignored: Counter[str]) -> Iterator[Crop]:
     """The images that a path stands for."""
     if path.is_dir():
-        for file in walk_images(path, ignored, leaves_out=is_score_folder):
+        for file in walk_images(path, ignored, leaves_out=_is_score_folder):
             yield _crop_of_file(file, root)
     elif path.suffix.casefold() in SUFFIXES:
         yield _crop_of_file(path, root)
@@ -126,14 +126,14 @@ def _expand(path: pathlib.Path, root: pathlib.Path, ignored: Counter[str]) -> It
         yield from _list_tar(path, root)
 
 
-def is_score_folder(path: pathlib.Path) -> bool:
+def _is_score_folder(path: pathlib.Path) -> bool:
     """Whether scores were written to a folder: the overlays in it are no crops."""
     return all((path / name).is_file() for name in (RUN_FILE, INPUTS_FILE))
 
 
 def _is_left_out(path: pathlib.Path, root: pathlib.Path) -> bool:
     inside = [root / part for part in [path.relative_to(root), *path.relative_to(root).parents][:-1]]
-    return any(is_hidden(part) or is_score_folder(part) for part in inside)
+    return any(is_hidden(part) or _is_score_folder(part) for part in inside)
 
 
 def _crop_of_file(path: pathlib.Path, root: pathlib.Path, further: Sequence[str] = ()) -> Crop:
@@ -155,7 +155,7 @@ def _archive_state(address: str, root: pathlib.Path) -> int:
 
 def _list_zip(path: pathlib.Path, root: pathlib.Path) -> Iterator[Crop]:
     name = path.relative_to(root).as_posix()
-    # A name that comes again, as after `zip -A` or `tar -r`, stands for its last content.
+    # A name that comes again stands for its last content, as it does for whoever unpacks the archive.
     with _archive_errors(path), zipfile.ZipFile(path) as archive:
         for info in {info.filename: info for info in archive.infolist()}.values():
             if _is_image(info.filename) and not info.is_dir():
@@ -164,7 +164,7 @@ def _list_zip(path: pathlib.Path, root: pathlib.Path) -> Iterator[Crop]:
 
 def _list_tar(path: pathlib.Path, root: pathlib.Path) -> Iterator[Crop]:
     name, changed_ns = path.relative_to(root).as_posix(), path.stat().st_mtime_ns
-    crops = {}
+    crops = {}  # as in a zip
     with _archive_errors(path), open_tar(path) as archive:
         for info in archive:
             archive.members = []  # type: ignore[attr-defined]  # or it keeps every header that it has read
@@ -215,5 +215,9 @@ def _list_table(path: pathlib.Path) -> CropList:
 
 def _existing(root: pathlib.Path, file: str) -> str:
     """The name as the disk has it: accents are composed on one system and decomposed on another."""
-    forms = (file, *(unicodedata.normalize(form, file) for form in ("NFC", "NFD")))
-    return next((form for form in forms if (root / form).is_file()), file)
+    return next((form for form in spellings(file) if (root / form).is_file()), file)
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """A name as it is, with its accents composed, and with them decomposed."""
+    return (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))

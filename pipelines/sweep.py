@@ -108,10 +108,10 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
 def _check(request: Request, units: list[units_lib.Unit], results_dir: pathlib.Path, table: ImageTable) -> None:
     """Refuses now what would be refused after hours of training."""
     _check_repeats(units, fits_file.read_json(results_dir / fits_file.FITS_FILE), results_dir)
-    for unit in units:
-        if unit.rows is None:
-            partition_of(table, unit.config)
-    for network in {unit.config.trainer.model for unit in units if unit.rows is None}:
+    missing = [unit for unit in units if unit.rows is None and request.training]
+    for unit in missing:
+        partition_of(table, unit.config)
+    for network in {unit.config.trainer.model for unit in missing}:
         build_classifier(network, num_classes=len(table.class_names), image_size=table.images.shape[1])
     if request.final:
         for model in request.models:
@@ -163,10 +163,14 @@ def _publish(units: list[units_lib.Unit], file: pathlib.Path, report: Callable[[
                 f"{model}: the answers of an earlier recipe stay published until {num_missing} more fits are finished."
             )
             models.remove(model)
+    recipes_now = {unit.fingerprint for unit in finished}
+    # Until the new answers are written, nothing says that they are another recipe's.
+    fits_file.write_json(
+        [fit for fit in published if fit["model"] not in models or fit["fingerprint"] in recipes_now], file
+    )
     entries = [fit for fit in published if fit["model"] not in models]
     for model in sorted(models):
         own = [unit for unit in finished if unit.config.trainer.model.name == model]
-        fits_file.write_json(entries, file)  # until the answers are written, nothing says whose they are
         oof_file.write_csv(oof.join(unit.rows for unit in own), file.with_name(f"{model}.csv"), complete=False)
         entries += [{**unit.summary, "fingerprint": unit.fingerprint} for unit in own]
     fits_file.write_json(entries, file)

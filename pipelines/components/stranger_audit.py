@@ -42,9 +42,8 @@ class StrangerAudit(Component):
         files: dict[tuple[str, str, str], bytes] = {
             (TESTED, image.image_id, image.group_id): image.image for image in fold.tested
         }
-        for kind, name, content in self._strangers(
-            fold.fold, [image.image for image in fold.tested], inputs.get("other")
-        ):
+        tested = [image.image for image in fold.tested]
+        for kind, name, content in self._strangers(fold.fold, tested, inputs.get("other")):
             files[kind, name, name] = content
         rows = []
         for (kind, image_id, group_id), found in zip(files, fold.classifier.predict(list(files.values())), strict=True):
@@ -70,10 +69,9 @@ class StrangerAudit(Component):
         from sperm_tf.evaluation.strangers import KINDS, make_strangers
 
         familiar = [decode_rgb(content).pixels for content in tested]
+        seed = self.config.seed * NUM_FOLDS + fold
         for kind in KINDS:
-            drawn = make_strangers(
-                kind, familiar, count=self.config.num_images, seed=self.config.seed * NUM_FOLDS + fold
-            )
+            drawn = make_strangers(kind, familiar, count=self.config.num_images, seed=seed)
             yield from ((kind, f"{kind}_{fold}_{number}", encode_png(pixels)) for number, pixels in enumerate(drawn))
         if other is not None:
             images = sample(read_images(other), self.config.num_images * NUM_FOLDS)[fold::NUM_FOLDS]

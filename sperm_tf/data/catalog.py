@@ -25,6 +25,7 @@ NEAR_DUPLICATE_FIELDS = (
     "correlation",
     "overlap",
     "scale",
+    "distinctness",
     "shows",
 )
 
@@ -208,5 +209,6 @@ def _near_duplicate_row(pair: identity.NearDuplicate, images: Sequence[CatalogIm
         "correlation": f"{pair.registration.correlation:.3f}",
         "overlap": f"{pair.registration.overlap:.2f}",
         "scale": f"{pair.registration.scale:g}",
+        "distinctness": "" if pair.distinctness is None else f"{pair.distinctness:.3f}",
         "shows": pair.shows,
     }

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from scipy import sparse
 
-from sperm_tf.data.registration import Registration, find_registrations
+from sperm_tf.data.registration import Registration, find_registrations, turned_correlation
 
 HASH_SIZE = 16
 NUM_HASH_BITS = HASH_SIZE * HASH_SIZE
@@ -27,6 +27,12 @@ CERTAIN_CORRELATION = 0.75
 # ... and both together where only one would not do.
 JOINT_DISTANCE = 80
 JOINT_CORRELATION = 0.65
+# Crops that show nearly the same part of the field are one where they agree as neither does with the other turned or
+# mirrored: no such pair of HuSHeM's different cells is above 0.187, the correlation may be low for a blur.
+DISTINCT_CORRELATION = 0.60
+DISTINCTNESS = 0.19
+# Above this, no two images are that are not one field.
+CLEAR_CORRELATION = 0.80
 # Crops of one cell overlap in all but their margins, crops of neighbouring cells do not.
 CELL_OVERLAP = 0.85
 
@@ -40,18 +46,26 @@ class NearDuplicate:
         second: position of the other one, greater than `first`.
         distance: bits, 0-256, that differ in their difference hashes.
         registration: the images laid over each other.
+        distinctness: by how much the correlation exceeds that with the other image turned or mirrored; None where
+            distance or correlation leave no doubt.
     """
 
     first: int
     second: int
     distance: int
     registration: Registration
+    distinctness: float | None = None
 
     @property
     def shows(self) -> str:
-        """`cell` where both are crops of one cell, `field` where they are of neighbours."""
-        is_cell = self.distance <= CERTAIN_DISTANCE or self.registration.overlap >= CELL_OVERLAP
-        return "cell" if is_cell else "field"
+        """`cell` where both are crops of one cell, `field` where they are of neighbours.
+
+        `unclear` where they lie over each other as crops of one cell do, but agree hardly more than with each other
+        turned or mirrored: they are kept together, and may be two cells of one outline.
+        """
+        if self.distance > CERTAIN_DISTANCE and self.registration.overlap < CELL_OVERLAP:
+            return "field"
+        return "cell" if self.distinctness is None or self.distinctness >= DISTINCTNESS else "unclear"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,15 +151,25 @@ def find_near_duplicates(hashes: np.ndarray, greys: Sequence[np.ndarray]) -> lis
     """
     distances = hamming_distances(hashes)
     close = ((i, j) for i, j in np.argwhere(np.triu(distances <= JOINT_DISTANCE, k=1)).tolist())
-    return [
-        NearDuplicate(i, j, int(distances[i, j]), found)
-        for (i, j), found in find_registrations(greys, close).items()
-        if is_near_duplicate(int(distances[i, j]), found.correlation)
-    ]
+    found = []
+    for (i, j), registration in find_registrations(greys, close).items():
+        pair = NearDuplicate(i, j, int(distances[i, j]), registration)
+        if pair.distance > CERTAIN_DISTANCE and _may_be_chance(registration):
+            turned = turned_correlation(greys[i], greys[j])
+            pair = dataclasses.replace(pair, distinctness=registration.correlation - turned)
+        is_distinct = pair.distinctness is not None and pair.distinctness >= DISTINCTNESS
+        if is_distinct or agrees(pair.distance, registration.correlation):
+            found.append(pair)
+    return found
 
 
-def is_near_duplicate(distance: int, correlation: float) -> bool:
-    """Whether two images show the same field, by the distance of their hashes and their correlation."""
+def _may_be_chance(registration: Registration) -> bool:
+    is_doubtful = DISTINCT_CORRELATION <= registration.correlation < CLEAR_CORRELATION
+    return is_doubtful and registration.overlap >= CELL_OVERLAP
+
+
+def agrees(distance: int, correlation: float) -> bool:
+    """Whether the distance of two images' hashes and their correlation are enough to call them one field."""
     if distance <= CERTAIN_DISTANCE or correlation >= CERTAIN_CORRELATION:
         return True
     return distance <= JOINT_DISTANCE and correlation >= JOINT_CORRELATION

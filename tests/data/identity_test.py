@@ -4,10 +4,10 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 from scipy.spatial.distance import pdist, squareform
 
-from sperm_tf.data import identity
+from sperm_tf.data import identity, registration
 
 
 def texture(seed: int, height: int = 200, width: int = 220, *, grain: int = 5) -> np.ndarray:
@@ -81,12 +81,43 @@ def test_crops_of_neighbours_show_one_field():
     assert pair.shows == "field"
 
 
+def test_a_blurred_copy_is_known_by_what_its_mirror_images_lack(monkeypatch):
+    scene, noise = texture(1, grain=20), texture(2, grain=4)
+    blurred = np.asarray(Image.fromarray(scene).filter(ImageFilter.GaussianBlur(4)))
+    blurred = (0.55 * blurred + 0.45 * noise).astype(np.uint8)
+    images = [scene, blurred, texture(3, grain=20)]
+    monkeypatch.setattr(identity, "CERTAIN_DISTANCE", 0)
+    monkeypatch.setattr(identity, "JOINT_DISTANCE", 0)
+    (pair,) = find(images)
+    assert identity.DISTINCT_CORRELATION < pair.registration.correlation < identity.CERTAIN_CORRELATION
+    turned = registration.turned_correlation(identity.to_grey(scene), identity.to_grey(blurred))
+    assert pair.distinctness == pytest.approx(pair.registration.correlation - turned)
+    assert pair.shows == "cell"
+    monkeypatch.setattr(identity, "DISTINCTNESS", pair.distinctness + 0.01)
+    assert find(images) == []
+
+
+@pytest.mark.parametrize(
+    ("distance", "overlap", "distinctness", "expected"),
+    [
+        (60, 0.3, None, "cell"),
+        (61, 0.84, None, "field"),
+        (61, 0.85, None, "cell"),
+        (61, 0.85, 0.19, "cell"),
+        (61, 0.85, 0.18, "unclear"),
+    ],
+)
+def test_what_a_pair_shows(distance, overlap, distinctness, expected):
+    found = registration.Registration(0.7, overlap)
+    assert identity.NearDuplicate(0, 1, distance, found, distinctness).shows == expected
+
+
 @pytest.mark.parametrize(
     ("distance", "correlation", "expected"),
     [(60, 0.1, True), (61, 0.64, False), (80, 0.65, True), (81, 0.65, False), (200, 0.75, True), (81, 0.74, False)],
 )
 def test_either_measure_or_both(distance, correlation, expected):
-    assert identity.is_near_duplicate(distance, correlation) is expected
+    assert identity.agrees(distance, correlation) is expected
 
 
 def test_groups_join_chains():

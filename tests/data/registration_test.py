@@ -65,7 +65,7 @@ def test_contrast_is_normalised_everywhere():
 
 def scenes(count: int, grain: int = 6) -> list[np.ndarray]:
     rng = np.random.default_rng(4)
-    size, block = (420 // grain, 420 // grain), np.ones((grain, grain))
+    size, block = (480 // grain, 480 // grain), np.ones((grain, grain))
     return [np.kron(rng.integers(0, 256, size=size), block).astype(np.uint8) for _ in range(count)]
 
 
@@ -75,7 +75,7 @@ def test_coarse_search_finds_a_shifted_crop_only():
     assert registration.coarse_pairs(greys, greys, borders=False) == [(0, 2), (2, 0)]
 
 
-@pytest.mark.parametrize(("down", "right"), [(0, 96), (96, 0), (96, 96), (96, -96)])
+@pytest.mark.parametrize(("down", "right"), [(0, 96), (96, 0), (96, 96), (96, -96), (0, 144), (144, 0)])
 def test_the_borders_find_what_the_middle_does_not(down, right):
     first, second = scenes(2)
     greys = [first[100:300, 100:300], second[:200, :200], first[100 + down : 300 + down, 100 + right : 300 + right]]
@@ -83,9 +83,43 @@ def test_the_borders_find_what_the_middle_does_not(down, right):
     assert {tuple(sorted(pair)) for pair in registration.coarse_pairs(greys, greys, borders=True)} == {(0, 2)}
 
 
+def test_a_window_is_not_enough_where_the_rest_disagrees():
+    first, second = scenes(2)
+    other = second[:200, :200].copy()
+    other[48:150, 48:150] = first[48:150, 48:150]
+    greys = [first[:200, :200], other]
+    assert registration.coarse_pairs(greys, greys, borders=True) == []
+    noisy = first[:200, :200] // 2 + second[:200, :200] // 6
+    assert (0, 1) in registration.coarse_pairs([greys[0], noisy], [greys[0], noisy], borders=False)
+
+
+def test_a_few_images_are_registered_all(monkeypatch):
+    greys = [scene[:120, :120] for scene in scenes(3)]
+    assert list(registration.find_registrations(greys)) == [(0, 1), (0, 2), (1, 2)]
+    monkeypatch.setattr(registration, "EXHAUSTIVE_SEARCH", 2)
+    assert registration.find_registrations(greys) == {}
+
+
+def test_small_images_are_not_searched():
+    greys = [scene[:120, :77] for scene in scenes(2)]
+    assert registration.find_registrations(greys) == {}
+    assert list(registration.find_registrations(greys, [(0, 1)])) == [(0, 1)]
+
+
+def test_an_image_that_is_turned_or_mirrored_shows_how_far_chance_reaches():
+    first, second = (scene[:140, :160] for scene in scenes(2))
+    for other in (np.rot90(first), first[::-1], first[:, ::-1], first.T):
+        assert registration.turned_correlation(first, other) > 0.99
+    assert registration.turned_correlation(first, first) < 0.5
+    larger = np.asarray(Image.fromarray(np.ascontiguousarray(first[::-1])).resize((176, 154), Image.Resampling.BICUBIC))
+    assert registration.turned_correlation(first, larger) > 0.9
+    assert registration.turned_correlation(larger, first) > 0.9
+    assert registration.turned_correlation(first, second) < 0.5
+
+
 def test_a_pair_is_registered_at_its_best_scale():
     first, second = scenes(2, grain=15)
-    larger = np.asarray(Image.fromarray(first).resize((462, 462), Image.Resampling.BICUBIC))  # by 1.1
+    larger = np.asarray(Image.fromarray(first).resize((528, 528), Image.Resampling.BICUBIC))  # by 1.1
     greys = [first[100:300, 100:300], second[:200, :200], larger[120:320, 120:320]]
     found = registration.find_registrations(greys, [(0, 2)])
     assert found[0, 2].scale == 0.91

@@ -161,6 +161,7 @@ def make_artifact(directory: pathlib.Path, producer: str) -> artifacts.Artifact:
         versions={},
         started_at="2026-01-01T00:00:00+00:00",
         duration_s=0.0,
+        files=artifacts.list_files(directory),
     )
     artifact.write()
     return artifact

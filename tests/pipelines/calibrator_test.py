@@ -124,7 +124,7 @@ def test_without_calibration_images_everything_is_referred(trained, tmp_path):
         if split != "calibration":
             serialized = [examples.to_example(row).SerializeToString() for row in rows]
             examples.write_shard(examples.shard_path(folder, split, 0, 1), serialized)
-    artifact = Artifact(folder, "", "", "examples", {}, {}, {}, {}, {}, "", 0.0)
+    artifact = Artifact(folder, "", "", "examples", {}, {}, {}, {}, {}, "", 0.0, {})
     calibrated = Calibrator(CalibratorConfig(), model=trained, examples=artifact).run(RunContext(tmp_path / "root"))
     assert calibrated.properties == {"num_images": 0, "temperature": 1.0, "guarantees": False}
     found = sperm_tf.load_model(calibrated.directory).predict(splits["test"][0]["image"])[0]

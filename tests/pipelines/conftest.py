@@ -32,7 +32,7 @@ def transformed(tmp_path_factory):
     with (validation / "undecodable.csv").open("w", newline="") as file:
         csv.writer(file).writerow(("image_id", "where", "detail"))
     inputs = {
-        name: Artifact(path, "", "", name, {}, {}, {}, {}, {}, "", 0.0)
+        name: Artifact(path, "", "", name, {}, {}, {}, {}, {}, "", 0.0, {})
         for name, path in (("examples", folder), ("validation", validation))
     }
     return Transform(TransformConfig(image_size=32), **inputs).run(RunContext(root))

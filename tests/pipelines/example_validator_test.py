@@ -15,7 +15,7 @@ def validate(tmp_path, splits=None, *, max_undecodable_share=0.01, **kwargs):
     folder = tmp_path / "examples"
     folder.mkdir(parents=True)
     examples_fixture.write_examples(folder, splits, shards=2, **kwargs)
-    source = Artifact(folder, "ExampleGen", "", "digest", {}, {}, {}, {}, {}, "", 0.0)
+    source = Artifact(folder, "ExampleGen", "", "digest", {}, {}, {}, {}, {}, "", 0.0, {})
     component = ExampleValidator(ExampleValidatorConfig(max_undecodable_share), examples=source)
     return component.run(RunContext(tmp_path / "root"))
 

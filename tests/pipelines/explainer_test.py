@@ -47,7 +47,7 @@ def encode(index):
 
 
 def write_artifact(directory, producer):
-    Artifact(directory, producer, "f" * 64, "d" * 64, {}, {}, {}, {}, {}, "2026-01-01T00:00:00+00:00", 0.0).write()
+    Artifact(directory, producer, "f" * 64, "d" * 64, {}, {}, {}, {}, {}, "2026-01-01T00:00:00+00:00", 0.0, {}).write()
     return Artifact.read(directory)
 
 

@@ -114,7 +114,7 @@ def test_without_a_readable_image_nothing_is_measured_and_no_demand_is_met(train
     splits = examples_fixture.default_splits()
     splits["test"] = [row | {"image": b"no image"} for row in splits["test"]]
     examples_fixture.write_examples(tmp_path / "examples", splits)
-    unreadable = Artifact(tmp_path / "examples", "", "", "e", {}, {}, {}, {}, {}, "", 0.0)
+    unreadable = Artifact(tmp_path / "examples", "", "", "e", {}, {}, {}, {}, {}, "", 0.0, {})
     artifact = validate(trained, unreadable, tmp_path / "root")
     assert read(artifact, "figures.json") == {"methods": {}} and artifact.properties["num_images"] == 0
     assert artifact.properties["blessed"]

@@ -20,7 +20,7 @@ def transform(tmp_path, splits=None, *, undecodable=(), beam_args=()):
     with (validation / "undecodable.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("image_id", "where", "detail"), *((name, "train", "") for name in undecodable)])
     inputs = {
-        name: Artifact(path, "", "", name, {}, {}, {}, {}, {}, "", 0.0)
+        name: Artifact(path, "", "", name, {}, {}, {}, {}, {}, "", 0.0, {})
         for name, path in (("examples", folder), ("validation", validation))
     }
     context = RunContext(tmp_path / "root", beam_args)

@@ -90,7 +90,7 @@ def test_files_beside_the_dataset(tmp_path):
         ["Normal_Sperm/image_001.bmp", "conflicting_labels"],
     ]
     header = (builder.data_path / "near_duplicates.csv").read_text().splitlines()[0]
-    assert header == "image_id,related_image_id,distance,labels,correlation,overlap,scale,shows"
+    assert header == "image_id,related_image_id,distance,labels,correlation,overlap,scale,distinctness,shows"
 
 
 def test_download(tmp_path, monkeypatch, smids_zip, expected):
@@ -118,7 +118,7 @@ def test_a_wrong_checksum_stops(tmp_path, monkeypatch, smids_zip):
         redirect(monkeypatch, smids_dataset_builder.Builder, f"{base}/SMIDS.zip", "0" * 64)
         with pytest.raises(Exception, match="wrong checksum"):
             prepare(smids_dataset_builder.Builder, tmp_path)
-    assert not (tmp_path / "smids" / "clean" / "2.0.0").exists()
+    assert not (tmp_path / "smids" / "clean" / str(smids_dataset_builder.Builder.VERSION)).exists()
 
 
 def test_neither_manual_dir_nor_a_file_at_the_url(tmp_path, monkeypatch):

@@ -12,11 +12,12 @@ from tfds_builders.class_folder_builder import ClassFolderBuilder
 class Builder(ClassFolderBuilder):
     """216 crops of stained heads in four classes; the official archive is a RAR."""
 
-    VERSION = tfds.core.Version("2.0.0")
+    VERSION = tfds.core.Version("3.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {
         "1.0.0": "First release: folds by near-duplicate group; configs `clean` and `original`.",
         "2.0.0": "Groups hold crops that overlap at their borders, and fields photographed again at another "
         "magnification; so the folds are new.",
+        "3.0.0": "Groups hold neighbours that share a quarter of the field, and blurred copies; so the folds are new.",
     }
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Optional. Put the archive (HuSHeM.rar or HuSHeM.zip), or the unpacked folder with 01_Normal, 02_Tapered, "
