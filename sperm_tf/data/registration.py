@@ -38,8 +38,8 @@ SCALED_THRESHOLD = 0.92
 SHIFTED_THRESHOLD = 0.50
 """... and, wherever a window was found, the correlation there of all that both images show."""
 _FINE, _COARSE = (3, 10 / 3), (6, 15 / 6)  # reduction, and sigma of the contrast normalisation
-# Windows in pixels of the coarse image, and where they lie, as shares of the room that they have. A square, `MIN_SIDE` in
-# the source, is a head and its surroundings; the strips are for neighbours that share less than that.
+# Windows in pixels of the coarse image, and where they lie, as shares of the room that they have. A square, `MIN_SIDE`
+# wide in the source, is a head and its surroundings; the strips are for neighbours that share less than that.
 _SQUARE, _TALL, _WIDE = (13, 13), (20, 7), (7, 20)
 _MIDDLE = (0.5, 0.5)
 _AT_BORDERS = (
