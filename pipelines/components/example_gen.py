@@ -47,7 +47,7 @@ class ExampleGen(Component):
     """
 
     config: ExampleGenConfig
-    version = 2  # the validation half of a fold holds every class
+    version = 3  # raised with the version of any dataset: other groups, other folds
 
     def external_inputs(self, inputs: Mapping[str, Artifact], context: RunContext) -> dict[str, Any]:
         """Identifies the source files by name, size and time of change."""

@@ -8,8 +8,10 @@ how the thresholds were found.
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -27,14 +29,12 @@ CERTAIN_CORRELATION = 0.75
 # ... and both together where only one would not do.
 JOINT_DISTANCE = 80
 JOINT_CORRELATION = 0.65
-# Crops that show nearly the same part of the field are one where they agree as neither does with the other turned or
-# mirrored: no such pair of HuSHeM's different cells is above 0.187, the correlation may be low for a blur.
-DISTINCT_CORRELATION = 0.60
-DISTINCTNESS = 0.19
-# Above this, no two images are that are not one field.
-CLEAR_CORRELATION = 0.80
 # Crops of one cell overlap in all but their margins, crops of neighbouring cells do not.
 CELL_OVERLAP = 0.85
+# Heads of one outline overlap like that, too. Up to a correlation of CLEAR_CORRELATION it therefore has to exceed that
+# with each other turned or mirrored: by DISTINCTNESS to be kept together, by more to be called one cell.
+DISTINCT_CORRELATION, CLEAR_CORRELATION = 0.60, 0.80
+DISTINCTNESS, CLEAR_DISTINCTNESS = 0.19, 0.24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ class NearDuplicate:
         distance: bits, 0-256, that differ in their difference hashes.
         registration: the images laid over each other.
         distinctness: by how much the correlation exceeds that with the other image turned or mirrored; None where
-            distance or correlation leave no doubt.
+            the pair does not depend on it.
     """
 
     first: int
@@ -65,7 +65,7 @@ class NearDuplicate:
         """
         if self.distance > CERTAIN_DISTANCE and self.registration.overlap < CELL_OVERLAP:
             return "field"
-        return "cell" if self.distinctness is None or self.distinctness >= DISTINCTNESS else "unclear"
+        return "cell" if self.distinctness is None or self.distinctness >= CLEAR_DISTINCTNESS else "unclear"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +140,7 @@ def hamming_distances(hashes: np.ndarray) -> np.ndarray:
 
 
 def find_near_duplicates(hashes: np.ndarray, greys: Sequence[np.ndarray]) -> list[NearDuplicate]:
-    """Finds the pairs that show the same cell: by their hashes, or by registration.
+    """Finds the pairs that show the same cell or field: by their hashes, or by registration.
 
     Args:
         hashes: bool [num_images, 256], `difference_hash` of every image.
@@ -151,21 +151,21 @@ def find_near_duplicates(hashes: np.ndarray, greys: Sequence[np.ndarray]) -> lis
     """
     distances = hamming_distances(hashes)
     close = ((i, j) for i, j in np.argwhere(np.triu(distances <= JOINT_DISTANCE, k=1)).tolist())
-    found = []
-    for (i, j), registration in find_registrations(greys, close).items():
-        pair = NearDuplicate(i, j, int(distances[i, j]), registration)
-        if pair.distance > CERTAIN_DISTANCE and _may_be_chance(registration):
-            turned = turned_correlation(greys[i], greys[j])
-            pair = dataclasses.replace(pair, distinctness=registration.correlation - turned)
-        is_distinct = pair.distinctness is not None and pair.distinctness >= DISTINCTNESS
-        if is_distinct or agrees(pair.distance, registration.correlation):
-            found.append(pair)
-    return found
+    registrations = find_registrations(greys, close)
+    pairs = [NearDuplicate(i, j, int(distances[i, j]), found) for (i, j), found in registrations.items()]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+        judged = threads.map(lambda pair: _judge(pair, greys[pair.first], greys[pair.second]), pairs)
+        return [pair for pair in judged if pair is not None]
 
 
-def _may_be_chance(registration: Registration) -> bool:
-    is_doubtful = DISTINCT_CORRELATION <= registration.correlation < CLEAR_CORRELATION
-    return is_doubtful and registration.overlap >= CELL_OVERLAP
+def _judge(pair: NearDuplicate, grey: np.ndarray, other: np.ndarray) -> NearDuplicate | None:
+    """The pair, with its distinctness where it depends on that, if both images show one field."""
+    correlation = pair.registration.correlation
+    is_doubtful = DISTINCT_CORRELATION <= correlation < CLEAR_CORRELATION
+    if pair.distance > CERTAIN_DISTANCE and is_doubtful and pair.registration.overlap >= CELL_OVERLAP:
+        distinctness = correlation - turned_correlation(grey, other, enough=correlation - DISTINCTNESS)
+        return dataclasses.replace(pair, distinctness=distinctness) if distinctness >= DISTINCTNESS else None
+    return pair if agrees(pair.distance, correlation) else None
 
 
 def agrees(distance: int, correlation: float) -> bool:

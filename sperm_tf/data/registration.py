@@ -9,13 +9,12 @@ tail, debris and grain of the background count as much as the head does, and onl
 from __future__ import annotations
 
 import concurrent.futures
-import itertools
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 from scipy import fft, ndimage
 
@@ -27,28 +26,14 @@ SCALES = (1.0, 0.955, 0.91)
 """What one image is reduced by before it is laid over the other; each of the two in turn."""
 MIN_SIDE = 78
 """Shortest side, in pixels, of images that are searched: parts of smaller ones agree by chance."""
-EXHAUSTIVE_SEARCH = 300
-"""Up to so many images, all pairs are registered; of more, those that a coarse search proposes."""
-COARSE_THRESHOLD = 0.90
-"""Lowest correlation in the coarse search that is worth a registration: of the middle of an image ..."""
-BORDER_THRESHOLD = 0.70
-"""... of a window at its border, which also has to show something ..."""
-SCALED_THRESHOLD = 0.92
-"""... and of the middle of a reduced image."""
-SHIFTED_THRESHOLD = 0.50
-"""... and, wherever a window was found, the correlation there of all that both images show."""
+COARSE_THRESHOLD = 0.58
+"""Lowest correlation in the coarse search that is worth a registration."""
+USUAL_SIDE = 170
+"""Images that are usually larger are reduced to sides of about so many pixels first."""
 _FINE, _COARSE = (3, 10 / 3), (6, 15 / 6)  # reduction, and sigma of the contrast normalisation
-# Windows in pixels of the coarse image, and where they lie, as shares of the room that they have. A square, `MIN_SIDE`
-# wide in the source, is a head and its surroundings; the strips are for neighbours that share less than that.
-_SQUARE, _TALL, _WIDE = (13, 13), (20, 7), (7, 20)
-_MIDDLE = (0.5, 0.5)
-_AT_BORDERS = (
-    *((_SQUARE, place) for place in ((0.5, 1.0), (1.0, 0.5), (1.0, 1.0), (1.0, 0.0))),
-    (_TALL, (0.5, 1.0)),
-    (_WIDE, (1.0, 0.5)),
-)
 _PAIRS_AT_ONCE = 4096
-_MIN_CONTRAST = 0.25  # standard deviation of a window at the border, after normalisation
+_BLOCK = 32  # spectra that are multiplied at once: what a cache holds
+_ENERGY_FLOOR = 1e-3
 _CONTRAST_FLOOR = 2.0  # grey levels; keeps flat background from being amplified into noise
 
 
@@ -111,8 +96,8 @@ def register(image: np.ndarray, other: np.ndarray) -> Registration:
     return best if best.correlation >= PART_CORRELATION else _best(correlation, overlap, MIN_OVERLAP)
 
 
-def turned_correlation(grey: np.ndarray, other: np.ndarray) -> float:
-    """The highest correlation of an image with another one turned or mirrored, which cannot show the same field.
+def turned_correlation(grey: np.ndarray, other: np.ndarray, *, enough: float = 1.0) -> float:
+    """The highest correlation of an image with another one turned by right angles or mirrored.
 
     What two images share without showing one field, such as a head of one outline, they mostly share with each other's
     mirror images, too; so this is how far chance reaches for this very pair.
@@ -120,49 +105,55 @@ def turned_correlation(grey: np.ndarray, other: np.ndarray) -> float:
     Args:
         grey: uint8 [height, width].
         other: the same, of any size.
+        enough: a correlation above which it does not matter how high it is; the search ends there.
 
     Returns:
         -1 to 1; over the seven turns and reflections of `other`, all shifts, and `SCALES` of either image.
     """
     turned = [np.rot90(image, turns) for image in (other, other[:, ::-1]) for turns in range(4)][1:]
-    scales = {(scale, 1.0) for scale in SCALES} | {(1.0, scale) for scale in SCALES}
-    return max(
-        register(image, opposite).correlation
-        for first, second in sorted(scales)
-        for image in _normalise([_rescale(grey, first)], _FINE)
-        for opposite in _normalise([_rescale(image, second) for image in turned], _FINE)
-    )
+    best = -1.0
+    for first, second in sorted({(scale, 1.0) for scale in SCALES} | {(1.0, scale) for scale in SCALES}, reverse=True):
+        (image,) = _normalise([_rescale(grey, first)], _FINE)
+        for opposite in _normalise([_rescale(view, second) for view in turned], _FINE):
+            best = max(best, register(image, opposite).correlation)
+            if best > enough:
+                return best
+    return best
 
 
 def find_registrations(
     greys: Sequence[np.ndarray], further: Iterable[tuple[int, int]] = ()
 ) -> dict[tuple[int, int], Registration]:
-    """Registers, at a third of the resolution, all pairs of images, or of many those that a coarse search proposes.
+    """Registers, at a third of the resolution, all pairs of images that a coarse search proposes.
+
+    A pair that shares `MIN_OVERLAP` at the original scale is tried at the other `SCALES`, too.
 
     Args:
-        greys: uint8 [height, width] images.
+        greys: uint8 [height, width] images. Those with a side under `MIN_SIDE` are not searched.
         further: pairs (i, j) with i < j that are registered, too.
 
     Returns:
         (i, j) with i < j -> the best registration at any scale; by position.
     """
-    further = set(further)
+    if not greys:
+        return {}
+    reduction = max(1, round(np.median([max(grey.shape) for grey in greys]) / USUAL_SIDE))
+    greys = [np.asarray(Image.fromarray(grey).reduce(reduction)) for grey in greys]
+    large = [index for index, grey in enumerate(greys) if min(grey.shape) >= MIN_SIDE]
+    found = coarse_pairs([greys[index] for index in large])
+    overlaps = {(large[i], large[j]): overlap for (i, j), overlap in found.items()}
+    overlaps |= dict.fromkeys(further, 1.0)
     fine = _normalise(greys, _FINE)
     best: dict[tuple[int, int], Registration] = {}
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:  # its transforms let go of the interpreter
         for scale in SCALES:
-            reduced = [_rescale(grey, scale) for grey in greys]
-            if scale == 1 and len(greys) <= EXHAUSTIVE_SEARCH:
-                large = [index for index, grey in enumerate(greys) if min(grey.shape) >= MIN_SIDE]
-                pairs = {*itertools.combinations(large, 2), *further}
-            else:
-                pairs = {*coarse_pairs(reduced, greys, borders=scale == 1), *further, *((j, i) for i, j in further)}
-            if scale == 1:  # both orders are the same
-                pairs = {(min(pair), max(pair)) for pair in pairs}
-            scaled = fine if scale == 1 else _normalise(reduced, _FINE)
-            for (i, j), found in _register_all(sorted(pairs), scaled, fine, threads):
-                key, found = (min(i, j), max(i, j)), found._replace(scale=scale)
-                best[key] = max(best.get(key, found), found)
+            scaled = fine if scale == 1 else _normalise([_rescale(grey, scale) for grey in greys], _FINE)
+            pairs = sorted(pair for pair, overlap in overlaps.items() if scale == 1 or overlap >= MIN_OVERLAP)
+            if scale != 1:
+                pairs += [(j, i) for i, j in pairs]
+            for (i, j), registration in _register_all(pairs, scaled, fine, threads):
+                key, registration = (min(i, j), max(i, j)), registration._replace(scale=scale)
+                best[key] = max(best.get(key, registration), registration)
     return dict(sorted(best.items()))
 
 
@@ -178,81 +169,84 @@ def _register_all(
         yield from zip(some, threads.map(register, firsts, seconds), strict=True)
 
 
-def coarse_pairs(greys: Sequence[np.ndarray], others: Sequence[np.ndarray], *, borders: bool) -> list[tuple[int, int]]:
-    """Pairs of images of which the second shows a part of the first, at a sixth of the resolution.
+def coarse_pairs(greys: Sequence[np.ndarray]) -> dict[tuple[int, int], float]:
+    """Pairs of images that agree somewhere, at a sixth of the resolution: all pairs are looked at, at all shifts.
 
-    Every position of a window is a row of one matrix, so that the search over all pairs and all shifts is a matrix
-    product: seconds for 3,000 images. Where a window is found, all that both images show at that shift has to agree.
+    The normalised correlation at a shift is the product of both images over the root of the energies of what each
+    shows inside the other. Products and energies are correlations, so all of them come from spectra, and the energies
+    depend on the other image's size alone: images of one size share them.
 
     Args:
-        greys: uint8 [height, width] images; windows that do not fit into an image are left out.
-        others: as many, the same images, perhaps of another size.
-        borders: whether to look for windows at the right and lower border of the first image, too, and not for its
-            middle alone. Of two crops of one field, one shows such a border of the other.
+        greys: uint8 [height, width] images.
 
     Returns:
-        Pairs (i, j), i != j, sorted.
+        (i, j) with i < j -> the share, 0-1, of the smaller image in which both overlap where they agree best.
     """
-    images, others = _normalise(greys, _COARSE), _normalise(others, _COARSE)
-    if borders:
-        searches = [(_SQUARE, _MIDDLE, COARSE_THRESHOLD), *((*window, BORDER_THRESHOLD) for window in _AT_BORDERS)]
-    else:
-        searches = [(_SQUARE, _MIDDLE, SCALED_THRESHOLD)]
-    pairs: set[tuple[int, int]] = set()
-    for shape in {shape for shape, _, _ in searches}:
-        places = [(place, threshold) for other, place, threshold in searches if other == shape]
-        templates = list(_templates(images, shape, places))
-        if not templates:
-            continue
-        matrix = np.stack([template.row for template in templates])
-        threshold = np.array([template.threshold for template in templates])
-        for index, image in enumerate(others):
-            if image.shape[0] < shape[0] or image.shape[1] < shape[1]:
-                continue
-            correlation = matrix @ _windows(image, shape).T
-            place = correlation.argmax(axis=1)
-            for number in np.flatnonzero(correlation[np.arange(len(place)), place] >= threshold):
-                first, top, left = templates[number][:3]
-                row, column = divmod(int(place[number]), image.shape[1] - shape[1] + 1)
-                if (
-                    first != index
-                    and (first, index) not in pairs
-                    and _shifted_correlation(images[first], image, top - row, left - column) >= SHIFTED_THRESHOLD
-                ):
-                    pairs.add((first, index))
-    return sorted(pairs)
+    if len(greys) < 2:
+        return {}
+    images = _normalise(greys, _COARSE)
+    order = sorted(range(len(images)), key=lambda index: images[index].shape)
+    search = _CoarseSearch([images[index] for index in order])
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+        found = [pair for pairs in threads.map(search.pairs_of_size, range(search.num_sizes)) for pair in pairs]
+    return {(min(order[i], order[j]), max(order[i], order[j])): overlap for i, j, overlap in found}
 
 
-class _Template(NamedTuple):
-    """A window of an image: which image, where its corner lies, its pixels, and what it has to reach."""
+class _CoarseSearch:
+    """Correlations of images that are sorted by their sizes."""
 
-    owner: int
-    top: int
-    left: int
-    row: np.ndarray
-    threshold: float
+    def __init__(self, images: Sequence[np.ndarray]):
+        # Shifts beyond three quarters of a side are not looked at, so spectra of this size do not wrap around, but
+        # for a few of the largest images.
+        usual = np.percentile([side for image in images for side in image.shape], 95)
+        self._side = fft.next_fast_len(math.ceil((2 - MIN_PART) * usual), real=True)
+        sizes = sorted({image.shape for image in images})
+        self._size_of = np.array([sizes.index(image.shape) for image in images])
+        self._areas = np.array([height * width for height, width in sizes], np.float32)
+        self._spectra = self._transform(images)
+        self._square_spectra = self._transform([image * image for image in images])
+        self._frame_spectra = self._transform([np.ones(size, np.float32) for size in sizes])
+        self.num_sizes = len(sizes)
 
+    def pairs_of_size(self, size: int) -> list[tuple[int, int, float]]:
+        """Pairs of an image of a size with another one behind it: both positions, and the overlap."""
+        members = np.flatnonzero(self._size_of == size)
+        first, sizes = int(members[0]), slice(size, None)
+        frame = self._frame_spectra[size]
+        overlaps = np.rint(self._correlate(frame, self._frame_spectra[sizes]))
+        overlaps /= np.minimum(self._areas[size], self._areas[sizes])[:, None, None]
+        others = np.empty((len(self._spectra) - first, self._side, self._side), np.float32)
+        for start in range(0, len(others), _BLOCK):
+            spectra = self._square_spectra[first + start : first + start + _BLOCK]
+            others[start : start + _BLOCK] = self._inverse_root(frame, spectra)
+        found = []
+        for index in members:
+            own = self._inverse_root(self._square_spectra[index], self._frame_spectra[sizes])
+            own[overlaps < MIN_PART - 0.01] = 0  # at this resolution a side is rounded
+            for start in range(index + 1, len(self._spectra), _BLOCK):
+                block = slice(start, start + _BLOCK)
+                correlation = self._correlate(self._spectra[index], self._spectra[block])
+                correlation *= others[start - first : start - first + _BLOCK]
+                correlation *= own[self._size_of[block] - size]
+                correlation = correlation.reshape(len(correlation), -1)
+                place = correlation.argmax(axis=1)
+                for number in np.flatnonzero(correlation[np.arange(len(place)), place] >= COARSE_THRESHOLD):
+                    overlap = overlaps[self._size_of[start + number] - size].flat[place[number]]
+                    found.append((int(index), start + int(number), float(overlap)))
+        return found
 
-def _templates(
-    images: Sequence[np.ndarray], shape: tuple[int, int], places: Sequence[tuple[tuple[float, float], float]]
-) -> Iterator[_Template]:
-    for index, image in enumerate(images):
-        bottom, right = image.shape[0] - shape[0], image.shape[1] - shape[1]
-        if min(bottom, right) < 0:
-            continue
-        for (down, across), threshold in places:
-            top, left = int(down * bottom), int(across * right)
-            window = image[top : top + shape[0], left : left + shape[1]]
-            if (down, across) == _MIDDLE or window.std() >= _MIN_CONTRAST:
-                yield _Template(index, top, left, _windows(window, shape)[0], threshold)
+    def _transform(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        canvas = np.zeros((len(images), self._side, self._side), np.float32)
+        for image, padded in zip(images, canvas, strict=True):
+            part = image[: self._side, : self._side]
+            padded[: part.shape[0], : part.shape[1]] = part
+        return fft.rfft2(canvas)
 
+    def _correlate(self, spectrum: np.ndarray, others: np.ndarray) -> np.ndarray:
+        return fft.irfft2(spectrum * np.conj(others), (self._side, self._side))
 
-def _shifted_correlation(image: np.ndarray, other: np.ndarray, down: int, right: int) -> float:
-    """Correlation of what two images share where the second lies that many pixels below and to the right."""
-    part = image[max(down, 0) : other.shape[0] + down, max(right, 0) : other.shape[1] + right]
-    top, left = max(-down, 0), max(-right, 0)
-    shared = other[top : top + part.shape[0], left : left + part.shape[1]]
-    return float((part * shared).sum() / np.sqrt((part**2).sum() * (shared**2).sum() + 1e-6))
+    def _inverse_root(self, spectrum: np.ndarray, others: np.ndarray) -> np.ndarray:
+        return 1 / np.sqrt(np.maximum(self._correlate(spectrum, others), _ENERGY_FLOOR))
 
 
 def _normalise(greys: Sequence[np.ndarray], resolution: tuple[int, float]) -> list[np.ndarray]:
@@ -268,6 +262,8 @@ def _rescale(grey: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _best(correlation: np.ndarray, overlap: np.ndarray, min_overlap: float) -> Registration:
+    if not (overlap >= min_overlap).any():  # two elongated images, one across the other
+        return Registration(-1.0, 0.0)
     place = np.where(overlap >= min_overlap, correlation, -1.0).argmax()
     return Registration(float(correlation.flat[place]), float(overlap.flat[place]))
 
@@ -295,10 +291,3 @@ def _window_energy(
         - table[np.ix_(bottom, left)]
         + table[np.ix_(top, left)]
     )
-
-
-def _windows(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Every window of an image as a row of zero mean and unit length."""
-    windows = sliding_window_view(image, shape).reshape(-1, shape[0] * shape[1])
-    windows = windows - windows.mean(axis=1, keepdims=True)
-    return windows / (np.linalg.norm(windows, axis=1, keepdims=True) + 1e-6)

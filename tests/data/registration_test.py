@@ -1,5 +1,7 @@
 """Registration against a search in plain loops."""
 
+import itertools
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -69,41 +71,83 @@ def scenes(count: int, grain: int = 6) -> list[np.ndarray]:
     return [np.kron(rng.integers(0, 256, size=size), block).astype(np.uint8) for _ in range(count)]
 
 
-def test_coarse_search_finds_a_shifted_crop_only():
-    first, second = scenes(2)
-    greys = [first[:200, :200], second[:200, :200], first[36:236, 30:230], np.zeros((40, 200), np.uint8)]
-    assert registration.coarse_pairs(greys, greys, borders=False) == [(0, 2), (2, 0)]
+SHIFTS = [
+    (36, 30),
+    (0, 96),
+    (96, 0),
+    (96, 96),
+    (96, -96),
+    (0, 140),
+    (140, 3),
+    (43, 104),
+    (101, 47),
+    (-45, 103),
+    (25, 25),
+]
 
 
-@pytest.mark.parametrize(("down", "right"), [(0, 96), (96, 0), (96, 96), (96, -96), (0, 144), (144, 0)])
-def test_the_borders_find_what_the_middle_does_not(down, right):
-    first, second = scenes(2)
-    greys = [first[100:300, 100:300], second[:200, :200], first[100 + down : 300 + down, 100 + right : 300 + right]]
-    assert registration.coarse_pairs(greys, greys, borders=False) == []
-    assert {tuple(sorted(pair)) for pair in registration.coarse_pairs(greys, greys, borders=True)} == {(0, 2)}
+@pytest.mark.parametrize(("down", "right"), SHIFTS)
+def test_the_coarse_search_finds_crops_of_one_field(down, right):
+    first, second = scenes(2, grain=15)
+    top, left = 120, 120
+    other = first[top + down : top + down + 200, left + right : left + right + 200]
+    greys = [first[top : top + 200, left : left + 200], second[:200, :180], other]
+    ((pair, overlap),) = registration.coarse_pairs(greys).items()
+    assert pair == (0, 2)
+    assert overlap == pytest.approx((1 - abs(down) / 200) * (1 - abs(right) / 200), abs=0.05)
 
 
-def test_a_window_is_not_enough_where_the_rest_disagrees():
-    first, second = scenes(2)
-    other = second[:200, :200].copy()
-    other[48:150, 48:150] = first[48:150, 48:150]
-    greys = [first[:200, :200], other]
-    assert registration.coarse_pairs(greys, greys, borders=True) == []
-    noisy = first[:200, :200] // 2 + second[:200, :200] // 6
-    assert (0, 1) in registration.coarse_pairs([greys[0], noisy], [greys[0], noisy], borders=False)
+def test_the_coarse_search_against_loops(monkeypatch):
+    sizes = [(90, 90), (90, 90), (84, 120), (130, 80), (120, 84), (96, 96)]
+    greys = [scene[:height, :width] for scene, (height, width) in zip(scenes(6, grain=15), sizes, strict=True)]
+    images = [registration.normalise_contrast(grey, reduction=6, sigma=2.5) for grey in greys]
+    expected = {
+        (i, j): register_by_loops(images[i], images[j], registration.MIN_PART - 0.01)
+        for i, j in itertools.combinations(range(6), 2)
+    }
+    correlations = sorted(correlation for correlation, _ in expected.values())
+    for rank in (0, 7, 13):
+        monkeypatch.setattr(registration, "COARSE_THRESHOLD", (correlations[rank] + correlations[rank + 1]) / 2)
+        found = registration.coarse_pairs(greys)
+        assert sorted(found) == [pair for pair, (value, _) in expected.items() if value > correlations[rank]]
+        for pair, overlap in found.items():
+            assert overlap == pytest.approx(expected[pair][1], abs=1e-3)
 
 
-def test_a_few_images_are_registered_all(monkeypatch):
-    greys = [scene[:120, :120] for scene in scenes(3)]
-    assert list(registration.find_registrations(greys)) == [(0, 1), (0, 2), (1, 2)]
-    monkeypatch.setattr(registration, "EXHAUSTIVE_SEARCH", 2)
-    assert registration.find_registrations(greys) == {}
+def test_one_image_has_no_pair():
+    (scene,) = scenes(1)
+    assert registration.coarse_pairs([]) == registration.coarse_pairs([scene]) == {}
+    assert registration.find_registrations([]) == registration.find_registrations([scene]) == {}
+
+
+def test_blank_images_agree_with_nothing():
+    (scene,) = scenes(1)
+    assert registration.find_registrations([np.full((170, 170), 200, np.uint8)] * 2 + [scene[:170, :170]]) == {}
 
 
 def test_small_images_are_not_searched():
-    greys = [scene[:120, :77] for scene in scenes(2)]
-    assert registration.find_registrations(greys) == {}
-    assert list(registration.find_registrations(greys, [(0, 1)])) == [(0, 1)]
+    (scene,) = scenes(1)
+    for width in (77, 78):
+        greys = [scene[:200, :width], scene[48:248, :width], scene[200:400, 200:400]]
+        assert list(registration.find_registrations(greys)) == [(0, 1)] * (width == 78)
+        assert (0, 1) in registration.find_registrations(greys, [(0, 1)])
+
+
+@pytest.mark.parametrize("length", [300, 400])
+def test_elongated_images_that_lie_across_each_other_share_too_little(length):
+    first, second = scenes(2)
+    found = registration.find_registrations([first[:90, :length], second[:length, :90]], [(0, 1)])
+    assert found[0, 1].correlation == -1
+    assert registration.turned_correlation(first[:90, :length], first[:90, :length]) < 0.5
+
+
+def test_large_images_are_reduced_first():
+    first, second = scenes(2, grain=15)
+    greys = [first[:200, :200], second[:200, :200], first[60:260, 60:260]]
+    enlarged = [np.kron(grey, np.ones((2, 2), np.uint8)) for grey in greys]
+    found = registration.find_registrations(greys)
+    assert list(found) == [(0, 2)]
+    assert registration.find_registrations(enlarged) == found
 
 
 def test_an_image_that_is_turned_or_mirrored_shows_how_far_chance_reaches():
@@ -115,6 +159,7 @@ def test_an_image_that_is_turned_or_mirrored_shows_how_far_chance_reaches():
     assert registration.turned_correlation(first, larger) > 0.9
     assert registration.turned_correlation(larger, first) > 0.9
     assert registration.turned_correlation(first, second) < 0.5
+    assert 0.1 < registration.turned_correlation(first, first[::-1], enough=0.1) < 0.99
 
 
 def test_a_pair_is_registered_at_its_best_scale():

@@ -11,6 +11,10 @@ from pipelines.components.example_gen import ExampleGen, describe_source, split_
 from sperm_tf.config import ExampleGenConfig
 from sperm_tf.data import examples
 from tests.helpers import real_data_dir
+from tfds_builders.hushem import hushem_dataset_builder
+from tfds_builders.own_images import own_images_dataset_builder
+from tfds_builders.smids import smids_dataset_builder
+from tfds_builders.synthetic_sperm import synthetic_sperm_dataset_builder
 
 CONFIG = ExampleGenConfig(num_images=80, examples_per_shard=10)
 
@@ -116,3 +120,16 @@ def test_without_a_network_and_a_manual_dir_the_run_stops_at_once(tmp_path, monk
     monkeypatch.setattr(tfds_builders.hushem.Builder, "URL", url)
     with pytest.raises(StageError, match=f"no answer from {re.escape(url)}.*--manual_dir"):
         ExampleGen(ExampleGenConfig("hushem", "clean")).run(RunContext(tmp_path))
+
+
+def test_the_version_follows_those_of_the_datasets():
+    """An artifact is reused by the version of ExampleGen alone: raise it with any of these, or old folds stay."""
+    builders = (
+        smids_dataset_builder,
+        hushem_dataset_builder,
+        own_images_dataset_builder,
+        synthetic_sperm_dataset_builder,
+    )
+    versions = {module.Builder.name: str(module.Builder.VERSION) for module in builders}
+    expected = {"smids": "3.0.0", "hushem": "3.0.0", "own_images": "3.0.0", "synthetic_sperm": "1.0.0"}
+    assert (ExampleGen.version, versions) == (3, expected)

@@ -101,11 +101,13 @@ def test_smids_groups(smids):
     assert all(fold_of[pair["image_id"]] == fold_of[pair["related_image_id"]] for pair in pairs)
     # The 48 closest pairs, 1 to 39 bits apart, were found and looked at by others before this package existed.
     assert sum(int(pair["distance"]) <= 39 for pair in pairs) >= 45
-    assert 400 <= len(pairs) <= 435
+    assert 425 <= len(pairs) <= 460
     assert max(Counter(image["group_id"] for image in images).values()) <= 15  # no chain swallows a class
     found_by_eye = (
         ("Normal_2005", "Normal_2007"),  # neighbours
-        ("boya (74)", "boya (76)"),  # neighbours that share three tenths of their crops
+        ("boya (74)", "boya (76)"),  # neighbours that share three tenths of their crops, side by side
+        ("boya (85)", "boya (86)"),  # ... and across a corner
+        ("Normal_377", "Normal_378"),
         ("Normal_146", "Normal_1071"),  # photographed again, a tenth larger
         ("Normal_37", "Normal_65"),
         ("Boya_1999", "Boya_2165"),  # photographed again, blurred
@@ -116,7 +118,7 @@ def test_smids_groups(smids):
         groups = [image["group_id"] for image in images if pathlib.Path(image["image_id"]).stem in pair]
         assert len(groups) == 2 and len(set(groups)) == 1, pair
     conflicting = [pair for pair in pairs if pair["shows"] == "cell" and len(set(pair["labels"].split("|"))) == 2]
-    assert len(conflicting) == 7
+    assert 4 <= len(conflicting) <= 8
 
 
 def test_hushem(hushem):
@@ -125,7 +127,9 @@ def test_hushem(hushem):
     assert rows(builder, "excluded.csv") == []
     check_groups_and_balance(images)
     pairs = {(pair["image_id"], pair["related_image_id"]) for pair in rows(builder, "near_duplicates.csv")}
-    assert len(pairs) <= 14
+    assert len(pairs) <= 12
+    conflicting = [row for row in rows(builder, "near_duplicates.csv") if len(set(row["labels"].split("|"))) == 2]
+    assert all(row["shows"] != "cell" for row in conflicting)  # all of them are two cells, by eye
     assert {
         ("01_Normal/image_002.BMP", "01_Normal/image_003.BMP"),
         ("01_Normal/image_010.BMP", "01_Normal/image_011.BMP"),

@@ -61,8 +61,8 @@ GLOSSARY = (
     ),
     (
         "Near duplicates",
-        "Images of the same cell, cropped or stored anew. On both sides of a split they would make a model look "
-        "better than it is.",
+        "Images of the same cell or field, cropped, stored or photographed anew. On both sides of a split they would "
+        "make a model look better than it is.",
     ),
     (
         "Precision",
