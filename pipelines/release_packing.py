@@ -103,7 +103,7 @@ def _architecture(model: keras.Model) -> Any:
         fields["reduction"] = attention[0].reduction
     if norms := [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]:
         fields["norm_momentum"] = norms[0].momentum
-    return ModelConfig(**fields)
+    return ModelConfig(**fields, white_point=any(layer.name == "white_point" for layer in model.layers))
 
 
 def _read_object(folder: pathlib.Path, name: str, *, required: bool = False) -> dict[str, Any]:

@@ -154,6 +154,8 @@ class ModelConfig:
         dropout: rate, 0-1, before the classification layer.
         norm_momentum: momentum of the backbone's BatchNormalization. Keras' 0.99 suits pretrained weights; a
             training from random initialisation that takes fewer than some 500 steps wants 0.9.
+        white_point: make the empty slide equally bright in all images and channels first
+            (`sperm_tf.layers.white_point`): for lamps, cameras and stains that the training did not see.
     """
 
     name: str = "efficientnet_b0_cbam"
@@ -162,6 +164,7 @@ class ModelConfig:
     reduction: int = 16
     dropout: float = 0.2
     norm_momentum: float = 0.99
+    white_point: bool = False
 
     def __post_init__(self) -> None:
         check_choice("trainer.model.name", self.name, MODELS)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import keras
 
 from sperm_tf.config import ModelConfig
+from sperm_tf.layers.white_point import WhitePoint
 from sperm_tf.models import backbones, released, simple_cnn, vit
 from sperm_tf.models import weights as weights_lib
 
@@ -18,6 +19,8 @@ Its feature map is too coarse to explain: 4x4 cells of a 128-pixel crop, in whic
 wherever it likes. Every path to the logits leads through these layers (BUILD_NOTES.md has the comparison).
 """
 LOGITS = "logits"
+RESCALING = "rescale_pixels"
+"""The layer of every backbone that the image enters."""
 
 _FROM_SCRATCH: dict[str, Callable[[ModelConfig, keras.KerasTensor], keras.Model]] = {
     "simple_cnn": lambda config, image: simple_cnn.build_simple_cnn(image, norm_momentum=config.norm_momentum),
@@ -30,10 +33,10 @@ def build_classifier(config: ModelConfig, *, num_classes: int, image_size: int) 
     """Builds one flat functional model under the current dtype policy (`keras.config.set_dtype_policy`).
 
     Layers that others rely on: `image` (input, float32 [B, S, S, 3], 0-255: the model rescales inside itself, nothing
-    before it may), `cbam_<where>` (only in `efficientnet_b0_cbam`, whose settings `cbam_after` and `reduction` the
-    other models ignore, as `vit_tiny` ignores `norm_momentum`), `feature_map` (the last one, [B, h, w, C], which
-    maps explain in models without one of `EXPLAINED_LAYERS`), `logits` (output, float32 [B, num_classes] under
-    every policy, no softmax).
+    before it may), `white_point` (only where that is set), `cbam_<where>` (only in `efficientnet_b0_cbam`, whose
+    settings `cbam_after` and `reduction` the other models ignore, as `vit_tiny` ignores `norm_momentum`), `feature_map`
+    (the last one, [B, h, w, C], which maps explain in models without one of `EXPLAINED_LAYERS`), `logits` (output,
+    float32 [B, num_classes] under every policy, no softmax).
 
     Args:
         config: the architecture.
@@ -60,7 +63,8 @@ def build_classifier(config: ModelConfig, *, num_classes: int, image_size: int) 
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     dropped = keras.layers.Dropout(config.dropout, name="dropout")(pooled)
     logits = keras.layers.Dense(num_classes, dtype="float32", name=LOGITS)(dropped)
-    return keras.Model(backbone.input, logits, name=config.name)
+    model = keras.Model(backbone.input, logits, name=config.name)
+    return _with_white_point(model) if config.white_point else model
 
 
 def explained_layer(model: keras.Model) -> str:
@@ -85,6 +89,21 @@ def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
             "it. Build it with sperm_tf.models.classifier.build_classifier."
         )
     return [layer for layer in model.layers[: names.index(FEATURE_MAP)] if not layer.name.startswith("cbam_")]
+
+
+def _with_white_point(model: keras.Model) -> keras.Model:
+    """The same model, its images balanced before they are rescaled."""
+
+    def call_layer(layer: keras.layers.Layer, *args, **kwargs):
+        if layer.name == RESCALING:
+            args = (WhitePoint(name="white_point")(args[0]), *args[1:])
+        return layer(*args, **kwargs)
+
+    balanced = keras.models.clone_model(model, call_function=call_layer)
+    for layer in model.layers:
+        if layer.weights:
+            weights_lib.copy_layer_weights(layer, balanced.get_layer(layer.name))
+    return balanced
 
 
 def _build_from_scratch(config: ModelConfig, image: keras.KerasTensor) -> keras.Model:

@@ -10,7 +10,8 @@ import numpy as np
 
 # The layers register themselves when these modules are imported; without them Keras cannot open our `.keras` files.
 import sperm_tf.layers.attention
-import sperm_tf.layers.position_embedding  # noqa: F401
+import sperm_tf.layers.position_embedding
+import sperm_tf.layers.white_point  # noqa: F401
 from sperm_tf.models import half_precision
 from sperm_tf.models.errors import WeightsError as WeightsError
 from sperm_tf.models.released import RELEASE_SUFFIX

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from sperm_tf.config import MODELS, ModelConfig
+from sperm_tf.layers.white_point import WhitePoint
 from sperm_tf.models.classifier import backbone_layers, build_classifier
 
 SIMPLE = ModelConfig(name="simple_cnn")
@@ -43,6 +44,37 @@ def test_simple_cnn_rescales_inside():
     model = build_classifier(SIMPLE, num_classes=3, image_size=32)
     rescaled = keras.Model(model.input, model.get_layer("rescale_pixels").output)
     np.testing.assert_allclose(rescaled(np.full((1, 32, 32, 3), 255.0)), 1.0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_white_point_balances_the_images_first(name, tmp_path):
+    plain = build_classifier(ModelConfig(name=name), num_classes=3, image_size=32)
+    model = build_classifier(ModelConfig(name=name, white_point=True), num_classes=3, image_size=32)
+    assert [layer.name for layer in model.layers] == [
+        "image",
+        "white_point",
+        *(layer.name for layer in plain.layers[1:]),
+    ]
+    plain.set_weights(model.get_weights())
+    images = _images(32) * 0.7
+    logits = np.asarray(model(images))
+    scale = np.abs(logits).max()  # of an untrained network, tiny
+    np.testing.assert_allclose(plain(WhitePoint()(images)) / scale, logits / scale, atol=1e-3)
+    assert np.abs(plain(images) - logits).max() > 0.1 * scale
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        keras.models.load_model(tmp_path / "model.keras")(images) / scale, logits / scale, atol=1e-3
+    )
+
+
+def test_a_white_point_leaves_pretrained_features_as_they_are():
+    def features(white_point):
+        settings = ModelConfig(name="efficientnet_b0", weights="synthetic", white_point=white_point)
+        model = build_classifier(settings, num_classes=4, image_size=64)
+        return keras.Model(model.input, model.get_layer("feature_map").output)
+
+    expected = np.asarray(features(False)(WhitePoint()(_images(64))))
+    np.testing.assert_allclose(features(True)(_images(64)), expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_backbone_layers_are_all_but_attention_and_head():

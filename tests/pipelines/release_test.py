@@ -174,8 +174,11 @@ def test_a_keras_file_with_class_names_and_images_of_ones_own(run, tmp_path, cap
     assert sperm_tf.load_model(tmp_path / "released" / "mine.npz").class_names == ("a", "b", "c")
 
 
-def test_the_architecture_is_read_from_the_model():
-    config = ModelConfig(cbam_after=("block2", "top"), reduction=4, dropout=0.15, norm_momentum=0.9)
+@pytest.mark.parametrize("white_point", (False, True))
+def test_the_architecture_is_read_from_the_model(white_point):
+    config = ModelConfig(
+        cbam_after=("block2", "top"), reduction=4, dropout=0.15, norm_momentum=0.9, white_point=white_point
+    )
     model = build_classifier(config, num_classes=3, image_size=32)
     assert release_packing._architecture(model) == config
 

@@ -212,6 +212,25 @@ def test_attention_has_the_resolution_of_its_own_layer(tmp_path):
     assert [check for check in checks if not check.passed] == []
 
 
+def test_a_white_point_is_served_with_its_model(tmp_path):
+    config = ModelConfig(name="simple_cnn", white_point=True)
+    model = build_classifier(config, num_classes=len(CLASS_NAMES), image_size=IMAGE_SIZE)
+    model.get_layer("logits").kernel.assign(
+        np.random.default_rng(0).normal(size=model.get_layer("logits").kernel.shape)
+    )
+    export_saved_model(model, tmp_path / "1", class_names=CLASS_NAMES, image_size=IMAGE_SIZE)
+    pixels = (0.6 * image_files.random_pixels()).astype(np.uint8)
+    files = [image_files.encode(pixels, "PNG"), image_files.encode((pixels * [1, 0.8, 0.6]).astype(np.uint8), "PNG")]
+    explain = tf.saved_model.load(str(tmp_path / "1")).signatures["explain"]
+    served = explain(image_bytes=tf.constant(files))["probabilities"].numpy()
+    images = np.stack([preprocess(file, IMAGE_SIZE) for file in files]).astype(np.float32)
+    np.testing.assert_allclose(served, keras.ops.softmax(model.predict(images, verbose=0)), atol=1e-5)
+    np.testing.assert_allclose(served[0], served[1], atol=0.02)  # another lamp, but for the rounding of its pixels
+    plain = build_classifier(ModelConfig(name="simple_cnn"), num_classes=len(CLASS_NAMES), image_size=IMAGE_SIZE)
+    plain.set_weights(model.get_weights())
+    assert np.abs(np.diff(keras.ops.softmax(plain.predict(images, verbose=0)), axis=0)).max() > 0.02
+
+
 def test_models_without_cbam_have_no_attention_output(tmp_path):
     model = tiny_models.build(with_gate=False)
     export_saved_model(model, tmp_path / "1", class_names=CLASS_NAMES, image_size=IMAGE_SIZE)
