@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from scipy import sparse
 
-from sperm_tf.data.registration import Registration, find_registrations, turned_correlation
+from sperm_tf.data.registration import Registration, find_registrations, to_usual_size, turned_correlation
 
 HASH_SIZE = 16
 NUM_HASH_BITS = HASH_SIZE * HASH_SIZE
@@ -151,6 +151,7 @@ def find_near_duplicates(hashes: np.ndarray, greys: Sequence[np.ndarray]) -> lis
     """
     distances = hamming_distances(hashes)
     close = ((i, j) for i, j in np.argwhere(np.triu(distances <= JOINT_DISTANCE, k=1)).tolist())
+    greys = to_usual_size(greys)
     registrations = find_registrations(greys, close)
     pairs = [NearDuplicate(i, j, int(distances[i, j]), found) for (i, j), found in registrations.items()]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:

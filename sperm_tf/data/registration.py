@@ -9,6 +9,8 @@ tail, debris and grain of the background count as much as the head does, and onl
 from __future__ import annotations
 
 import concurrent.futures
+import functools
+import itertools
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +31,7 @@ MIN_SIDE = 78
 COARSE_THRESHOLD = 0.58
 """Lowest correlation in the coarse search that is worth a registration."""
 USUAL_SIDE = 170
-"""Images that are usually larger are reduced to sides of about so many pixels first."""
+"""Pixels of the longer side that the resolutions below are meant for; see `to_usual_size`."""
 _FINE, _COARSE = (3, 10 / 3), (6, 15 / 6)  # reduction, and sigma of the contrast normalisation
 _PAIRS_AT_ONCE = 4096
 _BLOCK = 32  # spectra that are multiplied at once: what a cache holds
@@ -49,6 +51,21 @@ class Registration(NamedTuple):
     correlation: float
     overlap: float
     scale: float = 1.0
+
+
+def to_usual_size(greys: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Reduces images whose longer side is usually over `USUAL_SIDE`, all by one factor, to about that.
+
+    Args:
+        greys: uint8 [height, width] images.
+
+    Returns:
+        uint8 [ceil(height / factor), ceil(width / factor)] images.
+    """
+    if not greys:
+        return []
+    factor = max(1, round(np.median([max(grey.shape) for grey in greys]) / USUAL_SIDE))
+    return [np.asarray(Image.fromarray(grey).reduce(factor)) for grey in greys]
 
 
 def normalise_contrast(grey: np.ndarray, *, reduction: int, sigma: float) -> np.ndarray:
@@ -135,10 +152,6 @@ def find_registrations(
     Returns:
         (i, j) with i < j -> the best registration at any scale; by position.
     """
-    if not greys:
-        return {}
-    reduction = max(1, round(np.median([max(grey.shape) for grey in greys]) / USUAL_SIDE))
-    greys = [np.asarray(Image.fromarray(grey).reduce(reduction)) for grey in greys]
     large = [index for index, grey in enumerate(greys) if min(grey.shape) >= MIN_SIDE]
     found = coarse_pairs([greys[index] for index in large])
     overlaps = {(large[i], large[j]): overlap for (i, j), overlap in found.items()}
@@ -186,9 +199,7 @@ def coarse_pairs(greys: Sequence[np.ndarray]) -> dict[tuple[int, int], float]:
         return {}
     images = _normalise(greys, _COARSE)
     order = sorted(range(len(images)), key=lambda index: images[index].shape)
-    search = _CoarseSearch([images[index] for index in order])
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
-        found = [pair for pairs in threads.map(search.pairs_of_size, range(search.num_sizes)) for pair in pairs]
+    found = _CoarseSearch([images[index] for index in order]).pairs()
     return {(min(order[i], order[j]), max(order[i], order[j])): overlap for i, j, overlap in found}
 
 
@@ -206,33 +217,42 @@ class _CoarseSearch:
         self._spectra = self._transform(images)
         self._square_spectra = self._transform([image * image for image in images])
         self._frame_spectra = self._transform([np.ones(size, np.float32) for size in sizes])
-        self.num_sizes = len(sizes)
 
-    def pairs_of_size(self, size: int) -> list[tuple[int, int, float]]:
-        """Pairs of an image of a size with another one behind it: both positions, and the overlap."""
-        members = np.flatnonzero(self._size_of == size)
-        first, sizes = int(members[0]), slice(size, None)
-        frame = self._frame_spectra[size]
-        overlaps = np.rint(self._correlate(frame, self._frame_spectra[sizes]))
-        overlaps /= np.minimum(self._areas[size], self._areas[sizes])[:, None, None]
-        others = np.empty((len(self._spectra) - first, self._side, self._side), np.float32)
-        for start in range(0, len(others), _BLOCK):
-            spectra = self._square_spectra[first + start : first + start + _BLOCK]
-            others[start : start + _BLOCK] = self._inverse_root(frame, spectra)
+    def pairs(self) -> Iterator[tuple[int, int, float]]:
+        """Pairs that reach `COARSE_THRESHOLD`: both positions, the lower one first, and the overlap."""
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+            for size, frame in enumerate(self._frame_spectra):
+                members = np.flatnonzero(self._size_of == size)
+                overlaps = np.rint(self._correlate(frame, self._frame_spectra))
+                overlaps /= np.minimum(self._areas[size], self._areas)[:, None, None]
+                behind = self._square_spectra[members[0] :]
+                blocks = [behind[start : start + _BLOCK] for start in range(0, len(behind), _BLOCK)]
+                others = np.concatenate(list(threads.map(functools.partial(self._inverse_root, frame), blocks)))
+                of_one = functools.partial(self._pairs_of, overlaps=overlaps, others=others)
+                yield from itertools.chain.from_iterable(threads.map(of_one, members))
+
+    def _pairs_of(self, index: int, *, overlaps: np.ndarray, others: np.ndarray) -> list[tuple[int, int, float]]:
+        """Pairs of an image with those behind it.
+
+        Args:
+            index: position of the image.
+            overlaps: [num_sizes, side, side], at every shift against an image of every size.
+            others: [num_behind, side, side], over the root of the energy inside this image's frame; the last ones.
+        """
+        own = self._inverse_root(self._square_spectra[index], self._frame_spectra)
+        own[overlaps < MIN_PART - 0.01] = 0  # at this resolution a side is rounded
+        first = len(self._spectra) - len(others)
         found = []
-        for index in members:
-            own = self._inverse_root(self._square_spectra[index], self._frame_spectra[sizes])
-            own[overlaps < MIN_PART - 0.01] = 0  # at this resolution a side is rounded
-            for start in range(index + 1, len(self._spectra), _BLOCK):
-                block = slice(start, start + _BLOCK)
-                correlation = self._correlate(self._spectra[index], self._spectra[block])
-                correlation *= others[start - first : start - first + _BLOCK]
-                correlation *= own[self._size_of[block] - size]
-                correlation = correlation.reshape(len(correlation), -1)
-                place = correlation.argmax(axis=1)
-                for number in np.flatnonzero(correlation[np.arange(len(place)), place] >= COARSE_THRESHOLD):
-                    overlap = overlaps[self._size_of[start + number] - size].flat[place[number]]
-                    found.append((int(index), start + int(number), float(overlap)))
+        for start in range(index + 1, len(self._spectra), _BLOCK):
+            sizes = self._size_of[start : start + _BLOCK]
+            correlation = self._correlate(self._spectra[index], self._spectra[start : start + _BLOCK])
+            correlation *= others[start - first : start - first + _BLOCK]
+            correlation *= own[sizes]
+            correlation = correlation.reshape(len(correlation), -1)
+            place = correlation.argmax(axis=1)
+            for number in np.flatnonzero(correlation[np.arange(len(place)), place] >= COARSE_THRESHOLD):
+                overlap = overlaps[sizes[number]].flat[place[number]]
+                found.append((int(index), start + int(number), float(overlap)))
         return found
 
     def _transform(self, images: Sequence[np.ndarray]) -> np.ndarray:

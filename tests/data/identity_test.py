@@ -74,6 +74,16 @@ def test_a_field_photographed_again_with_another_magnification_is_found():
     assert pair.shows == "cell"
 
 
+def test_larger_images_of_the_same_cells_give_the_same_pairs(monkeypatch):
+    monkeypatch.setattr(identity, "CERTAIN_DISTANCE", 0)  # so that every measure is asked
+    scene, noise, other = (texture(seed, 180, 200, grain=grain) for seed, grain in ((1, 20), (2, 4), (3, 20)))
+    images = [scene, (0.6 * scene + 0.4 * noise).astype(np.uint8), other]
+    (pair,) = find(images)
+    assert pair.distinctness is not None
+    (larger,) = find([np.kron(image, np.ones((2, 2, 1), np.uint8)) for image in images])
+    assert (larger.registration, larger.distinctness) == (pair.registration, pair.distinctness)
+
+
 def test_crops_of_neighbours_show_one_field():
     scene = texture(1, 400, 400)
     (pair,) = find([scene[:200, :220], scene[90:290, 80:300], texture(2)])

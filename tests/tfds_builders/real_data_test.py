@@ -118,7 +118,7 @@ def test_smids_groups(smids):
         groups = [image["group_id"] for image in images if pathlib.Path(image["image_id"]).stem in pair]
         assert len(groups) == 2 and len(set(groups)) == 1, pair
     conflicting = [pair for pair in pairs if pair["shows"] == "cell" and len(set(pair["labels"].split("|"))) == 2]
-    assert 4 <= len(conflicting) <= 8
+    assert len(conflicting) == 6
 
 
 def test_hushem(hushem):
