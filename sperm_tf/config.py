@@ -261,13 +261,14 @@ class FitConfig:
         repeat: number of the repeat, from 0; repeat 0 tests on the dataset's own folds.
         fold: fold 0-4 that is only reported on.
         inner_folds: number of parts that the other folds' images are divided into: one validates, one is kept
-            for calibration, the rest train.
+            for calibration, the rest train. Where a class has fewer than two groups for each part, there are fewer
+            parts, but no fewer than 10.
     """
 
     trainer: TrainerConfig = TrainerConfig()
     repeat: int = 0
     fold: int = 0
-    inner_folds: int = 10
+    inner_folds: int = 20
 
     def __post_init__(self) -> None:
         check_range("fit.repeat", self.repeat, low=0)

@@ -14,6 +14,7 @@ from sperm_tf.config import NUM_FOLDS
 from sperm_tf.data.folds import FoldError, assign_folds, check_folds
 
 PARTS = ("train", "validation", "calibration", "test")
+MIN_INNER_FOLDS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +40,9 @@ def make_partition(
     """Splits a dataset for one fit.
 
     Repeat 0 tests on the dataset's own folds (`fold_0` ... `fold_4` of its TFDS builder); every further repeat draws
-    five others. What is not tested on is split again into `inner_folds` parts: the first is the validation part, the
-    second the calibration part, the others train.
+    five others. What is not tested on is split again into `inner_folds` parts, or into `MIN_INNER_FOLDS` and more where
+    a class has fewer than two groups for each: the first is the validation part, the second the calibration part, the
+    others train.
 
     Args:
         labels: class of every image, int [N].
@@ -48,7 +50,7 @@ def make_partition(
         folds: fold of every image, 0-4, as the dataset has it.
         repeat: number of the repeat, from 0.
         fold: the fold to test on, 0-4.
-        inner_folds: number of parts of the remaining images, at least 3.
+        inner_folds: highest number of parts of the remaining images, at least 3.
 
     Returns:
         The parts; together they hold every image once. Equal arguments give equal parts.
@@ -58,9 +60,11 @@ def make_partition(
     """
     folds = folds if repeat == 0 else assign_folds(labels.tolist(), groups.tolist(), seed=repeat)
     outer = np.flatnonzero(folds != fold)
+    fewest = min(len(np.unique(groups[outer][labels[outer] == label])) for label in np.unique(labels))
+    num_parts = min(inner_folds, max(MIN_INNER_FOLDS, fewest // 2))
     try:
         inner = assign_folds(
-            labels[outer].tolist(), groups[outer].tolist(), num_folds=inner_folds, seed=NUM_FOLDS * repeat + fold
+            labels[outer].tolist(), groups[outer].tolist(), num_folds=num_parts, seed=NUM_FOLDS * repeat + fold
         )
     except FoldError as error:
         raise FoldError(

@@ -12,7 +12,7 @@ GROUPS = np.array([f"g{index // 2 if index < 60 else index}" for index in range(
 
 def _make(repeat=0, fold=2, **changes):
     folds = assign_folds(LABELS.tolist(), GROUPS.tolist())
-    arguments = {"repeat": repeat, "fold": fold, "inner_folds": 10, **changes}
+    arguments = {"repeat": repeat, "fold": fold, "inner_folds": 20, **changes}
     return make_partition(LABELS, GROUPS, folds, **arguments), folds
 
 
@@ -25,7 +25,7 @@ def test_parts_are_disjoint_stratified_and_whole(repeat):
         assert sum(map(len, members.values())) == 300 and set.union(*members.values()) == set(range(300))
         groups = [set(GROUPS[sorted(part)]) for part in members.values()]
         assert sum(map(len, groups)) == len(set(GROUPS))
-        for name, share in (("train", 0.64), ("validation", 0.08), ("calibration", 0.08), ("test", 0.2)):
+        for name, share in (("train", 0.72), ("validation", 0.04), ("calibration", 0.04), ("test", 0.2)):
             counts = np.bincount(LABELS[getattr(partition, name)], minlength=3)
             assert np.abs(counts - 100 * share).max() <= 3, (name, counts)
         tested += sorted(members["test"])
@@ -50,7 +50,7 @@ def test_a_near_duplicate_across_folds_is_refused():
     folds[0] = (folds[1] + 1) % 5  # images 0 and 1 are one group
     with pytest.raises(FoldError, match="'g0' in folds"):
         for fold in range(5):
-            make_partition(LABELS, GROUPS, folds, repeat=0, fold=fold, inner_folds=10)
+            make_partition(LABELS, GROUPS, folds, repeat=0, fold=fold, inner_folds=20)
 
 
 def test_identical_pixels_in_two_parts_are_refused():
@@ -69,6 +69,18 @@ def test_a_lost_or_doubled_image_is_refused():
             check_partition(dataclasses.replace(partition, train=train), groups=GROUPS, pixel_hashes=GROUPS)
 
 
+@pytest.mark.parametrize(("num_groups", "num_parts"), ((13, 10), (20, 10), (30, 12), (60, 20)))
+def test_a_part_has_two_groups_of_each_class_where_more_than_ten_parts_are_made(num_groups, num_parts):
+    labels, groups = np.arange(3 * num_groups) % 3, np.array([f"g{index}" for index in range(3 * num_groups)])
+    folds = assign_folds(labels.tolist(), groups.tolist())
+    partition = make_partition(labels, groups, folds, repeat=0, fold=0, inner_folds=20)
+    outer = len(labels) - len(partition.test)
+    for part in (partition.validation, partition.calibration):
+        assert set(labels[part]) == {0, 1, 2} and abs(len(part) - outer / num_parts) < 3
+
+
 def test_too_few_groups_are_refused():
-    with pytest.raises(FoldError, match="at least 120 groups of every class"):
-        _make(inner_folds=120)
+    labels, groups = np.arange(36) % 3, np.array([f"g{index}" for index in range(36)])
+    folds = assign_folds(labels.tolist(), groups.tolist())
+    with pytest.raises(FoldError, match="at least 10 groups of every class"):
+        make_partition(labels, groups, folds, repeat=0, fold=0, inner_folds=20)
