@@ -43,7 +43,8 @@ def write(directory: pathlib.Path, *, results_dir: pathlib.Path, transformed: Ar
         return None
     best = results_page.best_model(content)
     index_of = {image_id: index for index, image_id in enumerate(table.image_ids.tolist())}
-    source = pathlib.Path(transformed.inputs["examples"]["directory"])
+    examined = transformed.inputs["examples"]  # beside it in the pipeline root, wherever that has been moved to
+    source = transformed.directory.parents[1] / examined["producer"] / pathlib.Path(examined["directory"]).name
     issues = label_quality.find_label_issues(tables[best], model=best, near_duplicates=_pairs_of_one_cell(source))
     path = directory / REPORT_FILE
     write_report(

@@ -26,7 +26,7 @@ Flags:
   --model=NAME|DIR           a released model (smids, hushem), a folder that the Calibrator wrote, or a SavedModel
   --input=PATH               folder, tar, zip, CSV table with a column file, or a pattern in quotes
   --output=DIR               a new folder, or that of a run to go on with
-  --overlays=none            draw LayerCAM overlays: none, referred or all
+  --overlays=none            draw where the network looked: none, referred or all
   --shard_size=512           files in a unit of work
   --runner=..., --direct_num_workers=... and Apache Beam's other flags are passed on to Beam.
 """

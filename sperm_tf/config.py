@@ -356,9 +356,9 @@ class ExplanationValidatorConfig:
 
     Attributes:
         num_images: number of test images, all classes together, one of a group.
-        must_beat_baselines: of `MAP_FIGURES` (`sperm_tf.explain.faithfulness`), those in which LayerCAM must be
-            better than both a blob in the middle and an edge detector, whole intervals considered; by default it is
-            only reported.
+        must_beat_baselines: of `MAP_FIGURES` (`sperm_tf.explain.faithfulness`), those in which the map that is shown
+            must be better than both a blob in the middle and an edge detector, whole intervals considered; by default
+            it is only reported.
     """
 
     num_images: int = 24

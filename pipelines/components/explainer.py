@@ -27,13 +27,13 @@ class Explainer(Component):
     """Explains some test images of every true class, right and wrong answers mixed.
 
     Layout: `images/<number>.png` (image and maps side by side, with true class, predicted class and probability),
-    `images/<number>_<view>.png` (the views apart: `image`, `layer_cam`, `grad_cam_plus_plus`,
+    `images/<number>_<view>.png` (the views apart: `image`, `layer_integrated_gradients`, `grad_cam_plus_plus`,
     `cbam_attention`), and `explanations.json`:
 
     * `images`: one entry an image, by class: `image_id`, `file`, `files` (view -> file), `true`, `predicted`,
       `probability`, `correct`, `maps` (view -> what `explanation_choice.summarize_map` says);
-    * `agreement`: for `layer_cam` and `grad_cam_plus_plus`, how far the `explain` signature of the SavedModel is from
-      the maps shown, which tf-keras-vis made.
+    * `agreement`: for `layer_integrated_gradients` and `grad_cam_plus_plus`, how far the `explain` signature of the
+      SavedModel is from the maps shown, which are those of `sperm_tf.explain.reference`.
 
     Where the served answer is averaged over rotations and mirror images (`views` in `model.json`), so is what is
     explained. Where the model answered no test image, there is none to explain: `images` is empty and `agreement`
@@ -41,7 +41,7 @@ class Explainer(Component):
     """
 
     config: ExplainerConfig
-    version = 2  # shows LayerCAM, too
+    version = 3  # shows layer integrated gradients, no longer LayerCAM
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Chooses the images, explains them, and draws the maps over them."""
@@ -175,7 +175,7 @@ def _draw(
     attention = views.get("cbam_attention")
     panel = overlay.draw_panel(
         pixels,
-        layer_cam=views["layer_cam"],
+        layer_integrated_gradients=views["layer_integrated_gradients"],
         grad_cam_plus_plus=views["grad_cam_plus_plus"],
         attention=attention,
         true_class=item["true"],

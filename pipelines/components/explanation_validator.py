@@ -25,7 +25,8 @@ SPLIT = "test"
 class ExplanationValidator(Component):
     """Measures the maps that the model serves against a blob in the middle and an edge detector.
 
-    The maps are LayerCAM, Grad-CAM++ and the attention of CBAM, of the answer averaged over the views.
+    The maps are layer integrated gradients, Grad-CAM++ and the attention of CBAM, of the answer averaged over the
+    views.
 
     Layout: `answers.csv` (as of ExplanationAudit), `figures.json` (of
     `sperm_tf.evaluation.explanation_figures.describe_explanations`), `validation.json` (`blessed` and `checks`, each
@@ -34,7 +35,7 @@ class ExplanationValidator(Component):
     figures. Maps that fail are no error here; the Pusher refuses the model.
 
     Args:
-        config: how many images, and what LayerCAM must be better in.
+        config: how many images, and what the map that is shown must be better in.
         **inputs: `model` from Calibrator and `examples` from ExampleGen.
     """
 
@@ -78,7 +79,7 @@ def _measure(served: Classifier, measured: MeasuredImages, answers_file: pathlib
 
 
 def judge(figures: Mapping[str, Any], config: ExplanationValidatorConfig) -> dict[str, Any]:
-    """Compares LayerCAM with both baselines.
+    """Compares the map that is shown with both baselines.
 
     Args:
         figures: of `sperm_tf.evaluation.explanation_figures.describe_explanations`.

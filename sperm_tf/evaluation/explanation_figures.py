@@ -14,6 +14,7 @@ from sperm_tf.explain.faithfulness import BASELINES, FIGURES
 FAITHFULNESS = "faithfulness"
 MASK_AREA = "mask_area_share"
 METHOD_LABELS = {
+    "layer_integrated_gradients": "layer integrated gradients",
     "layer_cam": "LayerCAM",
     "grad_cam": "Grad-CAM",
     "grad_cam_plus_plus": "Grad-CAM++",

@@ -1,17 +1,20 @@
-"""LayerCAM and Grad-CAM++ inside a TensorFlow graph, so that a served model explains what it predicts.
+"""Layer integrated gradients and Grad-CAM++ inside a TensorFlow graph: a served model explains what it predicts.
 
-Both maps need gradients from the class score back to the layer that is explained: the backbone runs once, forward, and
-no weight is differentiated.
+Both maps need gradients from the class score back to the layer that is explained: what is before it runs once, forward,
+and no weight is differentiated.
 
 An answer that is averaged over views (`sperm_tf.models.views`) is explained as what it is: that of one larger
 classifier, whose feature map holds the feature maps of all views, turned back, as its channels.
 
-Of the two, LayerCAM is the one to read. Grad-CAM++ gives a whole channel one weight, by a quotient whose denominator
-goes through zero at a layer with many cells: there a difference of rounding may change the map altogether.
+Of the two, layer integrated gradients are the one to read. Their path leads from the empty slide to the image, so that
+the map shows what the content of the image adds to the score: its sum, before negative cells are cut off, is the score
+of the image minus that of the empty slide (completeness). Grad-CAM++ gives a whole channel one weight, by a quotient
+whose denominator goes through zero at a layer with many cells: there a difference of rounding may change the map
+altogether.
 
 Sources:
-    Jiang, Zhang, Hou, Cheng, Wei, "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", IEEE
-    Transactions on Image Processing 30:5875-5888, 2021.
+    Sundararajan, Taly, Yan, "Axiomatic Attribution for Deep Networks", ICML 2017, arXiv:1703.01365, here with respect
+    to the features of a layer, as in Captum's LayerIntegratedGradients (Kokhlikyan et al. 2020, arXiv:2009.07896).
     Chattopadhay, Sarkar, Howlader, Balasubramanian, "Grad-CAM++: Generalized Gradient-based Visual Explanations for
     Deep Convolutional Networks", WACV 2018, arXiv:1710.11063.
 """
@@ -21,14 +24,19 @@ from __future__ import annotations
 import dataclasses
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from sperm_tf.explain.served_maps import GRAD_CAM_PLUS_PLUS, LAYER_CAM
+from sperm_tf.explain.served_maps import GRAD_CAM_PLUS_PLUS, LAYER_INTEGRATED_GRADIENTS
 from sperm_tf.models import views as views_lib
 from sperm_tf.models.classifier import FEATURE_MAP, LOGITS, explained_layer
 from sperm_tf.models.style import early_maps, summarize_style
 
 CBAM_PREFIX = "cbam_"
+PATH_STEPS = 4
+"""Points of the path from the empty slide to the image at which gradients are taken: the middles of equal parts."""
+SMOOTHING = 1 / 32
+"""Deviation of the Gaussian over the map, as a share of its side: one cell of EfficientNet-B0's map of 128 pixels."""
 EPSILON = 1e-7
 """What tf-keras-vis adds to the range of a map before it divides by it (Keras' epsilon)."""
 
@@ -40,7 +48,7 @@ class Explanation:
     Attributes:
         logits: float32 [B, C], class scores before softmax, the mean over the views.
         features: float32 [B, D], the style of the images (`sperm_tf.models.style`), the mean over the views.
-        layer_cam: float32 [B, C, h, w], 0-1, the LayerCAM map of every class at the resolution of
+        layer_integrated_gradients: float32 [B, C, h, w], 0-1, the map of every class at the resolution of
             `sperm_tf.models.classifier.explained_layer`.
         grad_cam_plus_plus: the same of Grad-CAM++.
         attention: float32 [B, h', w'], 0-1, the spatial attention of the last CBAM at the resolution of that layer;
@@ -49,16 +57,17 @@ class Explanation:
 
     logits: tf.Tensor
     features: tf.Tensor
-    layer_cam: tf.Tensor
+    layer_integrated_gradients: tf.Tensor
     grad_cam_plus_plus: tf.Tensor
     attention: tf.Tensor | None
 
 
 class ClassActivationMaps:
-    """A classifier split at the layer that is explained: one pass forward, then gradients back to that layer.
+    """A classifier split at the layer that is explained: one pass up to it, then gradients back to it.
 
     Call it with images, float32 [B, S, S, 3] in the range that the model takes, eagerly or in a graph; it returns an
-    `Explanation`. Gradients need what every layer answered: one image, in all its views, is in memory at a time.
+    `Explanation`. Gradients need what every layer answered: one image, in all its views and at all steps of its path,
+    is in memory at a time.
 
     With eight views the maps are those of the averaged classifier. For a head that pools and is linear, as those
     of `build_classifier` are, this is the mean of the views' maps before scaling, turned back, which is then scaled to
@@ -117,31 +126,47 @@ class ClassActivationMaps:
         signature = {
             LOGITS: tf.TensorSpec([num_classes], tf.float32),
             "features": tf.TensorSpec([num_features], tf.float32),
-            LAYER_CAM: tf.TensorSpec([num_classes, height, width], tf.float32),
+            LAYER_INTEGRATED_GRADIENTS: tf.TensorSpec([num_classes, height, width], tf.float32),
             GRAD_CAM_PLUS_PLUS: tf.TensorSpec([num_classes, height, width], tf.float32),
         }
         if self._attention_layer is not None:
             signature["attention"] = tf.TensorSpec(self._attention_layer.input.shape[1:3], tf.float32)
         found = tf.map_fn(self._explain, images, fn_output_signature=signature, parallel_iterations=1)
         return Explanation(
-            found[LOGITS], found["features"], found[LAYER_CAM], found[GRAD_CAM_PLUS_PLUS], found.get("attention")
+            found[LOGITS],
+            found["features"],
+            found[LAYER_INTEGRATED_GRADIENTS],
+            found[GRAD_CAM_PLUS_PLUS],
+            found.get("attention"),
         )
 
     def _explain(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Explains one image."""
-        trunk = self._trunk(views_lib.make_views(image[None], self._views), training=False)
-        features = views_lib.align_features(trunk["features"], self._views)
-        answers, gradients = self._differentiate(features)
-        logits = answers[LOGITS]
-        plus_plus = [grad_cam_plus_plus(features, slope, logits[:, index]) for index, slope in enumerate(gradients)]
+        image = image[None]
+        slide = tf.cast(empty_slide(image), image.dtype)
+        # All views of an empty slide are the same: it is one more row.
+        trunk = self._trunk(tf.concat([views_lib.make_views(image, self._views), slide], axis=0), training=False)
+        features = views_lib.align_features(trunk["features"][:-1], self._views)
+        start = views_lib.align_features(tf.repeat(trunk["features"][-1:], self._views, axis=0), self._views)
+        # Row 0 is the image itself, the others are the path that leads to it.
+        answers, gradients = self._differentiate(tf.concat([features, *points_of_path(start, features)], axis=0))
+        logits = answers[LOGITS][:1]
+        integrated = [layer_integrated_gradients(features - start, slopes[1:]) for slopes in gradients]
+        plus_plus = [
+            grad_cam_plus_plus(features, slopes[:1], logits[:, label]) for label, slopes in enumerate(gradients)
+        ]
+        early = [values[:-1] for values in trunk["early"]]
         found = {
             LOGITS: tf.cast(logits[0], tf.float32),
-            "features": views_lib.average_views(summarize_style(trunk["early"]), self._views)[0],
-            LAYER_CAM: tf.concat([layer_cam(features, slope) for slope in gradients], axis=0),
+            "features": views_lib.average_views(summarize_style(early), self._views)[0],
+            LAYER_INTEGRATED_GRADIENTS: tf.concat(integrated, axis=0),
             GRAD_CAM_PLUS_PLUS: tf.concat(plus_plus, axis=0),
         }
         if self._attention_layer is not None:
-            attention_input = answers.get("attention_input", trunk.get("attention_input"))
+            if "attention_input" in answers:
+                attention_input = views_lib.split_views(answers["attention_input"], self._views)[:, 0]
+            else:
+                attention_input = trunk["attention_input"][:-1]
             _, spatial = self._attention_layer.attention_maps(attention_input)
             found["attention"] = self._average_maps(tf.cast(spatial[..., 0], tf.float32))[0]
         return found
@@ -163,20 +188,43 @@ class ClassActivationMaps:
         return answers, [tape.gradient(score, features, unconnected_gradients=zero) for score in scores]
 
 
-def layer_cam(features: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
-    """The LayerCAM map of one class (Jiang et al. 2021, equations 6 to 8).
-
-    Every cell of a channel is weighted by its own gradient, where that speaks for the class.
+def empty_slide(images: tf.Tensor) -> tf.Tensor:
+    """The empty slide of each image: its median colour everywhere, as `sperm_tf.explain.faithfulness.slide_images`.
 
     Args:
-        features: [B, h, w, K], the feature map A.
-        gradients: [B, h, w, K], derivatives of the class score before softmax with respect to the features.
+        images: [B, S, S, 3].
 
     Returns:
-        float32 [B, h, w], 0-1, scaled as by tf-keras-vis; zeros where nothing speaks for the class.
+        float32 [B, S, S, 3].
     """
-    features, gradients = tf.cast(features, tf.float32), tf.cast(gradients, tf.float32)
-    return _scale(tf.nn.relu(tf.reduce_sum(tf.nn.relu(gradients) * features, axis=3)), EPSILON)
+    pixels = tf.sort(tf.reshape(tf.cast(images, tf.float32), (tf.shape(images)[0], -1, images.shape[-1])), axis=1)
+    count = tf.shape(pixels)[1]
+    median = (pixels[:, (count - 1) // 2] + pixels[:, count // 2]) / 2
+    return tf.broadcast_to(median[:, None, None, :], tf.shape(images))
+
+
+def points_of_path(start: tf.Tensor, end: tf.Tensor, *, steps: int = PATH_STEPS) -> list[tf.Tensor]:
+    """The middles of `steps` equal parts of the straight path between two tensors of one shape."""
+    return [start + (step + 0.5) / steps * (end - start) for step in range(steps)]
+
+
+def layer_integrated_gradients(difference: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
+    """The map of one class and one image (Sundararajan et al. 2017, equation 1, summed over the channels).
+
+    It is smoothed over its neighbourhood before what speaks against the class is cut off: cells between which a
+    strided convolution does not distinguish share their evidence at random.
+
+    Args:
+        difference: [1, h, w, K], features of the image minus those of the empty slide.
+        gradients: [T, h, w, K], derivatives of the class score before softmax with respect to the features, at T points
+            of the path between them.
+
+    Returns:
+        float32 [1, h, w], 0-1; zeros where nothing speaks for the class.
+    """
+    mean = tf.reduce_mean(tf.cast(gradients, tf.float32), axis=0, keepdims=True)
+    evidence = tf.reduce_sum(tf.cast(difference, tf.float32) * mean, axis=3)
+    return _scale(tf.nn.relu(_smooth(evidence)), EPSILON)
 
 
 def grad_cam_plus_plus(features: tf.Tensor, gradients: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
@@ -204,6 +252,22 @@ def grad_cam_plus_plus(features: tf.Tensor, gradients: tf.Tensor, scores: tf.Ten
     weights = tf.reduce_sum(alpha * tf.nn.relu(gradients), axis=(1, 2))
     cam = tf.nn.relu(tf.einsum("bhwk,bk->bhw", features, weights))
     return _scale(cam, EPSILON * tf.exp(-tf.cast(scores, tf.float32))[:, None, None])
+
+
+def _smooth(maps):
+    """Maps [B, h, w] under a Gaussian, mirrored at their borders, as by `scipy.ndimage.gaussian_filter`."""
+    for axis in (1, 2):
+        side = maps.shape[axis]
+        deviation = SMOOTHING * side
+        radius = int(4 * deviation + 0.5)
+        offsets = np.arange(-radius, radius + 1)
+        weights = np.exp(-(offsets**2) / (2 * deviation**2))
+        padding = [[0, 0], [0, 0], [0, 0]]
+        padding[axis] = [radius, radius]
+        padded = tf.pad(maps, padding, mode="SYMMETRIC")
+        shifted = [tf.gather(padded, tf.range(offset, offset + side), axis=axis) for offset in range(2 * radius + 1)]
+        maps = tf.add_n([weight * part for weight, part in zip(weights / weights.sum(), shifted, strict=True)])
+    return maps
 
 
 def _scale(cam, epsilon):

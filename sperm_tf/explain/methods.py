@@ -150,7 +150,13 @@ def grad_cam_plus_plus(classifier: ExplainedClassifier, images: np.ndarray, clas
 
 
 def layer_cam(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """LayerCAM as it is served, see `sperm_tf.explain.activation_maps`, float32 [B, h, w]."""
+    """LayerCAM (Jiang et al., TIP 2021, doi:10.1109/TIP.2021.3089943, equations 6 to 8), float32 [B, h, w]."""
+    features, gradients = classifier.differentiate_features(images, classes)
+    return tf.nn.relu(tf.reduce_sum(tf.nn.relu(gradients) * features, axis=3)).numpy()
+
+
+def layer_integrated_gradients(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Layer integrated gradients as they are served, see `sperm_tf.explain.activation_maps`, float32 [B, h, w]."""
     return tf.gather(classifier.explain_in_graph(images)[0], classes, axis=1, batch_dims=1).numpy()
 
 
@@ -243,6 +249,7 @@ METHODS: dict[str, Callable[[ExplainedClassifier, np.ndarray, np.ndarray], np.nd
     "grad_cam": grad_cam,
     "grad_cam_plus_plus": grad_cam_plus_plus,
     "layer_cam": layer_cam,
+    "layer_integrated_gradients": layer_integrated_gradients,
     "score_cam": score_cam,
     "cbam_attention": cbam_attention,
     "integrated_gradients": integrated_gradients,
@@ -252,7 +259,7 @@ METHODS: dict[str, Callable[[ExplainedClassifier, np.ndarray, np.ndarray], np.nd
 
 
 def _maps_of(explanation: Explanation) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
-    return explanation.layer_cam, explanation.grad_cam_plus_plus, explanation.attention
+    return explanation.layer_integrated_gradients, explanation.grad_cam_plus_plus, explanation.attention
 
 
 def _batches(rows: Any) -> list[Any]:

@@ -77,20 +77,20 @@ def stretch(attention: np.ndarray) -> np.ndarray:
 def draw_panel(
     pixels: np.ndarray,
     *,
-    layer_cam: np.ndarray,
+    layer_integrated_gradients: np.ndarray,
     grad_cam_plus_plus: np.ndarray,
     attention: np.ndarray | None,
     true_class: str,
     predicted_class: str,
     probability: float,
 ) -> Image.Image:
-    """Draws image, LayerCAM, Grad-CAM++ and CBAM attention side by side, under a caption.
+    """Draws image, layer integrated gradients, Grad-CAM++ and CBAM attention side by side, under a caption.
 
     The attention of CBAM is stretched, and its own range is written above it.
 
     Args:
         pixels: uint8 [H, W, 3], RGB, 0-255, the image before preprocessing.
-        layer_cam: [h, w], 0-1, the map of the predicted class.
+        layer_integrated_gradients: [h, w], 0-1, the map of the predicted class.
         grad_cam_plus_plus: [h, w], 0-1, the same.
         attention: [h, w], 0-1, the spatial attention of CBAM; None for a model without.
         true_class: name of the true class.
@@ -105,7 +105,7 @@ def draw_panel(
     """
     tiles = [
         ("image", pixels),
-        ("LayerCAM", draw_overlay(pixels, layer_cam)),
+        ("integrated gradients", draw_overlay(pixels, layer_integrated_gradients)),
         ("Grad-CAM++", draw_overlay(pixels, grad_cam_plus_plus)),
     ]
     if attention is not None:

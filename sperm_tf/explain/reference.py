@@ -1,21 +1,25 @@
-"""LayerCAM and Grad-CAM++ by tf-keras-vis: slow, widely used, and the reference for the maps of the graph."""
+"""The maps of the graph once more, by other code: slow, and what they are held against.
+
+Grad-CAM++ is that of tf-keras-vis, which is widely used. It has no layer integrated gradients: these are computed by
+NumPy and SciPy, step by step; TensorFlow answers and differentiates alone.
+"""
 
 from __future__ import annotations
 
 import keras
 import numpy as np
 
+from sperm_tf.explain.activation_maps import EPSILON, PATH_STEPS, SMOOTHING
+from sperm_tf.explain.faithfulness import slide_images
+from sperm_tf.explain.served_maps import GRAD_CAM_PLUS_PLUS, LAYER_INTEGRATED_GRADIENTS
 from sperm_tf.models.classifier import explained_layer
 
 
 def reference_maps(method: str, model: keras.Model, images: np.ndarray, *, class_indices: list[int]) -> np.ndarray:
     """Explains one class for each image.
 
-    Its defaults do not suit this model: they look for the last convolution, and in CBAM find the one that computes a
-    single attention channel. So the layer is named, and not searched from.
-
     Args:
-        method: `layer_cam` or `grad_cam_plus_plus`.
+        method: `layer_integrated_gradients` or `grad_cam_plus_plus`.
         model: flat functional model with a layer `explained_layer(model)`, float32; its outputs are logits.
         images: float32 [B, S, S, 3], in the range that the model takes.
         class_indices: the class to explain for each of the B images.
@@ -26,22 +30,52 @@ def reference_maps(method: str, model: keras.Model, images: np.ndarray, *, class
     Raises:
         ValueError: there is not one class for each image.
     """
-    from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
-    from tf_keras_vis.layercam import Layercam
-    from tf_keras_vis.utils.scores import CategoricalScore
-
     if len(class_indices) != len(images):
         raise ValueError(
             f"class_indices must hold one class for each of {len(images)} images. "
             f"Received: class_indices={class_indices}. Repeat the class for every image"
         )
-    kind = {"layer_cam": Layercam, "grad_cam_plus_plus": GradcamPlusPlus}[method]
-    explainer = kind(model)  # without a modifier, which could change the model for good
+    compute = {LAYER_INTEGRATED_GRADIENTS: _integrate, GRAD_CAM_PLUS_PLUS: _ask_tf_keras_vis}[method]
+    return compute(model, images, [int(index) for index in class_indices])
+
+
+def _ask_tf_keras_vis(model: keras.Model, images: np.ndarray, class_indices: list[int]) -> np.ndarray:
+    """Grad-CAM++ of the layer that is explained.
+
+    The defaults of tf-keras-vis do not suit this model: they look for the last convolution, and in CBAM find the one
+    that computes a single attention channel. So the layer is named, and not searched from.
+    """
+    from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    explainer = GradcamPlusPlus(model)  # without a modifier, which could change the model for good
     maps = explainer(
-        CategoricalScore([int(index) for index in class_indices]),
+        CategoricalScore(class_indices),
         images,
         penultimate_layer=explained_layer(model),
         seek_penultimate_conv_layer=False,
         expand_cam=False,
     )
     return np.asarray(maps)
+
+
+def _integrate(model: keras.Model, images: np.ndarray, class_indices: list[int]) -> np.ndarray:
+    import tensorflow as tf
+    from scipy import ndimage
+
+    features = model.get_layer(explained_layer(model)).output
+    trunk, head = keras.Model(model.inputs[0], features), keras.Model(features, model.outputs[0])
+    maps = []
+    for image, label in zip(np.asarray(images, np.float32), class_indices, strict=True):
+        start, end = (np.asarray(trunk(batch), np.float64) for batch in (slide_images(image[None]), image[None]))
+        total = np.zeros_like(end)
+        for step in range(PATH_STEPS):
+            point = tf.constant(start + (step + 0.5) / PATH_STEPS * (end - start), tf.float32)
+            with tf.GradientTape() as tape:
+                tape.watch(point)
+                score = head(point)[0, label]
+            total += np.asarray(tape.gradient(score, point), np.float64)
+        evidence = ((end - start) * total / PATH_STEPS).sum(axis=-1)[0]
+        evidence = np.maximum(ndimage.gaussian_filter(evidence, [SMOOTHING * side for side in evidence.shape]), 0)
+        maps.append((evidence - evidence.min()) / (evidence.max() - evidence.min() + EPSILON))
+    return np.array(maps, np.float32)

@@ -17,6 +17,7 @@ from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.identity import pixel_sha256
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.explain.activation_maps import ClassActivationMaps
+from sperm_tf.explain.served_maps import SHOWN_MAP
 from sperm_tf.review import pictures
 from sperm_tf.serving.classifier import UNREADABLE, Classifier, Prediction
 
@@ -73,7 +74,9 @@ class Reader:
         self.name = name
         self.digest = digest_classifier(classifier)
         explainer = ClassActivationMaps(classifier.keras_model, views=classifier.views)
-        self._explain = tf.function(lambda images: explainer(tf.cast(images, tf.float32)).layer_cam, autograph=False)
+        self._explain = tf.function(
+            lambda images: getattr(explainer(tf.cast(images, tf.float32)), SHOWN_MAP), autograph=False
+        )
         self._lock = threading.Lock()  # a Keras model is not made for two callers at once
 
     @property
@@ -110,7 +113,7 @@ class Reader:
         return items
 
     def explain(self, item: Item) -> np.ndarray:
-        """The LayerCAM map of the predicted class, float32 [h, w], 0-1; zeros where nothing speaks for the class.
+        """The map of the predicted class, float32 [h, w], 0-1; zeros where nothing speaks for the class.
 
         Args:
             item: a readable one.

@@ -48,7 +48,8 @@ class Prediction:
         decision: `accept`, or `refer` for an image that a person has to look at.
         reason: why, see `sperm_tf.serving.signatures.ServedClassifier`.
         unfamiliarity: distance from the training images, or lack of contrast; above 1 it is a reason to refer.
-        maps: for the signature `explain`, name -> float32 array, 0-1: `layer_cam` and `grad_cam_plus_plus` [h, w] of
+        maps: for the signature `explain`, name -> float32 array, 0-1: `layer_integrated_gradients` and
+            `grad_cam_plus_plus` [h, w] of
             the predicted class, each `_per_class` [C, h, w], and `cbam_attention` [h', w'] for models with CBAM, at
             the resolution of the last CBAM.
     """

@@ -103,10 +103,10 @@ class ServedClassifier:
 
         Returns:
             The answer described at the class and maps, 0-1, zeros for a row that is not ok. At the resolution of
-            `sperm_tf.models.classifier.explained_layer`: `layer_cam` and `grad_cam_plus_plus`, float32 [B, h, w], of
-            the predicted class, and each `_per_class`, float32 [B, C, h, w]. For models with CBAM also
-            `cbam_attention`, float32 [B, h', w'], at the resolution of the last CBAM.
-            Every map covers the padded square; `sperm_tf.explain.overlay` lays it over the image.
+            `sperm_tf.models.classifier.explained_layer`: `layer_integrated_gradients` and `grad_cam_plus_plus`,
+            float32 [B, h, w], of the predicted class, and each `_per_class`, float32 [B, C, h, w]. For models with
+            CBAM also `cbam_attention`, float32 [B, h', w'], at the resolution of the last CBAM. Every map covers the
+            padded square; `sperm_tf.explain.overlay` lays it over the image.
         """
         images, statuses = self._read(image_bytes)
         explanation = self._explainer(images)

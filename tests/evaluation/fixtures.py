@@ -121,7 +121,7 @@ def export_model(
         def explain(self, image_bytes):
             outputs = answer(image_bytes)
             batch = tf.shape(image_bytes)[0]
-            for name in ("layer_cam", "grad_cam_plus_plus"):
+            for name in ("layer_integrated_gradients", "grad_cam_plus_plus"):
                 outputs[name] = tf.zeros([batch, 3, 3])
                 outputs[f"{name}_per_class"] = tf.zeros([batch, num_classes, 3, 3])
             return outputs

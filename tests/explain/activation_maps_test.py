@@ -4,15 +4,23 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import ndimage
 
 from sperm_tf.config import ModelConfig
-from sperm_tf.explain.activation_maps import ClassActivationMaps, grad_cam_plus_plus, layer_cam
+from sperm_tf.explain.activation_maps import (
+    ClassActivationMaps,
+    empty_slide,
+    grad_cam_plus_plus,
+    layer_integrated_gradients,
+    points_of_path,
+)
+from sperm_tf.explain.faithfulness import slide_images
 from sperm_tf.explain.reference import reference_maps
 from sperm_tf.models.classifier import build_classifier
 from sperm_tf.models.views import build_averaged_classifier
 from tests import tiny_models
 
-METHODS = ("layer_cam", "grad_cam_plus_plus")
+METHODS = ("layer_integrated_gradients", "grad_cam_plus_plus")
 HEADS = [tiny_models.linear_head, tiny_models.deep_head]
 
 
@@ -36,13 +44,13 @@ def assert_equal_maps(model, images, *, views=1):
 
 @pytest.mark.parametrize("views", [1, 8])
 @pytest.mark.parametrize("head", HEADS)
-def test_maps_of_every_class_equal_tf_keras_vis(head, views):
+def test_maps_of_every_class_equal_the_reference(head, views):
     explanation = assert_equal_maps(tiny_models.build(head=head), random_images(), views=views)
     assert min(getattr(explanation, method).numpy().max() for method in METHODS) > 0.99
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b0_cbam", "simple_cnn"])
-def test_maps_of_the_real_models_equal_tf_keras_vis(name):
+def test_maps_of_the_real_models_equal_the_reference(name):
     keras.utils.set_random_seed(0)
     model = build_classifier(ModelConfig(name=name), num_classes=3, image_size=96)
     logits = model.get_layer("logits")
@@ -62,7 +70,7 @@ def test_attention_is_what_the_layer_multiplies_with():
     assert ClassActivationMaps(tiny_models.build(with_gate=False))(images).attention is None
 
 
-def test_layer_cam_hardly_changes_with_the_last_digits():
+def test_integrated_gradients_hardly_change_with_the_last_digits():
     """Grad-CAM++ does: its alphas are divided by their sum, which negative gradients may bring to zero."""
     features = np.zeros((1, 32, 32, 2), np.float32)
     features[0, :, :16, 0] = features[0, :, 16:, 1] = 2.0  # each channel sums to 1,024
@@ -70,9 +78,37 @@ def test_layer_cam_hardly_changes_with_the_last_digits():
     maps = []
     for last_digits in (-1e-4, 1e-4):
         gradients[0, 0, 0, 0] = -2 / 1024 * (1.00598 + last_digits)
-        maps.append((layer_cam(features, gradients), grad_cam_plus_plus(features, gradients, tf.zeros(1))))
+        maps.append(
+            (layer_integrated_gradients(features, gradients), grad_cam_plus_plus(features, gradients, tf.zeros(1)))
+        )
     np.testing.assert_allclose(maps[0][0], maps[1][0], atol=1e-6)
     assert np.abs(maps[0][1] - maps[1][1]).max() > 0.9
+
+
+def test_evidence_adds_up_to_what_the_image_adds_to_the_score():
+    """Completeness (Sundararajan et al. 2017, proposition 1); two steps where four are taken are worse."""
+    model, images = tiny_models.build(head=tiny_models.deep_head), random_images()
+    trunk = keras.Model(model.inputs[0], model.get_layer("feature_map").output)
+    head = keras.Model(model.get_layer("feature_map").output, model.outputs[0])
+    errors = {}
+    for steps in (1, 4, 16):
+        errors[steps] = []
+        for image in images:
+            start, end = trunk(empty_slide(image[None])), trunk(image[None])
+            total = 0.0
+            for point in points_of_path(start, end, steps=steps):
+                with tf.GradientTape() as tape:
+                    tape.watch(point)
+                    score = head(point)[:, 1]
+                total += float(tf.reduce_sum(tape.gradient(score, point) * (end - start))) / steps
+            errors[steps].append(abs(total - float(head(end)[0, 1] - head(start)[0, 1])))
+    assert np.mean(errors[16]) < 0.3 * np.mean(errors[4]) + 1e-6 and np.mean(errors[4]) < np.mean(errors[1])
+
+
+def test_the_empty_slide_is_that_of_the_audits():
+    for side in (4, 5):
+        images = np.random.default_rng(0).uniform(0, 255, (2, side, side, 3)).astype(np.float32)
+        np.testing.assert_allclose(empty_slide(images), slide_images(images), rtol=1e-6)
 
 
 def naive_map(features, gradients, score):
@@ -127,17 +163,20 @@ def turned_back(array, mirrored, turns, axes):
 def test_averaged_maps_and_attention_equal_numpy():
     """With a linear head: the mean of what every view has before scaling, turned back, then scaled once.
 
-    The gradient of such a head is the same everywhere, so both maps are the same but for the scaling.
+    The gradient of such a head is the same everywhere, on the empty slide, too.
     """
     model, images = tiny_models.build(), random_images()
     gate, features = model.get_layer("cbam_top"), model.get_layer("feature_map").output
     inside = keras.Model(model.input, [features, gate.convolution(gate.input), model.output])
     kernel = model.get_layer("logits").get_weights()[0]
-    cams, attentions, logits = [], [], []
+    cams, evidence, attentions, logits = [], [], [], []
     for mirrored, turns, view in symmetries(images, (1, 2)):
         values, attention, scores = inside.predict(np.ascontiguousarray(view), verbose=0)
+        on_slide = inside.predict(np.broadcast_to(np.median(view, (1, 2), keepdims=True), view.shape), verbose=0)[0]
         cam = values.astype(np.float64) @ np.maximum(kernel, 0) / (6 * 6)
         cams.append(turned_back(cam, mirrored, turns, (1, 2)))
+        added = (values - on_slide).astype(np.float64) @ kernel / (6 * 6)
+        evidence.append(turned_back(added, mirrored, turns, (1, 2)))
         attentions.append(turned_back(attention[..., 0], mirrored, turns, (1, 2)))
         logits.append(scores)
     cam, score = np.maximum(np.mean(cams, axis=0), 0), np.mean(logits, axis=0)[:, None, None]
@@ -146,8 +185,10 @@ def test_averaged_maps_and_attention_equal_numpy():
     explanation = ClassActivationMaps(model, views=8)(images)
     np.testing.assert_allclose(explanation.logits, np.mean(logits, axis=0), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(explanation.grad_cam_plus_plus, expected, rtol=1e-3, atol=1e-5)
-    layer_cam = np.moveaxis((cam - low) / (high - low + 1e-7), -1, 1)
-    np.testing.assert_allclose(explanation.layer_cam, layer_cam, rtol=1e-3, atol=1e-5)
+    evidence = np.maximum(ndimage.gaussian_filter(np.mean(evidence, axis=0), (0, 6 / 32, 6 / 32, 0)), 0)
+    low, high = evidence.min(axis=(1, 2), keepdims=True), evidence.max(axis=(1, 2), keepdims=True)
+    integrated = np.moveaxis((evidence - low) / (high - low + 1e-7), -1, 1)
+    np.testing.assert_allclose(explanation.layer_integrated_gradients, integrated, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(explanation.attention, np.mean(attentions, axis=0), rtol=1e-4, atol=1e-6)
     single = ClassActivationMaps(model)(images)
     assert np.abs(single.grad_cam_plus_plus - explanation.grad_cam_plus_plus).max() > 0.05

@@ -6,6 +6,7 @@ from scipy import ndimage, stats
 
 from sperm_tf.explain import faithfulness, methods
 from sperm_tf.explain.methods import ExplainedClassifier, attribute_pixels, explain
+from sperm_tf.explain.served_maps import SERVED_MAPS
 from tests import tiny_models
 
 HEADS = [tiny_models.linear_head, tiny_models.deep_head]
@@ -88,7 +89,7 @@ def test_every_method_gives_maps_of_the_images_in_one_form(views):
     assert explain("grad_cam", classifier, images, labels).shape == (35, SIDE, SIDE)
 
 
-@pytest.mark.parametrize("name", ["layer_cam", "grad_cam_plus_plus"])
+@pytest.mark.parametrize("name", SERVED_MAPS)
 def test_maps_are_the_served_ones(name):
     from sperm_tf.explain.activation_maps import ClassActivationMaps
 
@@ -98,6 +99,22 @@ def test_maps_are_the_served_ones(name):
     low, high = large.min(axis=(1, 2), keepdims=True), large.max(axis=(1, 2), keepdims=True)
     maps = explain(name, ExplainedClassifier(model), images, classes)
     np.testing.assert_allclose(maps, (large - low) / (high - low), atol=1e-5)
+
+
+def test_layer_cam_is_that_of_tf_keras_vis():
+    from tf_keras_vis.layercam import Layercam
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    model, images, classes = tiny_models.build(head=tiny_models.deep_head), random_images(), [1, 0, 2]
+    expected = Layercam(model)(
+        CategoricalScore(classes),
+        images,
+        penultimate_layer="feature_map",
+        seek_penultimate_conv_layer=False,
+        expand_cam=False,
+    )
+    maps = explain("layer_cam", ExplainedClassifier(model), images, np.array(classes))
+    np.testing.assert_allclose(maps, methods.enlarge(np.asarray(expected), SIDE), atol=1e-5)
 
 
 def half_sighted_model(rows):
@@ -111,7 +128,9 @@ def half_sighted_model(rows):
     return model
 
 
-@pytest.mark.parametrize("name", ["grad_cam", "grad_cam_plus_plus", "layer_cam", "score_cam", "integrated_gradients"])
+@pytest.mark.parametrize(
+    "name", [name for name in methods.METHODS if name not in (*faithfulness.BASELINES, "cbam_attention")]
+)
 def test_a_network_that_looks_at_the_head_has_more_energy_in_it(name):
     images = np.full((2, SIDE, SIDE, 3), 100, np.float32)
     images[:, 2:8, 4:20] = images[:, 16:22, 4:20] = 255

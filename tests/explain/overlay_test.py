@@ -41,9 +41,11 @@ def test_a_panel_says_whether_it_is_right(true_class, mark_colour):
     heat_map = np.linspace(0, 1, 49).reshape(7, 7)
     attention = np.linspace(0, 1, 196).reshape(14, 14)  # of a layer before the feature map
     panel = overlay.draw_panel(
-        pixels, layer_cam=heat_map, grad_cam_plus_plus=heat_map, attention=attention, **arguments
+        pixels, layer_integrated_gradients=heat_map, grad_cam_plus_plus=heat_map, attention=attention, **arguments
     )
-    narrow = overlay.draw_panel(pixels, layer_cam=heat_map, grad_cam_plus_plus=heat_map, attention=None, **arguments)
+    narrow = overlay.draw_panel(
+        pixels, layer_integrated_gradients=heat_map, grad_cam_plus_plus=heat_map, attention=None, **arguments
+    )
     assert panel.mode == "RGB" and panel.width > narrow.width
     caption = np.asarray(panel)[:26].reshape(-1, 3)
     assert (caption == mark_colour).all(axis=1).any()

@@ -349,3 +349,12 @@ def test_the_report_knows_whether_patients_were_kept_together(num_origins, state
     (tmp_path / "dataset.json").write_text(json.dumps(info))
     described = cross_validation_report._describe_dataset(tmp_path)
     assert described["has_origins"] is stated and described["title"] == "own_images"
+
+
+def test_the_report_of_a_root_that_was_moved_finds_its_near_duplicates(copy, monkeypatch):
+    (transformed,), (published,) = copy.glob("**/Transform/*"), copy.glob("**/fits.json")
+    asked = []
+    monkeypatch.setattr(cross_validation_report, "_pairs_of_one_cell", lambda folder: asked.append(folder) or [])
+    arguments = {"results_dir": published.parent, "transformed": Artifact.read(transformed)}
+    assert cross_validation_report.write(copy / "page", **arguments) is not None
+    assert copy in asked[0].parents and (asked[0] / "near_duplicates.csv").is_file()

@@ -122,7 +122,7 @@ def test_every_class_is_explained_and_the_answers_are_those_of_the_evaluation(co
 
 def test_every_picture_is_a_png_with_the_sides_of_its_image(content, artifact):
     for item in content["images"]:
-        assert set(item["files"]) == {"image", "layer_cam", "grad_cam_plus_plus", "cbam_attention"}
+        assert set(item["files"]) == {"image", "layer_integrated_gradients", "grad_cam_plus_plus", "cbam_attention"}
         for name in item["files"].values():
             with Image.open(artifact.directory / name) as picture:
                 assert (picture.format, picture.size) == ("PNG", (50, 40))
@@ -192,7 +192,7 @@ def test_maps_of_different_resolutions_are_drawn_each_by_its_own(tmp_path):
     early.save(tmp_path / "model.keras")
     maps = explainer._explain(tmp_path, [encode(0), encode(1)], [0, 1])
     assert {view: values.shape for view, values in maps.items()} == {
-        "layer_cam": (2, 2, 2),
+        "layer_integrated_gradients": (2, 2, 2),
         "grad_cam_plus_plus": (2, 2, 2),
         "cbam_attention": (2, 8, 8),
     }
@@ -244,6 +244,6 @@ def test_without_a_single_answer_there_is_nothing_to_explain(inputs, tmp_path):
     undefined = {"num_images": 0, "max_relative_difference": None, "median_relative_difference": None}
     assert json.loads((found.directory / "explanations.json").read_text()) == {
         "images": [],
-        "agreement": {"layer_cam": undefined, "grad_cam_plus_plus": undefined},
+        "agreement": {"layer_integrated_gradients": undefined, "grad_cam_plus_plus": undefined},
     }
     assert found.properties == {"num_images": 0, "num_wrong": 0, "max_relative_difference": None}

@@ -91,7 +91,7 @@ def compared(*beats):
         ({}, False),
     ],
 )
-def test_layer_cam_must_beat_both_baselines(cells, blessed):
+def test_the_map_that_is_shown_must_beat_both_baselines(cells, blessed):
     config = ExplanationValidatorConfig(must_beat_baselines=("deletion_auc",))
     assert judge({"methods": {SHOWN_MAP: cells}}, config)["blessed"] is blessed
 

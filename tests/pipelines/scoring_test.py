@@ -95,7 +95,7 @@ def test_the_report_finds_the_images_and_the_model_again(exported, crops, tmp_pa
     arguments = ["slide_report", f"--scores={tmp_path / 'out'}", f"--output={tmp_path / 'report'}"]
     assert slide_report.main(arguments) == 0
     page = (tmp_path / "report" / "slide.html").read_text(encoding="utf-8")
-    assert page.count("LayerCAM of ") == 1 + len(PIXELS) and page.count('<section class="slide"') == 4
+    assert page.count("Map of ") == len(PIXELS) and page.count('<section class="slide"') == 4
     assert (tmp_path / "report" / "slide.pdf").is_file()
     crops.rename(tmp_path / "moved")
     lines = []

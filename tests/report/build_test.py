@@ -366,7 +366,7 @@ def test_serving_commands_quote_the_path(run, tmp_path):
 def test_a_run_without_explanations_says_so(run, tmp_path):
     changed = copy(run, tmp_path)
     undefined = {"num_images": 0, "max_relative_difference": None, "median_relative_difference": None}
-    agreement = {"layer_cam": undefined, "grad_cam_plus_plus": undefined}
+    agreement = {"layer_integrated_gradients": undefined, "grad_cam_plus_plus": undefined}
     (changed["explainer"] / "explanations.json").write_text(json.dumps({"images": [], "agreement": agreement}))
     page = Page(write(changed, tmp_path))
     assert page.errors == [] and page.named("img") == []
@@ -375,8 +375,11 @@ def test_a_run_without_explanations_says_so(run, tmp_path):
 
 def test_maps_are_judged_against_the_baselines(run, page, tmp_path):
     assert "Measured on 9 test images in which a segmentation found a head, of 12 looked at" in page.text
-    assert "LayerCAM is better than both in deletion; it is not in insertion and share on the head." in page.text
-    assert "LayerCAM 0.204 ✓" in page.text
+    assert (
+        "The map of integrated gradients is better than both in deletion; it is not in insertion and share on the head."
+        in page.text
+    )
+    assert "layer integrated gradients 0.204 ✓" in page.text
     assert "blob in the middle (baseline) 0.404 0.40" in page.text
     assert "no blessing" not in page.text and "Maps: nothing demanded" in page.text
     changed = copy(run, tmp_path)
@@ -386,14 +389,18 @@ def test_maps_are_judged_against_the_baselines(run, page, tmp_path):
     )
     (changed["explanation_validator"] / "EXPLANATION_BLESSED").unlink()
     text = Page(write(changed, tmp_path)).text
-    assert "no blessing The configuration demands that LayerCAM be better than both baselines in insertion" in text
+    assert "no blessing The configuration demands that the map of integrated gradients be better than" in text
+    assert "better than both baselines in insertion" in text
     assert "Maps: not blessed" in text
     assert "neither deletion nor insertion" not in text
     path = changed["explanation_validator"] / "figures.json"
     figures = json.loads(path.read_text())
-    figures["methods"]["layer_cam"]["deletion_auc"]["versus"]["centre"]["beats"] = False
+    figures["methods"]["layer_integrated_gradients"]["deletion_auc"]["versus"]["centre"]["beats"] = False
     path.write_text(json.dumps(figures))
-    assert "LayerCAM is better than both in neither deletion nor insertion." in Page(write(changed, tmp_path)).text
+    assert (
+        "The map of integrated gradients is better than both in neither deletion nor insertion."
+        in Page(write(changed, tmp_path)).text
+    )
     path.unlink()
     text = Page(write(changed, tmp_path)).text
     assert "The maps were not measured." in text and "no blessing" in text

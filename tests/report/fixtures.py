@@ -250,7 +250,7 @@ def _write_explanations(directory: pathlib.Path, table: predictions.Predictions)
             files = {}
             for view, tint in (
                 ("image", 0.0),
-                ("layer_cam", 0.8),
+                ("layer_integrated_gradients", 0.8),
                 ("grad_cam_plus_plus", 1.0),
                 ("cbam_attention", 0.5),
             ):
@@ -270,7 +270,7 @@ def _write_explanations(directory: pathlib.Path, table: predictions.Predictions)
             )
     agreement = {
         name: {"num_images": len(items), "max_relative_difference": difference}
-        for name, difference in (("layer_cam", 3.1e-5), ("grad_cam_plus_plus", 0.12))
+        for name, difference in (("layer_integrated_gradients", 3.1e-5), ("grad_cam_plus_plus", 0.12))
     }
     _write_json(directory / "explanations.json", {"images": items, "agreement": agreement})
 
@@ -294,8 +294,14 @@ def _draw(label: int, rank: int, tint: float) -> Image.Image:
 
 
 def _write_maps(directory: pathlib.Path) -> None:
-    """LayerCAM is better than both baselines where an answer is deleted, and nowhere else."""
-    levels = {"layer_cam": 0.2, "grad_cam_plus_plus": 0.45, "cbam_attention": 0.5, "centre": 0.4, "edges": 0.5}
+    """The map that is shown is better than both baselines where an answer is deleted, and nowhere else."""
+    levels = {
+        "layer_integrated_gradients": 0.2,
+        "grad_cam_plus_plus": 0.45,
+        "cbam_attention": 0.5,
+        "centre": 0.4,
+        "edges": 0.5,
+    }
     rows = [
         ("faithfulness", method, None, number, figure, (level if figure == "deletion_auc" else 0.5) + 0.001 * number)
         for number in range(12)

@@ -132,10 +132,15 @@ def test_a_network_that_learnt_few_shuffled_labels_says_nothing(decisions, tmp_p
         "rank_correlation": {"value": 0.31, "bootstrap_95": [0.25, 0.36]},
         "structural_similarity": {"value": 0.62, "bootstrap_95": [0.6, 0.65]},
     }
-    labels = {"num_folds": 1, "num_images": 40, "train_accuracy": known, "methods": {"layer_cam": alike}}
+    labels = {
+        "num_folds": 1,
+        "num_images": 40,
+        "train_accuracy": known,
+        "methods": {"layer_integrated_gradients": alike},
+    }
     page, _ = render(decisions, {"efficientnet_b0_cbam": {"labels": labels}}, tmp_path)
     assert f"of which it knows {100 * known:.0f}\u00a0% by heart" in page.replace("\n", " ")
-    assert "| LayerCAM | 0.310 [0.250, 0.360] | 0.620 [0.600, 0.650] |" in page
+    assert "| layer integrated gradients | 0.310 [0.250, 0.360] | 0.620 [0.600, 0.650] |" in page
     assert ("these figures say nothing of the maps" in page) is (known < 0.9)
 
 
@@ -176,13 +181,13 @@ def test_the_plot_is_a_small_picture_of_the_same_bytes(decisions, tmp_path):
 
 
 def maps_audit(*, insertion, likeness):
-    """An audit of the maps: LayerCAM beats the baselines but for, perhaps, insertion."""
+    """An audit of the maps: The map that is shown beats the baselines but for, perhaps, insertion."""
     wins = {"deletion_auc": True, "insertion_auc": insertion, "energy_in_head": True}
     figures = {name: {"versus": {"centre": {"beats": won}, "edges": {"beats": True}}} for name, won in wins.items()}
     stages = {
         name: {"rank_correlation": {"value": value}} for name, value in zip(("logits", "stem"), likeness, strict=True)
     }
-    maps = {"methods": {"layer_cam": figures}, "sanity": {"layer_cam": stages}}
+    maps = {"methods": {"layer_integrated_gradients": figures}, "sanity": {"layer_integrated_gradients": stages}}
     return {"efficientnet_b0_cbam": {"explanations": maps}}
 
 
@@ -198,14 +203,16 @@ def test_the_shown_map_is_held_against_its_targets(decisions, insertion, likenes
     audits = maps_audit(insertion=insertion, likeness=likeness)
     rows = trust_targets.targets(decisions, audits).splitlines()[-3:]
     assert all(row.endswith(f"| {outcome} |") for row, outcome in zip(rows, outcomes, strict=True))
-    assert rows[0].startswith("| LayerCAM beats both baselines: deletion, insertion and the share on the head |")
+    assert rows[0].startswith(
+        "| layer integrated gradients beats both baselines: deletion, insertion and the share on the head |"
+    )
 
 
 def test_a_figure_that_is_not_defined_is_not_met(decisions):
     audits = maps_audit(insertion=True, likeness=(0.3, 0.1))
     maps = audits["efficientnet_b0_cbam"]["explanations"]
-    del maps["methods"]["layer_cam"]["energy_in_head"]
-    maps["sanity"]["layer_cam"]["stem"]["rank_correlation"]["value"] = None
+    del maps["methods"]["layer_integrated_gradients"]["energy_in_head"]
+    maps["sanity"]["layer_integrated_gradients"]["stem"]["rank_correlation"]["value"] = None
     rows = trust_targets.targets(decisions, audits).splitlines()[-3:]
     assert rows[0].endswith("| not in the share on the head | not met |")
     assert rows[1].endswith("| – | open |")

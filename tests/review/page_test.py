@@ -43,7 +43,7 @@ def test_a_pile_is_worked_through(address, reader, journal, files):
     for number, prediction in enumerate(expected):
         card = answer[CARD]
         assert pathlib.Path(prediction.file).name in card and f"{number + 1} of 6" in card
-        assert 'alt="LayerCAM map"' in card and "Grad-CAM" not in card
+        assert 'alt="Map of where the network looked"' in card and "Grad-CAM" not in card
         is_accepted = prediction.decision == "accept"
         assert ("Please look yourself" in card) is not is_accepted and ("rv-decision rv-accept" in card) is is_accepted
         for probability in prediction.probabilities.values():

@@ -135,8 +135,8 @@ def test_explanations_carry_their_maps(connection, backend):
     expected = backend.signatures["explain"](image_bytes=tf.constant(IMAGES))
     for row, prediction in enumerate(predictions):
         assert set(prediction.maps) == {
-            "layer_cam",
-            "layer_cam_per_class",
+            "layer_integrated_gradients",
+            "layer_integrated_gradients_per_class",
             "grad_cam_plus_plus",
             "grad_cam_plus_plus_per_class",
             "cbam_attention",

@@ -21,7 +21,13 @@ from sperm_tf.serving.export import export_saved_model
 from tests import image_files, tiny_models
 from tests.serving.conftest import CLASS_NAMES, IMAGE_SIZE
 
-MAPS = ("layer_cam", "layer_cam_per_class", "grad_cam_plus_plus", "grad_cam_plus_plus_per_class", "cbam_attention")
+MAPS = (
+    "layer_integrated_gradients",
+    "layer_integrated_gradients_per_class",
+    "grad_cam_plus_plus",
+    "grad_cam_plus_plus_per_class",
+    "cbam_attention",
+)
 BAD = image_files.bad_files()
 GOOD = {name: data for name, (data, _) in image_files.lossless_files().items()}
 GOOD["jpeg"] = image_files.encode(image_files.random_pixels(), "JPEG")
@@ -87,7 +93,7 @@ def test_a_process_with_tensorflow_alone_answers_every_signature(each_exported, 
         assert answer["decision"][::2] == [("accept", "refer")[bool(index)] for index in decided["reason"]]
         np.testing.assert_allclose(answer["unfamiliarity"][::2], decided["unfamiliarity"], rtol=1e-3)
         assert set(answer["decision"][1::2]) == {"refer"} and set(answer["reason"][1::2]) == {"unreadable"}
-    for method in ("layer_cam", "grad_cam_plus_plus"):
+    for method in ("layer_integrated_gradients", "grad_cam_plus_plus"):
         maps = np.array(answers["explain"][f"{method}_per_class"])
         np.testing.assert_allclose(maps[::2], getattr(explanation, method), rtol=1e-4, atol=1e-5)
         of_predicted = maps[np.arange(len(files)), np.argmax(answers["explain"]["probabilities"], axis=1)]
@@ -124,7 +130,7 @@ def test_a_turned_image_gets_the_same_answer_and_the_turned_maps(exported_averag
         answer = signature(exported_averaged, name)(image_bytes=files)
         np.testing.assert_allclose(answer["probabilities"] - answer["probabilities"][:1], 0, atol=1e-5)
     assert np.ptp(signature(exported, "serving_default")(image_bytes=files)["probabilities"], axis=0).max() > 1e-3
-    for name in ("layer_cam", "grad_cam_plus_plus", "cbam_attention"):
+    for name in ("layer_integrated_gradients", "grad_cam_plus_plus", "cbam_attention"):
         maps = answer[name].numpy()
         assert np.ptp(maps[0]) > 0.01
         for row in range(8):
@@ -182,7 +188,7 @@ def test_the_real_model_explains_itself_like_tf_keras_vis(tmp_path):
     explain = tf.saved_model.load(str(tmp_path / "1")).signatures["explain"]
     answer = explain(image_bytes=tf.constant([GOOD["gif"], b"no image", GOOD["jpeg"]]))
     images = np.stack([preprocess(GOOD[name], 64) for name in ("gif", "jpeg")]).astype(np.float32)
-    for method in ("layer_cam", "grad_cam_plus_plus"):
+    for method in ("layer_integrated_gradients", "grad_cam_plus_plus"):
         for index in range(3):
             expected = reference_maps(method, model, images, class_indices=[index] * 2)
             maps = answer[f"{method}_per_class"].numpy()[::2, index]

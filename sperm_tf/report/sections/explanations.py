@@ -12,7 +12,12 @@ from sperm_tf.report import text
 from sperm_tf.report.stages import Stage
 
 # Key in `explanations.json` -> heading in the report.
-_VIEWS = {"image": "image", "layer_cam": "LayerCAM", "grad_cam_plus_plus": "Grad-CAM++", "cbam_attention": "CBAM"}
+_VIEWS = {
+    "image": "image",
+    "layer_integrated_gradients": "integrated gradients",
+    "grad_cam_plus_plus": "Grad-CAM++",
+    "cbam_attention": "CBAM",
+}
 _NOTICEABLE = 1e-3
 _WHY = ": Grad-CAM++ divides by what may be nearly zero, where the last digit of a number decides."
 
@@ -83,14 +88,14 @@ def _data_uri(stage: Stage, name: Any) -> str:
 
 
 def _describe_agreement(agreement: Any) -> str:
-    """How well the served model's own maps agree with tf-keras-vis."""
+    """How well the served model's own maps agree with those of other code."""
     found = {name: (agreement or {}).get(name) or {} for name in SERVED_MAPS}
-    layer_cam, plus_plus = (found[name].get("max_relative_difference") for name in SERVED_MAPS)
-    if layer_cam is None or plus_plus is None:
+    integrated, plus_plus = (found[name].get("max_relative_difference") for name in SERVED_MAPS)
+    if integrated is None or plus_plus is None:
         return ""
     return (
-        f"The maps shown come from tf-keras-vis. On the same "
-        f"{text.plural(found[SHOWN_MAP].get('num_images', 0), 'image')} the served model's own explain signature "
-        f"answers LayerCAM maps that differ by at most {layer_cam:.1e} of their highest value, and Grad-CAM++ maps "
-        f"that differ by {plus_plus:.1e}{_WHY if plus_plus > _NOTICEABLE else '.'}"
+        f"The maps shown are layer integrated gradients computed by NumPy and Grad-CAM++ by tf-keras-vis. On the same "
+        f"{text.plural(found[SHOWN_MAP].get('num_images', 0), 'image')} those that the served model's own explain "
+        f"signature answers differ by at most {integrated:.1e} and {plus_plus:.1e} of their highest value"
+        f"{_WHY if plus_plus > _NOTICEABLE else '.'}"
     )

@@ -51,9 +51,10 @@ GLOSSARY = (
         "The range in which the true figure plausibly lies, given how few images were tested.",
     ),
     (
-        "LayerCAM",
-        "A map of the places that raised the score of the predicted class: each place of each feature of the network "
-        "by its own effect on the score.",
+        "Integrated gradients of a layer",
+        "A map of the places that raised the score of the predicted class, compared with the empty slide: what each "
+        "place adds on the way from the one to the other. All places together, those that lower the score too, add up "
+        "to the difference of the two scores.",
     ),
     (
         "Macro F1",

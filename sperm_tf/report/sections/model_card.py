@@ -187,7 +187,7 @@ def _limit_of_maps(maps: Mapping[str, Any]) -> str:
     if maps["not_better"]:
         figures.append(f"not better in: {maps['not_better']}")
     return (
-        "LayerCAM was measured against a blob in the middle and an edge detector, which know nothing of the network. "
+        "The map that is shown was measured against a blob in the middle and an edge detector, which know nothing. "
         f"It is {'; '.join(figures)}."
     )
 
@@ -252,7 +252,7 @@ def _items(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
             "Fairness, subgroups",
             "Not applicable" if is_synthetic else "Not possible: no data on donors came with the images",
         ),
-        ("Explainability", "Explanations: LayerCAM, Grad-CAM++ and, where the model has it, CBAM"),
+        ("Explainability", "Explanations: layer integrated gradients, Grad-CAM++ and, where the model has it, CBAM"),
         ("External validation", "None"),
         ("Code and model availability", "Open source; lineage names versions and digests"),
         ("Limitations, intended use", "Model card"),

@@ -38,7 +38,7 @@ class Cell:
         reason: why, for people.
         replicate: its replicate; empty where there is none.
         image: JPEG.
-        overlay: JPEG of the image under its LayerCAM map; None without a model.
+        overlay: JPEG of the image under its map; None without a model.
     """
 
     file: str
@@ -107,7 +107,7 @@ def draw(
         class_names: in the order of the model.
         limit: most images to show.
         read: address -> the file's bytes; None where it cannot be read, or is no longer the file that was scored.
-        explain: files -> float [N, h, w], 0-1, LayerCAM of their predicted classes; None draws no overlays.
+        explain: files -> float [N, h, w], 0-1, the maps of their predicted classes; None draws no overlays.
         replicate_column: of the scores; empty where there is none.
     """
     rows = order_by_uncertainty(scores, class_names).head(limit)

@@ -171,7 +171,9 @@ def describe_sheet(sheet: Sheet, *, limit: int | None = None) -> str:
     if not cells:
         return f"There is no image to show.{left_out}"
     has_maps = any(cell.overlay for cell in cells)
-    maps = " Beside each image: where the network looked (LayerCAM of its answer)." if has_maps else ""
+    maps = (
+        " Beside each image: where the network looked (layer integrated gradients of its answer)." if has_maps else ""
+    )
     return (
         f"The {len(cells)} least certain of the readable images: unfamiliar ones first, then by rising probability of "
         f"the answer.{maps}{left_out}"

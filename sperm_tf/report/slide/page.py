@@ -24,7 +24,7 @@ class Sources:
 
     Attributes:
         read: address of an image -> its bytes, None where it cannot be read.
-        explain: files -> LayerCAM maps; None without a model.
+        explain: files -> maps; None without a model.
         rule: content of the model's `decision.json`; may be empty.
         card: of the model, Markdown; may be empty.
     """
