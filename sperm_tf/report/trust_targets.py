@@ -87,7 +87,7 @@ def targets(models: Models, audits: Models) -> str:
 
 def _map_targets(figures: Mapping[str, Any] | None) -> list[list[str]]:
     """Whether the map that is shown beats what knows nothing of the network, and is lost with the network's weights."""
-    beats = f"{METHOD_LABELS[SHOWN_MAP]} beats both baselines"
+    beats = f"The map shown, {METHOD_LABELS[SHOWN_MAP]}, beats both baselines"
     lost = "… its likeness to that of random weights"
     if not figures or SHOWN_MAP not in figures["sanity"]:
         names = (beats, f"{lost}, all layers", f"{lost}, some layers")

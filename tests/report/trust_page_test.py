@@ -204,7 +204,7 @@ def test_the_shown_map_is_held_against_its_targets(decisions, insertion, likenes
     rows = trust_targets.targets(decisions, audits).splitlines()[-3:]
     assert all(row.endswith(f"| {outcome} |") for row, outcome in zip(rows, outcomes, strict=True))
     assert rows[0].startswith(
-        "| layer integrated gradients beats both baselines: deletion, insertion and the share on the head |"
+        "| The map shown, layer integrated gradients, beats both baselines: deletion, insertion and the share on the head |"
     )
 
 
