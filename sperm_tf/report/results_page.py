@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -257,7 +258,8 @@ def _our_row(name: str, model: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _published_row(row: Published) -> dict[str, Any]:
-    label = f"{row.work}, {row.pretraining}" if row.pretraining != "none" else f"{row.work}, no pretraining"
+    work = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", row.work)  # a plot has no links
+    label = f"{work}, {row.pretraining}" if row.pretraining != "none" else f"{work}, no pretraining"
     return {"label": label, "value": row.accuracy, "interval": row.interval, "sd": row.sd}
 
 

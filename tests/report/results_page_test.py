@@ -2,6 +2,7 @@
 
 import copy
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -245,3 +246,12 @@ def test_numbers_are_written_plainly():
     assert results_tables.p_value(0.0312) == "0.031"
     test = {"difference": -0.0004, "interval": [-0.021, 0.02]}
     assert results_tables.difference(test, scale=100, digits=1) == "0.0 [−2.1, +2.0]"
+
+
+@pytest.mark.parametrize("dataset", ["smids", "hushem"])
+def test_plots_have_room_for_their_labels(dataset, hushem, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a layout that collapsed is a warning, and labels that are cut off
+        results_page._write_plots(dataset, hushem, tmp_path)
+    rows = [results_page._published_row(row) for row in literature.HONEST[dataset]]
+    assert rows and not any("http" in row["label"] for row in rows)

@@ -203,9 +203,8 @@ def test_the_shown_map_is_held_against_its_targets(decisions, insertion, likenes
     audits = maps_audit(insertion=insertion, likeness=likeness)
     rows = trust_targets.targets(decisions, audits).splitlines()[-3:]
     assert all(row.endswith(f"| {outcome} |") for row, outcome in zip(rows, outcomes, strict=True))
-    assert rows[0].startswith(
-        "| The map shown, layer integrated gradients, beats both baselines: deletion, insertion and the share on the head |"
-    )
+    words = "beats both baselines: deletion, insertion and the share on the head |"
+    assert rows[0].startswith(f"| The map shown, layer integrated gradients, {words}")
 
 
 def test_a_figure_that_is_not_defined_is_not_met(decisions):
