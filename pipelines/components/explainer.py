@@ -14,7 +14,7 @@ from pipelines.artifacts import Artifact
 from pipelines.component import Component, RunContext
 from sperm_tf.config import ExplainerConfig
 from sperm_tf.data import examples
-from sperm_tf.explain.served_maps import SERVED_MAPS, SHOWN_MAP
+from sperm_tf.explain.served_maps import PER_CLASS_MAPS, SERVED_MAPS, SHOWN_MAP
 
 EXPLANATIONS_FILE = "explanations.json"
 SPLIT = "test"
@@ -128,10 +128,11 @@ def _explain(
         batch = encoded[start : start + batch_size]
         images = np.stack([preprocess(tf.constant(image), image_size).numpy() for image in batch]).astype(np.float32)
         classes = list(predicted[start : start + batch_size])
-        explanation = in_graph(tf.constant(images))
+        explanation = in_graph(tf.constant(images), tf.constant(classes))
         for name in SERVED_MAPS:
             reference = reference_maps(name, averaged, images, class_indices=classes)
-            own = tf.gather(getattr(explanation, name), classes, axis=1, batch_dims=1).numpy()
+            own = getattr(explanation, name)
+            own = (tf.gather(own, classes, axis=1, batch_dims=1) if name in PER_CLASS_MAPS else own).numpy()
             # tf-keras-vis computes exp(score), which leaves float32 above 88; the graph's map is then the one there is.
             is_finite = np.isfinite(reference).all(axis=(1, 2), keepdims=True)
             found[name].append(np.where(is_finite, reference, own))

@@ -39,6 +39,7 @@ SMOOTHING = 1 / 32
 """Deviation of the Gaussian over the map, as a share of its side: one cell of EfficientNet-B0's map of 128 pixels."""
 EPSILON = 1e-7
 """What tf-keras-vis adds to the range of a map before it divides by it (Keras' epsilon)."""
+_PREDICTED = -1  # stands for the class that the network predicts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +49,9 @@ class Explanation:
     Attributes:
         logits: float32 [B, C], class scores before softmax, the mean over the views.
         features: float32 [B, D], the style of the images (`sperm_tf.models.style`), the mean over the views.
-        layer_integrated_gradients: float32 [B, C, h, w], 0-1, the map of every class at the resolution of
-            `sperm_tf.models.classifier.explained_layer`.
-        grad_cam_plus_plus: the same of Grad-CAM++.
+        layer_integrated_gradients: float32 [B, h, w], 0-1, the map of one class at the resolution of
+            `sperm_tf.models.classifier.explained_layer`: of the one that was asked for, else of the predicted one.
+        grad_cam_plus_plus: float32 [B, C, h, w], 0-1, the Grad-CAM++ maps of every class at that resolution.
         attention: float32 [B, h', w'], 0-1, the spatial attention of the last CBAM at the resolution of that layer;
             the mean over the views; None for a model without.
     """
@@ -65,9 +66,9 @@ class Explanation:
 class ClassActivationMaps:
     """A classifier split at the layer that is explained: one pass up to it, then gradients back to it.
 
-    Call it with images, float32 [B, S, S, 3] in the range that the model takes, eagerly or in a graph; it returns an
-    `Explanation`. Gradients need what every layer answered: one image, in all its views and at all steps of its path,
-    is in memory at a time.
+    Call it with images, float32 [B, S, S, 3] in the range that the model takes, and, to explain another class than the
+    predicted one, with classes, int32 [B]; eagerly or in a graph. It returns an `Explanation`. Gradients need what
+    every layer answered: one image, in all its views and at all steps of its path, is in memory at a time.
 
     With eight views the maps are those of the averaged classifier. For a head that pools and is linear, as those
     of `build_classifier` are, this is the mean of the views' maps before scaling, turned back, which is then scaled to
@@ -117,21 +118,22 @@ class ClassActivationMaps:
             (behind if is_behind else before)["attention_input"] = self._attention_layer.input
         self._trunk, self._head = keras.Model(model.inputs[0], before), keras.Model(features, behind)
 
-    def __call__(self, images: tf.Tensor) -> Explanation:
+    def __call__(self, images: tf.Tensor, classes: tf.Tensor | None = None) -> Explanation:
         """Classifies and explains a batch; see the class."""
         images = tf.convert_to_tensor(images)
+        asked = tf.fill(tf.shape(images)[:1], _PREDICTED) if classes is None else tf.cast(classes, tf.int32)
         height, width = self._trunk.output["features"].shape[1:3]
         num_classes = self._head.output[LOGITS].shape[-1]
         num_features = sum(2 * values.shape[-1] for values in self._trunk.output["early"])
         signature = {
             LOGITS: tf.TensorSpec([num_classes], tf.float32),
             "features": tf.TensorSpec([num_features], tf.float32),
-            LAYER_INTEGRATED_GRADIENTS: tf.TensorSpec([num_classes, height, width], tf.float32),
+            LAYER_INTEGRATED_GRADIENTS: tf.TensorSpec([height, width], tf.float32),
             GRAD_CAM_PLUS_PLUS: tf.TensorSpec([num_classes, height, width], tf.float32),
         }
         if self._attention_layer is not None:
             signature["attention"] = tf.TensorSpec(self._attention_layer.input.shape[1:3], tf.float32)
-        found = tf.map_fn(self._explain, images, fn_output_signature=signature, parallel_iterations=1)
+        found = tf.map_fn(self._explain, (images, asked), fn_output_signature=signature, parallel_iterations=1)
         return Explanation(
             found[LOGITS],
             found["features"],
@@ -140,33 +142,29 @@ class ClassActivationMaps:
             found.get("attention"),
         )
 
-    def _explain(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _explain(self, arguments: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Explains one image."""
-        image = image[None]
+        image, asked = arguments[0][None], arguments[1]
         slide = tf.cast(empty_slide(image), image.dtype)
         # All views of an empty slide are the same: it is one more row.
         trunk = self._trunk(tf.concat([views_lib.make_views(image, self._views), slide], axis=0), training=False)
         features = views_lib.align_features(trunk["features"][:-1], self._views)
         start = views_lib.align_features(tf.repeat(trunk["features"][-1:], self._views, axis=0), self._views)
-        # Row 0 is the image itself, the others are the path that leads to it.
-        answers, gradients = self._differentiate(tf.concat([features, *points_of_path(start, features)], axis=0))
-        logits = answers[LOGITS][:1]
-        integrated = [layer_integrated_gradients(features - start, slopes[1:]) for slopes in gradients]
-        plus_plus = [
-            grad_cam_plus_plus(features, slopes[:1], logits[:, label]) for label, slopes in enumerate(gradients)
-        ]
+        answers, gradients = self._differentiate(features)
+        logits = answers[LOGITS]
+        plus_plus = [grad_cam_plus_plus(features, slope, logits[:, index]) for index, slope in enumerate(gradients)]
+        label = tf.where(asked == _PREDICTED, tf.argmax(logits[0], output_type=tf.int32), asked)
+        slopes = self._differentiate_one(tf.concat(points_of_path(start, features), axis=0), label)
         early = [values[:-1] for values in trunk["early"]]
         found = {
             LOGITS: tf.cast(logits[0], tf.float32),
             "features": views_lib.average_views(summarize_style(early), self._views)[0],
-            LAYER_INTEGRATED_GRADIENTS: tf.concat(integrated, axis=0),
+            LAYER_INTEGRATED_GRADIENTS: layer_integrated_gradients(features - start, slopes)[0],
             GRAD_CAM_PLUS_PLUS: tf.concat(plus_plus, axis=0),
         }
         if self._attention_layer is not None:
-            if "attention_input" in answers:
-                attention_input = views_lib.split_views(answers["attention_input"], self._views)[:, 0]
-            else:
-                attention_input = trunk["attention_input"][:-1]
+            is_behind = "attention_input" in answers
+            attention_input = answers["attention_input"] if is_behind else trunk["attention_input"][:-1]
             _, spatial = self._attention_layer.attention_maps(attention_input)
             found["attention"] = self._average_maps(tf.cast(spatial[..., 0], tf.float32))[0]
         return found
@@ -180,12 +178,24 @@ class ClassActivationMaps:
         """What the head answers, and for each class the gradient of its score with respect to the aligned features."""
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(features)
-            answers = self._head(views_lib.separate_features(features, self._views), training=False)
-            if self._views > 1:
-                answers |= {LOGITS: tf.reduce_mean(views_lib.split_views(answers[LOGITS], self._views), axis=0)}
+            answers = self._ask_head(features)
             scores = tf.unstack(answers[LOGITS], axis=1)
         zero = tf.UnconnectedGradients.ZERO
         return answers, [tape.gradient(score, features, unconnected_gradients=zero) for score in scores]
+
+    def _differentiate_one(self, points, label):
+        """The gradient of one class's score at some points of the space of the aligned features."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(points)
+            scores = tf.gather(self._ask_head(points)[LOGITS], label, axis=1)
+        return tape.gradient(scores, points, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+    def _ask_head(self, features):
+        """What the layers behind answer to aligned features, the logits being the mean over the views."""
+        answers = self._head(views_lib.separate_features(features, self._views), training=False)
+        if self._views > 1:
+            answers |= {LOGITS: tf.reduce_mean(views_lib.split_views(answers[LOGITS], self._views), axis=0)}
+        return answers
 
 
 def empty_slide(images: tf.Tensor) -> tf.Tensor:

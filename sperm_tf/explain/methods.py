@@ -61,7 +61,9 @@ class ExplainedClassifier:
         images = tf.TensorSpec([None, self.image_size, self.image_size, 3], tf.float32)
         classes = tf.TensorSpec([None], tf.int32)
         self._answer = tf.function(lambda batch: averaged(batch, training=False), input_signature=[images])
-        self.explain_in_graph = tf.function(lambda batch: _maps_of(explainer(batch)), input_signature=[images])
+        self.explain_in_graph = tf.function(
+            lambda batch, labels: _maps_of(explainer(batch, labels)), input_signature=[images, classes]
+        )
         self.extract = tf.function(lambda batch: self._trunk(batch, training=False), input_signature=[images])
         self.differentiate_features = tf.function(self._differentiate_features, input_signature=[images, classes])
         self.differentiate_pixels = tf.function(self._differentiate_pixels, input_signature=[images, classes])
@@ -146,7 +148,7 @@ def grad_cam(classifier: ExplainedClassifier, images: np.ndarray, classes: np.nd
 
 def grad_cam_plus_plus(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Grad-CAM++ as it is served, see `sperm_tf.explain.activation_maps`, float32 [B, h, w]."""
-    return tf.gather(classifier.explain_in_graph(images)[1], classes, axis=1, batch_dims=1).numpy()
+    return tf.gather(classifier.explain_in_graph(images, classes)[1], classes, axis=1, batch_dims=1).numpy()
 
 
 def layer_cam(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -157,7 +159,7 @@ def layer_cam(classifier: ExplainedClassifier, images: np.ndarray, classes: np.n
 
 def layer_integrated_gradients(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Layer integrated gradients as they are served, see `sperm_tf.explain.activation_maps`, float32 [B, h, w]."""
-    return tf.gather(classifier.explain_in_graph(images)[0], classes, axis=1, batch_dims=1).numpy()
+    return classifier.explain_in_graph(images, classes)[0].numpy()
 
 
 def score_cam(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -181,8 +183,7 @@ def score_cam(classifier: ExplainedClassifier, images: np.ndarray, classes: np.n
 
 def cbam_attention(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Spatial attention of the last CBAM, the same for every class, float32 [B, h', w']."""
-    del classes
-    attention = classifier.explain_in_graph(images)[2]
+    attention = classifier.explain_in_graph(images, classes)[2]
     if attention is None:
         raise ValueError("the model must have a CBAM. Received: one without. Leave out the method 'cbam_attention'")
     return attention.numpy()

@@ -75,7 +75,8 @@ class Reader:
         self.digest = digest_classifier(classifier)
         explainer = ClassActivationMaps(classifier.keras_model, views=classifier.views)
         self._explain = tf.function(
-            lambda images: getattr(explainer(tf.cast(images, tf.float32)), SHOWN_MAP), autograph=False
+            lambda images, classes: getattr(explainer(tf.cast(images, tf.float32), classes), SHOWN_MAP),
+            autograph=False,
         )
         self._lock = threading.Lock()  # a Keras model is not made for two callers at once
 
@@ -119,9 +120,9 @@ class Reader:
             item: a readable one.
         """
         images, _ = preprocess.preprocess_batch([item.data], self.classifier.image_size)
+        label = self.class_names.index(item.prediction.predicted_class)
         with self._lock:
-            maps = self._explain(images).numpy()[0]
-        return maps[self.class_names.index(item.prediction.predicted_class)]
+            return self._explain(images, np.array([label], np.int32)).numpy()[0]
 
     def _read_chunk(self, paths: Sequence[pathlib.Path], group: str) -> Iterator[Item]:
         contents = [_read(path) for path in paths]

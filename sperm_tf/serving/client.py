@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sperm_tf.explain.served_maps import SERVED_MAPS
+from sperm_tf.explain.served_maps import PER_CLASS_MAPS, SERVED_MAPS
 from sperm_tf.probabilities import write_probability
 
 SIGNATURES = ("serving_default", "explain")
@@ -29,7 +29,7 @@ TRANSPORTS = ("rest", "grpc")
 MAX_REQUEST_IMAGES = 32
 """Images in one request: the `max_batch_size` of deploy/tf_serving/batching_parameters.txt. TensorFlow Serving refuses
 requests with more."""
-_MAP_NAMES = (*SERVED_MAPS, *(f"{name}_per_class" for name in SERVED_MAPS), "cbam_attention")
+_MAP_NAMES = (*SERVED_MAPS, *(f"{name}_per_class" for name in PER_CLASS_MAPS), "cbam_attention")
 
 
 class ServingError(RuntimeError):
@@ -49,9 +49,8 @@ class Prediction:
         reason: why, see `sperm_tf.serving.signatures.ServedClassifier`.
         unfamiliarity: distance from the training images, or lack of contrast; above 1 it is a reason to refer.
         maps: for the signature `explain`, name -> float32 array, 0-1: `layer_integrated_gradients` and
-            `grad_cam_plus_plus` [h, w] of
-            the predicted class, each `_per_class` [C, h, w], and `cbam_attention` [h', w'] for models with CBAM, at
-            the resolution of the last CBAM.
+            `grad_cam_plus_plus` [h, w] of the predicted class, `grad_cam_plus_plus_per_class` [C, h, w], and
+            `cbam_attention` [h', w'] for models with CBAM, at the resolution of the last CBAM.
     """
 
     status: str

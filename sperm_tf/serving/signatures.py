@@ -9,7 +9,7 @@ from sperm_tf.data import image_formats
 from sperm_tf.data.preprocess import OK, preprocess_batch
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.explain.activation_maps import ClassActivationMaps
-from sperm_tf.explain.served_maps import SERVED_MAPS
+from sperm_tf.explain.served_maps import GRAD_CAM_PLUS_PLUS, LAYER_INTEGRATED_GRADIENTS
 from sperm_tf.models.classifier import LOGITS
 from sperm_tf.models.views import FEATURES, build_answering_model
 
@@ -104,9 +104,9 @@ class ServedClassifier:
         Returns:
             The answer described at the class and maps, 0-1, zeros for a row that is not ok. At the resolution of
             `sperm_tf.models.classifier.explained_layer`: `layer_integrated_gradients` and `grad_cam_plus_plus`,
-            float32 [B, h, w], of the predicted class, and each `_per_class`, float32 [B, C, h, w]. For models with
-            CBAM also `cbam_attention`, float32 [B, h', w'], at the resolution of the last CBAM. Every map covers the
-            padded square; `sperm_tf.explain.overlay` lays it over the image.
+            float32 [B, h, w], of the predicted class, and `grad_cam_plus_plus_per_class`, float32 [B, C, h, w]. For
+            models with CBAM also `cbam_attention`, float32 [B, h', w'], at the resolution of the last CBAM. Every map
+            covers the padded square; `sperm_tf.explain.overlay` lays it over the image.
         """
         images, statuses = self._read(image_bytes)
         explanation = self._explainer(images)
@@ -114,10 +114,10 @@ class ServedClassifier:
         num_rows = tf.shape(statuses)[0]
         is_ok = tf.cast(tf.equal(statuses, OK), tf.float32)[:, None, None]
         predicted = tf.argmax(explanation.logits[:num_rows], axis=1)
-        for name in SERVED_MAPS:
-            maps = getattr(explanation, name)[:num_rows] * is_ok[:, None]
-            answer[name] = tf.gather(maps, predicted, axis=1, batch_dims=1)
-            answer[f"{name}_per_class"] = maps
+        answer[LAYER_INTEGRATED_GRADIENTS] = explanation.layer_integrated_gradients[:num_rows] * is_ok
+        maps = explanation.grad_cam_plus_plus[:num_rows] * is_ok[:, None]
+        answer[GRAD_CAM_PLUS_PLUS] = tf.gather(maps, predicted, axis=1, batch_dims=1)
+        answer[f"{GRAD_CAM_PLUS_PLUS}_per_class"] = maps
         if explanation.attention is not None:
             answer["cbam_attention"] = explanation.attention[:num_rows] * is_ok
         return answer

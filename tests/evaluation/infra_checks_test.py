@@ -26,7 +26,6 @@ def make_answers():
     }
     maps = {
         "layer_integrated_gradients": np.full((3, 2, 4), 0.5, np.float32),
-        "layer_integrated_gradients_per_class": np.full((3, 3, 2, 4), 0.5, np.float32),
         "grad_cam_plus_plus": np.full((3, 2, 4), 0.5, np.float32),
         "grad_cam_plus_plus_per_class": np.full((3, 3, 2, 4), 0.5, np.float32),
         "cbam_attention": np.full((3, 8, 16), 0.5, np.float32),  # of a layer before the feature map
@@ -77,7 +76,7 @@ def drop(signature, key=None):
     [
         (drop("explain"), "explain: exists"),
         (drop("serving_default", "status"), "serving_default: has exactly the promised outputs"),
-        (drop("explain", "layer_integrated_gradients_per_class"), "explain: has exactly the promised outputs"),
+        (drop("explain", "grad_cam_plus_plus_per_class"), "explain: has exactly the promised outputs"),
         (drop("explain", "grad_cam_plus_plus"), "explain: has exactly the promised outputs"),
         (
             corrupt("serving_default", "probabilities", dtype="float64"),

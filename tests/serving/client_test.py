@@ -136,7 +136,6 @@ def test_explanations_carry_their_maps(connection, backend):
     for row, prediction in enumerate(predictions):
         assert set(prediction.maps) == {
             "layer_integrated_gradients",
-            "layer_integrated_gradients_per_class",
             "grad_cam_plus_plus",
             "grad_cam_plus_plus_per_class",
             "cbam_attention",
