@@ -352,9 +352,9 @@ def test_the_report_knows_whether_patients_were_kept_together(num_origins, state
 
 
 def test_the_report_of_a_root_that_was_moved_finds_its_near_duplicates(copy, monkeypatch):
-    (transformed,), (published,) = copy.glob("**/Transform/*"), copy.glob("**/fits.json")
+    (transformed,) = copy.glob("root/Transform/*/artifact.json")
     asked = []
     monkeypatch.setattr(cross_validation_report, "_pairs_of_one_cell", lambda folder: asked.append(folder) or [])
-    arguments = {"results_dir": published.parent, "transformed": Artifact.read(transformed)}
+    arguments = {"results_dir": copy / "results" / "synthetic_sperm", "transformed": Artifact.read(transformed.parent)}
     assert cross_validation_report.write(copy / "page", **arguments) is not None
     assert copy in asked[0].parents and (asked[0] / "near_duplicates.csv").is_file()
