@@ -123,7 +123,7 @@ def export_model(
             batch = tf.shape(image_bytes)[0]
             for name in ("layer_integrated_gradients", "grad_cam_plus_plus"):
                 outputs[name] = tf.zeros([batch, 3, 3])
-                outputs[f"{name}_per_class"] = tf.zeros([batch, num_classes, 3, 3])
+            outputs["grad_cam_plus_plus_per_class"] = tf.zeros([batch, num_classes, 3, 3])
             return outputs
 
     module = Served()
