@@ -32,7 +32,7 @@ class Calibrator(Component):
     """
 
     config: CalibratorConfig
-    version = 5  # counts the calibration images by class and answer
+    version = 6  # serves layer integrated gradients
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Asks the model about calibration and training images, fits and exports."""

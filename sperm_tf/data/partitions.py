@@ -15,6 +15,7 @@ from sperm_tf.data.folds import FoldError, assign_folds, check_folds
 
 PARTS = ("train", "validation", "calibration", "test")
 MIN_INNER_FOLDS = 10
+"""Images that are not tested on are divided into at least so many parts: no more than a fifth is set aside."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,9 @@ An answer that is averaged over views (`sperm_tf.models.views`) is explained as 
 classifier, whose feature map holds the feature maps of all views, turned back, as its channels.
 
 Of the two, layer integrated gradients are the one to read. Their path leads from the empty slide to the image, so that
-the map shows what the content of the image adds to the score: its sum, before negative cells are cut off, is the score
-of the image minus that of the empty slide (completeness). Grad-CAM++ gives a whole channel one weight, by a quotient
+the map shows what the content of the image adds to the score: its sum, before negative cells are cut off and it is
+scaled, is roughly the score of the image minus that of the empty slide (completeness, which is exact for infinitely
+many steps; BUILD_NOTES.md has the error of these few). Grad-CAM++ gives a whole channel one weight, by a quotient
 whose denominator goes through zero at a layer with many cells: there a difference of rounding may change the map
 altogether.
 

@@ -92,7 +92,7 @@ def test_integrated_gradients_hardly_change_with_the_last_digits():
 
 
 def test_evidence_adds_up_to_what_the_image_adds_to_the_score():
-    """Completeness (Sundararajan et al. 2017, proposition 1); two steps where four are taken are worse."""
+    """Completeness (Sundararajan et al. 2017, proposition 1), whose error falls with the number of steps."""
     model, images = tiny_models.build(head=tiny_models.deep_head), random_images()
     trunk = keras.Model(model.inputs[0], model.get_layer("feature_map").output)
     head = keras.Model(model.get_layer("feature_map").output, model.outputs[0])

@@ -181,7 +181,7 @@ def test_the_plot_is_a_small_picture_of_the_same_bytes(decisions, tmp_path):
 
 
 def maps_audit(*, insertion, likeness):
-    """An audit of the maps: The map that is shown beats the baselines but for, perhaps, insertion."""
+    """An audit of the maps: the one that is shown beats the baselines but for, perhaps, insertion."""
     wins = {"deletion_auc": True, "insertion_auc": insertion, "energy_in_head": True}
     figures = {name: {"versus": {"centre": {"beats": won}, "edges": {"beats": True}}} for name, won in wins.items()}
     stages = {

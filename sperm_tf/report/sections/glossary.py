@@ -53,8 +53,8 @@ GLOSSARY = (
     (
         "Integrated gradients of a layer",
         "A map of the places that raised the score of the predicted class, compared with the empty slide: what each "
-        "place adds on the way from the one to the other. All places together, those that lower the score too, add up "
-        "to the difference of the two scores.",
+        "place adds on the way from the one to the other. All places together, those that lower the score too, would "
+        "add up to the difference of the two scores; with the few steps that are taken, they do so roughly.",
     ),
     (
         "Macro F1",
