@@ -14,7 +14,7 @@ from pipelines.artifacts import Artifact
 from pipelines.component import Component, RunContext
 from sperm_tf.config import ExplainerConfig
 from sperm_tf.data import examples
-from sperm_tf.explain.served_maps import PER_CLASS_MAPS, SERVED_MAPS, SHOWN_MAP
+from sperm_tf.explain.served_maps import CBAM_ATTENTION, SERVED_MAPS, SHOWN_MAP
 
 EXPLANATIONS_FILE = "explanations.json"
 SPLIT = "test"
@@ -56,7 +56,8 @@ class Explainer(Component):
         predicted = [int(label) for label in table.predicted[chosen]]
         encoded = _read_images(inputs["examples"].directory, [table.image_ids[row] for row in chosen])
         num_views = _read_num_views(inputs["model"].directory)
-        maps = _explain(inputs["model"].directory, encoded, predicted, num_views=num_views)
+        served = _ask_served_model(inputs["model"].directory / "saved_model", encoded)
+        maps = _compute_maps(inputs["model"].directory, encoded, predicted, served, num_views=num_views)
         items = []
         for number, (row, label) in enumerate(zip(chosen, predicted, strict=True)):
             views = {view: values[number] for view, values in maps.items()}
@@ -69,7 +70,6 @@ class Explainer(Component):
                 "maps": {view: explanation_choice.summarize_map(values) for view, values in views.items()},
             }
             items.append(item | _draw(item, encoded[number], views, output, f"images/{number:03d}"))
-        served = _ask_served_model(inputs["model"].directory / "saved_model", encoded)
         agreement = {name: explanation_choice.compare_maps(maps[name], served[name]) for name in SERVED_MAPS}
         return _write_content(output, items, agreement)
 
@@ -104,43 +104,43 @@ def _read_num_views(model_dir: pathlib.Path) -> int:
     return json.loads((model_dir / "model.json").read_text(encoding="utf-8")).get("views", 1)
 
 
-def _explain(
-    model_dir: pathlib.Path, encoded: Sequence[bytes], predicted: Sequence[int], *, num_views: int = 1
+def _compute_maps(
+    model_dir: pathlib.Path,
+    encoded: Sequence[bytes],
+    predicted: Sequence[int],
+    served: Mapping[str, np.ndarray],
+    *,
+    num_views: int = 1,
 ) -> dict[str, np.ndarray]:
-    """View -> maps, float [N, h, w], 0-1, of the predicted classes, for the answer averaged over `num_views`."""
+    """View -> maps, float [N, h, w], 0-1, of the predicted classes, for the answer averaged over `num_views`.
+
+    The network's own attention is the served one: there is nothing to compute it by but the network.
+    """
     import keras
     import tensorflow as tf
 
     import sperm_tf.layers.attention  # noqa: F401  (registers the layers that the model is made of)
     from sperm_tf.data.preprocess import preprocess
-    from sperm_tf.explain.activation_maps import ClassActivationMaps
     from sperm_tf.explain.reference import reference_maps
     from sperm_tf.models.views import build_averaged_classifier
 
     model = _in_float32(keras.models.load_model(model_dir / "model.keras", compile=False))
     image_size = model.input_shape[1]
-    in_graph = ClassActivationMaps(model, views=num_views)
     averaged = build_averaged_classifier(model, views=num_views)
     batch_size = _BATCH // num_views
     found: dict[str, list[np.ndarray]] = {name: [] for name in SERVED_MAPS}
-    attentions = []
     for start in range(0, len(encoded), batch_size):
         batch = encoded[start : start + batch_size]
         images = np.stack([preprocess(tf.constant(image), image_size).numpy() for image in batch]).astype(np.float32)
         classes = list(predicted[start : start + batch_size])
-        explanation = in_graph(tf.constant(images), tf.constant(classes))
         for name in SERVED_MAPS:
-            reference = reference_maps(name, averaged, images, class_indices=classes)
-            own = getattr(explanation, name)
-            own = (tf.gather(own, classes, axis=1, batch_dims=1) if name in PER_CLASS_MAPS else own).numpy()
-            # tf-keras-vis computes exp(score), which leaves float32 above 88; the graph's map is then the one there is.
-            is_finite = np.isfinite(reference).all(axis=(1, 2), keepdims=True)
-            found[name].append(np.where(is_finite, reference, own))
-        if explanation.attention is not None:
-            attentions.append(explanation.attention.numpy())
-    maps = {name: np.concatenate(batches) for name, batches in found.items()}
-    if attentions:
-        maps["cbam_attention"] = np.concatenate(attentions)
+            found[name].append(reference_maps(name, averaged, images, class_indices=classes))
+    maps = dict(served)
+    for name, batches in found.items():
+        reference = np.concatenate(batches)
+        # tf-keras-vis computes exp(score), which leaves float32 above 88; the served map is then the one there is.
+        is_finite = np.isfinite(reference).all(axis=(1, 2), keepdims=True)
+        maps[name] = np.where(is_finite, reference, served[name])
     return maps
 
 
@@ -173,7 +173,7 @@ def _draw(
     source = Image.fromarray(decode_rgb(encoded).pixels)
     source.thumbnail((_MAX_SIDE, _MAX_SIDE))
     pixels = np.asarray(source)
-    attention = views.get("cbam_attention")
+    attention = views.get(CBAM_ATTENTION)
     panel = overlay.draw_panel(
         pixels,
         layer_integrated_gradients=views["layer_integrated_gradients"],
@@ -186,7 +186,7 @@ def _draw(
     panel.save(output / f"{stem}.png")
     pictures = {"image": pixels, **{name: overlay.draw_overlay(pixels, views[name]) for name in SERVED_MAPS}}
     if attention is not None:
-        pictures["cbam_attention"] = overlay.draw_overlay(pixels, overlay.stretch(attention))
+        pictures[CBAM_ATTENTION] = overlay.draw_overlay(pixels, overlay.stretch(attention))
     files = {view: f"{stem}_{view}.png" for view in pictures}
     for view, picture in pictures.items():
         Image.fromarray(picture).save(output / files[view])
@@ -194,10 +194,11 @@ def _draw(
 
 
 def _ask_served_model(saved_model: pathlib.Path, encoded: Sequence[bytes]) -> dict[str, np.ndarray]:
-    """Name -> maps of the predicted class, float32 [N, h, w], from the SavedModel's own signature."""
+    """Name -> maps, float32 [N, h, w], from the SavedModel's own signature: of the predicted class, and attention."""
     import tensorflow as tf
 
     explain = tf.saved_model.load(str(saved_model)).signatures["explain"]
     batches = [encoded[start : start + _BATCH] for start in range(0, len(encoded), _BATCH)]
     answers = [explain(image_bytes=tf.constant(batch)) for batch in batches]
-    return {name: np.concatenate([answer[name].numpy() for answer in answers]) for name in SERVED_MAPS}
+    names = [name for name in (*SERVED_MAPS, CBAM_ATTENTION) if name in answers[0]]
+    return {name: np.concatenate([answer[name].numpy() for answer in answers]) for name in names}

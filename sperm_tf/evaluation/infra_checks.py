@@ -10,9 +10,8 @@ import numpy as np
 
 from sperm_tf.evaluation.infra_probe import SIGNATURES
 from sperm_tf.evaluation.predictions import ACCEPT, OK, REFER
-from sperm_tf.explain.served_maps import PER_CLASS_MAPS, SERVED_MAPS
+from sperm_tf.explain.served_maps import CBAM_ATTENTION, MAP_OUTPUTS, PER_CLASS_MAPS, SERVED_MAPS
 
-OPTIONAL_MAPS = ("cbam_attention",)  # only models with CBAM have it
 _TOLERANCE = 1e-4  # signatures are separate graphs: their last bits may differ
 
 
@@ -75,8 +74,8 @@ def _check_shapes(name: str, outputs: Mapping[str, Any], *, num_classes: int, nu
             expected[key] = ("float32", [num_rows, *sides])
             if key in PER_CLASS_MAPS:
                 expected[f"{key}_per_class"] = ("float32", [num_rows, num_classes, *sides])
-        # The last CBAM may stand before the feature map, where the resolution is higher.
-        expected |= {key: ("float32", [num_rows, *_map_sides(outputs[key])]) for key in OPTIONAL_MAPS if key in outputs}
+        if CBAM_ATTENTION in outputs:  # may stand before the explained layer, where the resolution is higher
+            expected[CBAM_ATTENTION] = ("float32", [num_rows, *_map_sides(outputs[CBAM_ATTENTION])])
     checks = [
         Check(name, "has exactly the promised outputs", set(outputs) == set(expected), f"found: {sorted(outputs)}")
     ]
@@ -136,7 +135,7 @@ def _check_values(
             outputs["unfamiliarity"]["min"],
         ),
     ]
-    for key in (*SERVED_MAPS, *(f"{name}_per_class" for name in PER_CLASS_MAPS), *OPTIONAL_MAPS):
+    for key in MAP_OUTPUTS:
         if key in outputs:
             found = outputs[key]
             inside = found["all_finite"] and found["min"] >= -_TOLERANCE and found["max"] <= 1 + _TOLERANCE

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sperm_tf.explain.served_maps import PER_CLASS_MAPS, SERVED_MAPS
+from sperm_tf.explain.served_maps import MAP_OUTPUTS
 from sperm_tf.probabilities import write_probability
 
 SIGNATURES = ("serving_default", "explain")
@@ -29,7 +29,6 @@ TRANSPORTS = ("rest", "grpc")
 MAX_REQUEST_IMAGES = 32
 """Images in one request: the `max_batch_size` of deploy/tf_serving/batching_parameters.txt. TensorFlow Serving refuses
 requests with more."""
-_MAP_NAMES = (*SERVED_MAPS, *(f"{name}_per_class" for name in PER_CLASS_MAPS), "cbam_attention")
 
 
 class ServingError(RuntimeError):
@@ -231,7 +230,7 @@ def _to_prediction(row):
         decision=str(row["decision"]),
         reason=str(row["reason"]),
         unfamiliarity=float(row["unfamiliarity"]),
-        maps={name: np.asarray(row[name], np.float32) for name in _MAP_NAMES if name in row},
+        maps={name: np.asarray(row[name], np.float32) for name in MAP_OUTPUTS if name in row},
     )
 
 

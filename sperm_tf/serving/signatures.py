@@ -9,7 +9,7 @@ from sperm_tf.data import image_formats
 from sperm_tf.data.preprocess import OK, preprocess_batch
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.explain.activation_maps import ClassActivationMaps
-from sperm_tf.explain.served_maps import GRAD_CAM_PLUS_PLUS, LAYER_INTEGRATED_GRADIENTS
+from sperm_tf.explain.served_maps import CBAM_ATTENTION, GRAD_CAM_PLUS_PLUS, LAYER_INTEGRATED_GRADIENTS
 from sperm_tf.models.classifier import LOGITS
 from sperm_tf.models.views import FEATURES, build_answering_model
 
@@ -119,7 +119,7 @@ class ServedClassifier:
         answer[GRAD_CAM_PLUS_PLUS] = tf.gather(maps, predicted, axis=1, batch_dims=1)
         answer[f"{GRAD_CAM_PLUS_PLUS}_per_class"] = maps
         if explanation.attention is not None:
-            answer["cbam_attention"] = explanation.attention[:num_rows] * is_ok
+            answer[CBAM_ATTENTION] = explanation.attention[:num_rows] * is_ok
         return answer
 
     def _read(self, image_bytes):

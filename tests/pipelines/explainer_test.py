@@ -189,8 +189,10 @@ def test_attention_is_that_of_the_layer(content, inputs, model):
 
 def test_maps_of_different_resolutions_are_drawn_each_by_its_own(tmp_path):
     early = build_model(pool_behind_cbam=True)
-    early.save(tmp_path / "model.keras")
-    maps = explainer._explain(tmp_path, [encode(0), encode(1)], [0, 1])
+    folder = write_model(tmp_path / "model", early).directory
+    encoded = [encode(0), encode(1)]
+    served = explainer._ask_served_model(folder / "saved_model", encoded)
+    maps = explainer._compute_maps(folder, encoded, [0, 1], served)
     assert {view: values.shape for view, values in maps.items()} == {
         "layer_integrated_gradients": (2, 2, 2),
         "grad_cam_plus_plus": (2, 2, 2),
@@ -207,6 +209,16 @@ def test_maps_of_different_resolutions_are_drawn_each_by_its_own(tmp_path):
         np.testing.assert_array_equal(
             picture, overlay.draw_overlay(np.pad(pixels, [(5, 5), (0, 0), (0, 0)]), square)[5:45]
         )
+
+
+def test_where_tf_keras_vis_finds_no_map_the_served_one_is_shown(tmp_path):
+    sure = build_model()
+    sure.get_layer("logits").bias.assign([200.0, 0.0, 0.0])  # its exponential leaves float32
+    folder = write_model(tmp_path / "model", sure).directory
+    served = explainer._ask_served_model(folder / "saved_model", [encode(0)])
+    maps = explainer._compute_maps(folder, [encode(0)], [0], served)
+    assert np.isfinite(served["grad_cam_plus_plus"]).all()
+    np.testing.assert_array_equal(maps["grad_cam_plus_plus"], served["grad_cam_plus_plus"])
 
 
 def test_model_of_mixed_precision_is_explained_by_its_float32_copy():
