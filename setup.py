@@ -49,6 +49,7 @@ EXTRAS = {
         "nbclient>=0.10",
         "nbformat>=5.10",
         "pre-commit>=4",
+        "pypdf>=5",
         "pytest>=8.3",
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",

@@ -18,6 +18,7 @@ from pipelines.component import Component, RunContext, StageError
 from pipelines.components.example_gen import ExampleGen
 from pipelines.components.fold_calibrator import FoldCalibrator
 from sperm_tf.config import PipelineConfig
+from sperm_tf.evaluation import fits_file
 from sperm_tf.whole_files import write_text
 
 AUDITS_FILE = "audits.json"
@@ -67,8 +68,9 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
             f"a model must have all networks of repeat {request.repeat} under {context.pipeline_root}. Received: "
             f"{', '.join(request.models)}, of which none has. Train them, into a results_dir that holds no answers of "
             f"theirs yet: python -m pipelines.cross_validate --preset={request.config.preset} "
-            f"--models={','.join(request.models)} --results_dir=retrained"
+            f"--models={','.join(request.models)} --results_dir=retrained, and name the same results_dir here"
         )
+    _check_published(by_model, results_dir, context)
     if request.dry_run:
         for unit in (unit for units in by_model.values() for unit in units):
             report(f"ask    {unit.name}: {', '.join(audits)}")
@@ -92,6 +94,24 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
     if file.is_file():
         report(f"Figures: {file}")
     return 0
+
+
+def _check_published(by_model: dict[str, list[units_lib.Unit]], results_dir: pathlib.Path, context: RunContext) -> None:
+    """Refuses networks other than those whose answers are published: the page would leave their figures out.
+
+    Raises:
+        StageError: a model's networks are not among them.
+    """
+    published: dict[str, set[str]] = {}
+    for fit in fits_file.read_json(results_dir / fits_file.FITS_FILE):
+        published.setdefault(fit["model"], set()).add(fit["fingerprint"])
+    for model, units in by_model.items():
+        if model in published and not published[model].issuperset(unit.fingerprint for unit in units):
+            raise StageError(
+                f"the networks of {model} must be those whose answers {results_dir} publishes. Received: others, under "
+                f"{context.pipeline_root}; their figures would replace the published ones, and belong to no answers. "
+                "Name the folder with their answers with --results_dir, as for pipelines.cross_validate"
+            )
 
 
 def _possible(audits: tuple[str, ...], dataset: str, *, report: Callable[[str], None]) -> tuple[str, ...]:

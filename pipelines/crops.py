@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from pipelines.crop_table import FILE, read_table
 from sperm_tf.data.archives import archive_kind
-from tfds_builders.own_images.image_list import SUFFIXES, is_hidden, walk_images
+from tfds_builders.own_images.image_list import HIDDEN, NO_SUFFIX, SUFFIXES, is_hidden, walk_images
 from tfds_builders.own_images.names import DataDirError
 from tfds_builders.own_images.table import TABLE_SUFFIXES
 
@@ -62,7 +62,7 @@ class CropList:
         root: the folder that addresses start from.
         columns: names of the table's further columns; empty without a table.
         crops: the images, sorted by their address.
-        ignored: suffix -> files of a folder that are not named as images.
+        ignored: suffix -> files of folders, archives and patterns that are not named as images.
     """
 
     root: pathlib.Path
@@ -102,6 +102,8 @@ def list_crops(source: str) -> CropList:
         plain = list(itertools.takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
         root = pathlib.Path(*plain)
         found = [match for match in root.glob(str(path.relative_to(root))) if not _is_left_out(match, root)]
+        folders = {match for match in found if match.is_dir()}  # with `**`, what is in them is matched, too
+        found = [match for match in found if folders.isdisjoint(match.parents) or _is_archive(match)]
     ignored: Counter[str] = Counter()
     crops = sorted({crop for entry in found for crop in _expand(entry, root, ignored)})
     if not crops:
@@ -121,9 +123,15 @@ def _expand(path: pathlib.Path, root: pathlib.Path, ignored: Counter[str]) -> It
     elif path.suffix.casefold() in SUFFIXES:
         yield _crop_of_file(path, root)
     elif path.is_file() and archive_kind(path) == "zip":
-        yield from _list_zip(path, root)
+        yield from _list_zip(path, root, ignored)
     elif path.is_file() and _TAR_NAME.search(path.name):
-        yield from _list_tar(path, root)
+        yield from _list_tar(path, root, ignored)
+    else:
+        ignored[_kind(path.name)] += 1
+
+
+def _is_archive(path: pathlib.Path) -> bool:
+    return path.is_file() and (bool(_TAR_NAME.search(path.name)) or archive_kind(path) == "zip")
 
 
 def _is_score_folder(path: pathlib.Path) -> bool:
@@ -153,16 +161,20 @@ def _archive_state(address: str, root: pathlib.Path) -> int:
         return UNKNOWN
 
 
-def _list_zip(path: pathlib.Path, root: pathlib.Path) -> Iterator[Crop]:
+def _list_zip(path: pathlib.Path, root: pathlib.Path, ignored: Counter[str]) -> Iterator[Crop]:
     name = path.relative_to(root).as_posix()
     # A name that comes again stands for its last content, as it does for whoever unpacks the archive.
     with _archive_errors(path), zipfile.ZipFile(path) as archive:
         for info in {info.filename: info for info in archive.infolist()}.values():
-            if _is_image(info.filename) and not info.is_dir():
+            if info.is_dir():
+                continue
+            if _is_image(info.filename):
                 yield Crop(_address(f"{name}{IN_ARCHIVE}{info.filename}"), info.file_size, info.CRC)
+            else:
+                ignored[_kind(info.filename)] += 1
 
 
-def _list_tar(path: pathlib.Path, root: pathlib.Path) -> Iterator[Crop]:
+def _list_tar(path: pathlib.Path, root: pathlib.Path, ignored: Counter[str]) -> Iterator[Crop]:
     name, changed_ns = path.relative_to(root).as_posix(), path.stat().st_mtime_ns
     crops = {}  # as in a zip
     with _archive_errors(path), open_tar(path) as archive:
@@ -171,6 +183,8 @@ def _list_tar(path: pathlib.Path, root: pathlib.Path) -> Iterator[Crop]:
             if _is_image(info.name) and info.isreg():
                 address = _address(f"{name}{IN_ARCHIVE}{info.name}")
                 crops[address] = Crop(address, info.size, changed_ns, info.offset_data)
+            elif not info.isdir():
+                ignored[_kind(info.name)] += 1
     yield from crops.values()
 
 
@@ -191,9 +205,15 @@ def _archive_errors(path: pathlib.Path) -> Iterator[None]:
 
 
 def _is_image(member: str) -> bool:
+    return _kind(member) in SUFFIXES
+
+
+def _kind(member: str) -> str:
+    """The suffix of a name, by which files that are left out are counted, or that it is hidden."""
     path = pathlib.PurePosixPath(member.replace("\\", "/"))
-    hidden = any(is_hidden(pathlib.Path(part)) for part in path.parts)
-    return path.suffix.casefold() in SUFFIXES and not hidden
+    if any(is_hidden(pathlib.Path(part)) for part in path.parts):
+        return HIDDEN
+    return path.suffix.casefold() or NO_SUFFIX
 
 
 def _address(text: str) -> str:

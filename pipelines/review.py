@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     values = _define_flags()
     try:
         parse_own(values, argv)
+        if missing := [name for name in ("model", "output") if not values[name].value]:
+            raise FlagError(f"--{missing[0]} must be given. See --help")
     except FlagError as error:
         print(f"pipelines.review: {error}", file=sys.stderr)
         return 2
@@ -64,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _define_flags() -> flags.FlagValues:
     values = flags.FlagValues()
-    flags.DEFINE_string("model", None, "see USAGE", required=True, flag_values=values)
-    flags.DEFINE_string("output", None, "see USAGE", required=True, flag_values=values)
+    flags.DEFINE_string("model", "", "see USAGE", flag_values=values)
+    flags.DEFINE_string("output", "", "see USAGE", flag_values=values)
     flags.DEFINE_list("class_names", [], "see USAGE", flag_values=values)
     flags.DEFINE_string("host", "127.0.0.1", "see USAGE", flag_values=values)
     flags.DEFINE_integer("port", 7860, "see USAGE", lower_bound=1, upper_bound=65535, flag_values=values)
@@ -86,7 +88,13 @@ def _serve(values: flags.FlagValues) -> None:
             signal.signal(number, signal.default_int_handler)
     page = Page(Reader(classifier, name=name_model(values.model)), journal)
     try:
-        address = page.launch(host=values.host, port=values.port)
+        try:
+            address = page.launch(host=values.host, port=values.port)
+        except OSError as error:
+            raise OSError(
+                f"the page cannot listen on {values.host}, port {values.port}. If another program does, choose another "
+                f"--port. Received: {error}"
+            ) from error
         if values.host not in _LOCAL:
             print(
                 f"Anyone who reaches {values.host} can see and change this page: it has no password.", file=sys.stderr

@@ -14,7 +14,7 @@ import apache_beam as beam
 from pipelines import score_folder, score_progress, scoring_model
 from pipelines.component import RunContext
 from pipelines.crop_reader import CropReader
-from pipelines.crops import Crop, list_crops
+from pipelines.crops import Crop, CropList, list_crops
 from pipelines.score_folder import ScoreFolder
 from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.quality import measure_quality
@@ -58,6 +58,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
     """
     crops = list_crops(request.input)
     scores_file.check_columns(crops.columns)
+    _say_gaps(crops, report)
     model = scoring_model.find(request.model)
     if request.overlays != NO_OVERLAYS and model.saved_model and not scoring_model.serves_maps(str(model.saved_model)):
         raise ValueError(
@@ -77,6 +78,11 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
             counts = ", ".join(f"{suffix}: {count:,}" for suffix, count in crops.ignored.items())
             report(f"Not scored, because not named as images: {counts}.")
         saved_model = str(model.prepare(folder.path / score_folder.MODEL))
+        if request.overlays != NO_OVERLAYS and not scoring_model.serves_maps(saved_model):
+            raise ValueError(
+                f"the model must serve the map {SHOWN_MAP!r}. Received: {saved_model}, which an older version of the "
+                "package exported, without. Delete that folder, and the same command exports it again."
+            )
         names = scoring_model.class_names(saved_model)
         schema = scores_file.schema(names, crops.columns, record, overlays=request.overlays != NO_OVERLAYS)
         if missing := folder.missing_shards(record):
@@ -97,6 +103,19 @@ def describe(summary: dict[str, Any]) -> str:
         f"{summary['num_files']:,} files: {classes or 'none could be read'}; {unreadable:,} not readable.\n"
         f"To be looked at by a person: {referred:,} of the readable ones."
     )
+
+
+def _say_gaps(crops: CropList, report: Callable[[str], None]) -> None:
+    """Says now what the slide report would refuse when everything is scored."""
+    for index, name in enumerate(crops.columns):
+        if name.casefold() not in ("slide", "replicate"):
+            continue
+        gaps = [crop.file for crop in crops.crops if not crop.further[index].strip()]
+        if gaps:
+            report(
+                f"{len(gaps):,} images have no {name}, such as {gaps[0]}: the slide report will refuse them. Fill in "
+                "the table before you score."
+            )
 
 
 def _describe(request: Request, model: scoring_model.ScoringModel, crops: Any) -> dict[str, Any]:
@@ -194,13 +213,10 @@ class ShardScorer(beam.DoFn):
         return _Image(crop, content, quality)
 
     def _score_batch(self, images: Sequence[_Image], first: int) -> list[dict[str, Any]]:
-        wanted = self._record["overlays"]
-        answer = scoring_model.ask(
-            self._saved_model, [image.content or b"" for image in images], explain=wanted != NO_OVERLAYS
-        )
+        answer = scoring_model.ask(self._saved_model, [image.content or b"" for image in images])
         rows = [self._row(image, answer, index) for index, image in enumerate(images)]
-        if wanted != NO_OVERLAYS:
-            self._draw_overlays(images, rows, answer[SHOWN_MAP], first)
+        if self._record["overlays"] != NO_OVERLAYS:
+            self._draw_overlays(images, rows, first)
         return rows
 
     def _row(self, image: _Image, answer: dict[str, Any], index: int) -> dict[str, Any]:
@@ -224,17 +240,23 @@ class ShardScorer(beam.DoFn):
             scores_file.MODEL_DIGEST: self._record["model_digest"],
         }
 
-    def _draw_overlays(self, images: Sequence[_Image], rows: Sequence[dict[str, Any]], maps: Any, first: int) -> None:
-        """Writes the pictures, and their names into the rows."""
+    def _draw_overlays(self, images: Sequence[_Image], rows: Sequence[dict[str, Any]], first: int) -> None:
+        """Explains the images that are asked for and no others, since that costs; writes their names into the rows."""
         only_referred = self._record["overlays"] == REFERRED
-        drawing = []
-        for number, (image, row, heat_map) in enumerate(zip(images, rows, maps, strict=True), start=first):
+        wanted = []
+        for number, (image, row) in enumerate(zip(images, rows, strict=True), start=first):
             row[scores_file.OVERLAY] = ""
             if row[scores_file.STATUS] == OK and (row[scores_file.DECISION] == REFER or not only_referred):
                 stem = pathlib.PurePosixPath(image.crop.file).stem
                 row[scores_file.OVERLAY] = f"{score_folder.OVERLAYS}/{number:06d}_{stem[:80]}.png"
-                path = self._folder.path / row[scores_file.OVERLAY]
-                drawing.append((row, self._pool.submit(_draw_overlay, image.content, heat_map, path)))
+                wanted.append((image.content or b"", row))
+        if not wanted:
+            return
+        maps = scoring_model.ask(self._saved_model, [content for content, _ in wanted], explain=True)[SHOWN_MAP]
+        drawing = []
+        for (content, row), heat_map in zip(wanted, maps, strict=True):
+            path = self._folder.path / row[scores_file.OVERLAY]
+            drawing.append((row, self._pool.submit(_draw_overlay, content, heat_map, path)))
         for row, future in drawing:
             try:
                 future.result()
@@ -251,13 +273,13 @@ class _Image:
     quality: dict[str, float]
 
 
-def _draw_overlay(content: bytes | None, heat_map: Any, path: pathlib.Path) -> None:
+def _draw_overlay(content: bytes, heat_map: Any, path: pathlib.Path) -> None:
     """The image, and beside it the image with its map."""
     import numpy as np
     from PIL import Image
 
     from sperm_tf.explain.overlay import draw_overlay
 
-    pixels = decode_rgb(content or b"").pixels
+    pixels = decode_rgb(content).pixels
     path.parent.mkdir(exist_ok=True)
     Image.fromarray(np.hstack([pixels, draw_overlay(pixels, heat_map)])).save(path)

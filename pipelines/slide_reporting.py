@@ -13,6 +13,7 @@ import numpy as np
 
 from pipelines import score_folder, scoring_model
 from pipelines.crop_reader import CropReader
+from pipelines.crops import IN_ARCHIVE
 from sperm_tf.evaluation import class_roles, scores_file
 from sperm_tf.explain.served_maps import SHOWN_MAP
 from sperm_tf.report.slide import page
@@ -56,11 +57,8 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> list[path
         "slide_column": _choose_column(request.slide_column, "slide", scores),
         "replicate_column": _choose_column(request.replicate_column, "replicate", scores),
     }
-    if scores.record["columns"] and not columns["slide_column"] and request.slide_column is None:
-        report(
-            "All images count as one slide: the scores have no column slide, but "
-            f"{', '.join(scores.record['columns'])}. Name the one that tells slides apart with --slide_column."
-        )
+    if not columns["slide_column"] and request.slide_column is None:
+        _say_pooled(scores, report)
     page.known_columns(scores, list(columns.values()))
     sources = _find_sources(scores, pathlib.Path(request.images or scores.record["root"]).expanduser(), report)
     return page.write_report(
@@ -72,6 +70,23 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> list[path
         sheet_size=request.sheet_size,
         **columns,
     )
+
+
+def _say_pooled(scores: scores_file.Scores, report: Callable[[str], None]) -> None:
+    """Says that all images are taken for those of one slide, where they may be of several."""
+    others = scores.record["columns"]
+    if others:
+        report(
+            f"All images count as one slide: the scores have no column slide, but {', '.join(others)}. Name the one "
+            "that tells slides apart with --slide_column."
+        )
+        return
+    places = {file.rpartition(IN_ARCHIVE if IN_ARCHIVE in file else "/")[0] for file in scores.table[scores_file.FILE]}
+    if len(places) > 1:
+        report(
+            f"All images count as one slide, from {len(places)} folders or archives. If they are several slides, score "
+            "a table with the columns file and slide: see docs/slide.md."
+        )
 
 
 def _choose_column(asked: str | None, usual: str, scores: scores_file.Scores) -> str:
@@ -90,7 +105,10 @@ def _find_sources(scores: scores_file.Scores, images: pathlib.Path, report: Call
     elif scores.record["saved_model"] and scoring_model.find(str(saved_model)).digest != scores.record["model_digest"]:
         report(f"The contact sheet has no overlays: {saved_model} is not the model that scored.")
     elif not scoring_model.serves_maps(str(saved_model)):
-        report(f"The contact sheet has no overlays: {saved_model} does not serve {SHOWN_MAP}. Export it again.")
+        report(
+            f"The contact sheet has no overlays: {saved_model} does not serve {SHOWN_MAP}. Score again with this "
+            "version, into a new --output."
+        )
     else:
         explain = _explainer(str(saved_model), max(1, scoring_model.NETWORK_BATCH // scores.record["views"]))
     if not images.is_dir():

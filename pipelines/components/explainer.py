@@ -41,7 +41,7 @@ class Explainer(Component):
     """
 
     config: ExplainerConfig
-    version = 3  # shows layer integrated gradients, no longer LayerCAM
+    version = 4  # integrated gradients fade where they say nothing
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Chooses the images, explains them, and draws the maps over them."""

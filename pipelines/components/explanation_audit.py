@@ -30,7 +30,7 @@ class ExplanationAudit(Component):
     """
 
     config: ExplanationAuditConfig
-    version = 2  # measures layer integrated gradients, too
+    version = 3  # integrated gradients fade where they say nothing
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Chooses the images, explains, measures, and writes the rows."""

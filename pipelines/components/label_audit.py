@@ -27,7 +27,7 @@ class LabelAudit(Component):
     """
 
     config: LabelAuditConfig
-    version = 2  # measures layer integrated gradients, too
+    version = 3  # integrated gradients fade where they say nothing
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Explains the same class of the same images twice, and compares."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.metrics import confusion_matrix
 from sperm_tf.evaluation import oof
 from sperm_tf.evaluation.class_roles import ClassRoles, RolesError, default_roles
 from sperm_tf.evaluation.intervals import wilson
+from sperm_tf.evaluation.predictions import ACCEPT, Predictions
 from sperm_tf.evaluation.prevalence import estimate_part
 
 TRUE_SHARES = (0.0, 0.04, 0.15, 0.5)
@@ -29,10 +31,11 @@ def describe(table: pd.DataFrame) -> list[dict[str, Any]]:
         table: as `sperm_tf.evaluation.oof` has it, of complete repeats.
 
     Returns:
-        A dictionary for each share that the images suffice for: `true_share`, `num_slides`, the means `true`, `counted`
-        and `corrected`, their root mean square errors `counted_error` and `corrected_error`, and of how many slides the
-        interval holds the truth, `counted_held` (Wilson's) and `corrected_held`. Empty where the names of the classes
-        do not say which are normal forms.
+        A dictionary for each share that the images suffice for: `true_share`, `num_slides`, of how many the count could
+        be corrected, `num_corrected`; the means `true`, `counted` and `corrected`, their root mean square errors
+        `counted_error` and `corrected_error`, and of how many slides the interval holds the truth, `counted_held`
+        (Wilson's) and `corrected_held`. What is said of corrected counts is of those alone; shares of which none could
+        be corrected are left out. Empty where the names of the classes do not say which are normal forms.
     """
     try:
         roles = default_roles(oof.class_names(table))
@@ -47,9 +50,55 @@ def describe(table: pd.DataFrame) -> list[dict[str, Any]]:
             for fold in sorted(rows["fold"].unique())
         ]
         whole = [slide for slide in slides if slide is not None]
-        if len(whole) == len(slides):
+        if len(whole) == len(slides) and any(np.isfinite(slide["corrected"]) for slide in whole):
             found.append({"true_share": true_share, "num_slides": len(slides), **_summarize(whole)})
     return found
+
+
+def describe_accepted(decided: Sequence[Predictions]) -> list[dict[str, float | None]]:
+    """What accepted answers would be worth on slides with other shares of normal forms than the dataset has.
+
+    Every normal spermatozoon gets one weight and every other one another, so that together they make the slide. What is
+    no spermatozoon is left out: how much of it there is says nothing of the sample.
+
+    Args:
+        decided: answers to the same images, one for each repeat; the repeats are pooled.
+
+    Returns:
+        For each of `TRUE_SHARES` but zero: `true_share`, the share of spermatozoa whose answer is `accepted`, and the
+        shares of accepted answers that are wrong, 0-1: `wrong_normal` of those that name a normal form, `wrong_other`
+        of the rest; None without such answers. Empty where nothing is accepted, where the names of the classes do not
+        say which are normal forms, or where one kind has no image.
+    """
+    try:
+        roles = default_roles(tuple(decided[0].class_names))
+    except RolesError:
+        return []
+    is_normal, is_sperm = np.array(roles.is_normal), np.array(roles.is_sperm)
+    labels = np.concatenate([repeat.labels for repeat in decided])
+    answers = np.concatenate([repeat.predicted for repeat in decided])
+    is_accepted = np.concatenate([np.array(repeat.decisions) == ACCEPT for repeat in decided])
+    normal, other = is_normal[labels], is_sperm[labels] & ~is_normal[labels]
+    if not (normal.any() and other.any() and is_accepted.any()):
+        return []
+    found = []
+    for share in TRUE_SHARES[1:]:
+        weights = share * normal / normal.sum() + (1 - share) * other / other.sum()
+        names_normal = is_accepted & is_normal[answers]
+        found.append(
+            {
+                "true_share": share,
+                "accepted": float(weights[is_accepted].sum()),
+                "wrong_normal": _mean(answers != labels, weights * names_normal),
+                "wrong_other": _mean(answers != labels, weights * (is_accepted & ~names_normal)),
+            }
+        )
+    return found
+
+
+def _mean(values: np.ndarray, weights: np.ndarray) -> float | None:
+    total = weights.sum()
+    return float((values * weights).sum() / total) if total else None
 
 
 def _count_slide(rows: pd.DataFrame, fold: int, true_share: float, roles: ClassRoles) -> dict[str, float] | None:
@@ -67,11 +116,9 @@ def _count_slide(rows: pd.DataFrame, fold: int, true_share: float, roles: ClassR
     chosen = np.concatenate([others, np.random.default_rng(fold).choice(normal, num_normal, replace=False)])
     counts = np.bincount(answers[chosen], minlength=len(is_normal))
     estimate = estimate_part(counts, confusion, part=is_normal, whole=is_sperm)
-    if estimate is None:
-        return None
     truth, num_sperm = num_normal / (num_normal + num_others), int(counts[is_sperm].sum())
     num_counted = int(counts[is_normal].sum())
-    corrected, (low, high) = estimate
+    corrected, (low, high) = estimate or (np.nan, (np.nan, np.nan))
     least, most = wilson(num_counted, num_sperm)
     return {
         "true": truth,
@@ -85,10 +132,11 @@ def _count_slide(rows: pd.DataFrame, fold: int, true_share: float, roles: ClassR
 def _summarize(slides: list[dict[str, float]]) -> dict[str, Any]:
     columns = {name: np.array([slide[name] for slide in slides]) for name in slides[0]}
     return {
-        **{name: float(columns[name].mean()) for name in ("true", "counted", "corrected")},
+        "num_corrected": int(np.isfinite(columns["corrected"]).sum()),
+        **{name: float(np.nanmean(columns[name])) for name in ("true", "counted", "corrected")},
         **{f"{name}_held": int(columns[f"{name}_held"].sum()) for name in ("counted", "corrected")},
         **{
-            f"{name}_error": float(np.sqrt(((columns[name] - columns["true"]) ** 2).mean()))
+            f"{name}_error": float(np.sqrt(np.nanmean((columns[name] - columns["true"]) ** 2)))
             for name in ("counted", "corrected")
         },
     }

@@ -109,7 +109,8 @@ def describe(table: pd.DataFrame, config: CalibratorConfig, *, bootstrap_samples
     Returns:
         A JSON-serializable dictionary: `repeats`, what `trust.describe_trust` says of each; `guarantees`, for each of
         `MAX_RISKS` the share that would be accepted in each repeat and the accuracy of what is (None without any);
-        `slides`, what a count of normal forms is worth (`sperm_tf.evaluation.oof_slides`).
+        `slides` and `accepted_on_slides`, what a count of normal forms and accepted answers are worth on slides with
+        another mix of classes (`sperm_tf.evaluation.oof_slides`).
     """
     repeats = sorted(table["repeat"].unique().tolist())
     guarantees = []
@@ -122,6 +123,7 @@ def describe(table: pd.DataFrame, config: CalibratorConfig, *, bootstrap_samples
         "repeats": [trust.describe_trust(predicted, bootstrap_samples=bootstrap_samples) for predicted in decided],
         "guarantees": guarantees,
         "slides": oof_slides.describe(table),
+        "accepted_on_slides": oof_slides.describe_accepted(decided),
     }
 
 

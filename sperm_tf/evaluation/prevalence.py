@@ -4,7 +4,8 @@ A model that takes 13 of 100 abnormal spermatozoa for normal ones finds at least
 often each class is taken for each other one is known from the calibration images, and can be reckoned out: Rogan and
 Gladen 1978, American Journal of Epidemiology 107:71-76, for two classes; here for any number, as the shares that make
 the answers most likely. That holds as long as the images of each *class* are like the calibration images of that class;
-how often each class occurs may be as different as it likes.
+how often each class occurs may be as different as it likes. Where the answers are such as no mix of the classes would
+give, it does not hold, and nothing is corrected.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from sperm_tf.evaluation.intervals import wilson
+
 Estimate = tuple[float, tuple[float, float]]
 """A share, 0-1, and its 95 % interval."""
 _NUM_DRAWS = 2000
 _NUM_ITERATIONS = 400
 _JEFFREYS = 0.5
+_MIN_FIT = 0.05
+_ALMOST_ZERO = 0.01  # deviance that expectation maximization may leave of none
 
 
 def estimate_shares(answers: npt.ArrayLike, errors: npt.ArrayLike) -> np.ndarray:
@@ -50,7 +55,8 @@ def estimate_part(
     """The share of some classes among others, such as normal forms among spermatozoa, corrected for errors.
 
     The interval takes in that the answers are few, and that the calibration images were: both are drawn anew, from
-    Dirichlet distributions with Jeffreys' prior.
+    Dirichlet distributions with Jeffreys' prior. It is never narrower than that of a count by a model without errors
+    (Wilson's).
 
     Args:
         answers: [C], number of images that were given each class.
@@ -59,11 +65,14 @@ def estimate_part(
         whole: [C], the classes to count them among.
 
     Returns:
-        Share, 0-1, and its 95 % interval; None without an image of `whole`, or where `error_rates` knows none.
+        Share, 0-1, and its 95 % interval; None without an image of `whole`, where `error_rates` knows none, or where
+        `fit` says that no shares explain the answers: with a probability under 0.05.
     """
     counts, known = np.asarray(answers, np.float64), np.asarray(confusion, np.float64)
     is_part, is_whole = np.asarray(part, bool), np.asarray(whole, bool)
     if error_rates(known, part=is_part, whole=is_whole) is None or not counts[is_whole].sum():
+        return None
+    if fit(counts, known) < _MIN_FIT:
         return None
     shares = estimate_shares(counts, known / known.sum(axis=1, keepdims=True))
     generator = np.random.default_rng(0)
@@ -71,7 +80,33 @@ def estimate_part(
     drawn = estimate_shares(generator.dirichlet(counts + _JEFFREYS, size=_NUM_DRAWS), errors)
     low, high = np.quantile(_share(drawn, is_part, is_whole), [0.025, 0.975])
     share = float(_share(shares, is_part, is_whole))
-    return share, (min(float(low), share), max(float(high), share))
+    num_whole = counts[is_whole].sum()
+    least, most = wilson(share * num_whole, num_whole)
+    return share, (min(float(low), least, share), max(float(high), most, share))
+
+
+def fit(answers: npt.ArrayLike, confusion: npt.ArrayLike) -> float:
+    """How well the most likely shares explain the answers, as a posterior predictive p-value.
+
+    A model that takes 13 of 100 abnormal spermatozoa for normal ones will hardly call 3 of 400 normal, whatever is on
+    the slide: if it does, its errors here are others than those that are known. The measure is the deviance, of the
+    answers and of answers drawn from the shares; in both the errors are drawn anew, as in `estimate_part` (Rubin 1984,
+    Annals of Statistics 12:1151-1172).
+
+    Args:
+        answers: [C], as for `estimate_part`; not all zero.
+        confusion: [C, C], as for `estimate_part`; every class has images.
+
+    Returns:
+        Probability, 0-1, of answers that are explained as badly as these.
+    """
+    generator = np.random.default_rng(1)
+    counts = np.asarray(answers, np.int64)
+    errors = np.stack([generator.dirichlet(row + _JEFFREYS, size=_NUM_DRAWS) for row in np.asarray(confusion)], axis=1)
+    expected = _expect(np.broadcast_to(counts, (_NUM_DRAWS, len(counts))), errors)
+    drawn = generator.multinomial(counts.sum(), expected)
+    found, chance = _deviance(counts, expected), _deviance(drawn, _expect(drawn, errors))
+    return float((chance + _ALMOST_ZERO >= found).mean())
 
 
 def error_rates(confusion: npt.ArrayLike, *, part: npt.ArrayLike, whole: npt.ArrayLike) -> tuple[float, float] | None:
@@ -92,6 +127,17 @@ def error_rates(confusion: npt.ArrayLike, *, part: npt.ArrayLike, whole: npt.Arr
         return None
     wrongly, rightly = (known[rows][:, is_part].sum() / known[rows].sum() for rows in (is_whole & ~is_part, is_part))
     return float(wrongly), float(rightly)
+
+
+def _expect(counts: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Probabilities of the answers by the most likely shares."""
+    expected = np.einsum("...i,...ij->...j", estimate_shares(counts, errors), errors)
+    return expected / expected.sum(axis=-1, keepdims=True)
+
+
+def _deviance(counts: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    images = counts.sum(axis=-1, keepdims=True) * expected
+    return 2 * (counts * np.log(np.where(counts > 0, counts, 1) / np.where(counts > 0, images, 1))).sum(axis=-1)
 
 
 def _share(shares: np.ndarray, part: np.ndarray, whole: np.ndarray) -> np.ndarray:

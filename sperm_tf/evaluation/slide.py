@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sperm_tf.evaluation.class_roles import ClassRoles
 from sperm_tf.evaluation.intervals import wilson
-from sperm_tf.evaluation.prevalence import Estimate, estimate_part
+from sperm_tf.evaluation.prevalence import Estimate, error_rates, estimate_part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,14 @@ Z_95 = 1.96
 """Quantile of the standard normal distribution that the manual compares replicates with."""
 Confusion = Sequence[Sequence[int]]
 _OK, _REFER, _UNFAMILIAR = "ok", "refer", "unfamiliar"
+CORRECTIONS = CORRECTED, NO_ERRORS_KNOWN, MOSTLY_UNFAMILIAR, NOTHING_TO_COUNT, NO_MIX_FITS = (
+    "corrected",
+    "no_errors_known",
+    "mostly_unfamiliar",
+    "nothing_to_count",
+    "no_mix_fits",
+)
+"""What became of the correction for the model's known errors; all but the first say why there is none."""
 
 
 class SlideError(ValueError):
@@ -46,8 +54,10 @@ class Count:
         reasons: why readable images are referred to a person -> their number.
         num_accepted_sperm: spermatozoa that are not referred.
         num_accepted_normal: normal forms that are not referred.
-        corrected: share of normal forms among spermatozoa with the model's known errors reckoned out; None where they
-            are not known, most images are unlike those that they are known of, or there is nothing to count.
+        corrected: share of normal forms among spermatozoa with the model's known errors reckoned out; None where
+            `correction` says why not.
+        correction: one of `CORRECTIONS`: the errors are not known, most images are unlike those that they are known
+            of, there is no spermatozoon, or the answers are such as these errors give for no mix of the classes.
     """
 
     name: str
@@ -60,6 +70,7 @@ class Count:
     num_accepted_sperm: int
     num_accepted_normal: int
     corrected: Estimate | None = None
+    correction: str = NO_ERRORS_KNOWN
 
     @property
     def num_readable(self) -> int:
@@ -176,7 +187,16 @@ def count(scores: pd.DataFrame, roles: ClassRoles, *, name: str = "", confusion:
     is_sperm, is_normal = predicted.isin(roles.sperm), predicted.isin(roles.normal)
     classes = Counter(predicted)
     reasons = Counter(readable["reason"][is_referred])
-    is_known = 2 * reasons[_UNFAMILIAR] <= len(readable)
+    corrected, correction = None, NO_ERRORS_KNOWN
+    if error_rates(confusion, part=roles.is_normal, whole=roles.is_sperm) is not None:
+        answers = [classes[label] for label in roles.class_names]
+        if not is_sperm.any():
+            correction = NOTHING_TO_COUNT
+        elif 2 * reasons[_UNFAMILIAR] > len(readable):
+            correction = MOSTLY_UNFAMILIAR
+        else:
+            corrected = estimate_part(answers, confusion, part=roles.is_normal, whole=roles.is_sperm)
+            correction = CORRECTED if corrected else NO_MIX_FITS
     return Count(
         name=name,
         num_files=len(scores),
@@ -187,12 +207,8 @@ def count(scores: pd.DataFrame, roles: ClassRoles, *, name: str = "", confusion:
         reasons=dict(reasons.most_common()),
         num_accepted_sperm=int((is_sperm & ~is_referred).sum()),
         num_accepted_normal=int((is_normal & ~is_referred).sum()),
-        corrected=estimate_part(
-            [classes[label] for label in roles.class_names],
-            confusion if is_known else (),
-            part=roles.is_normal,
-            whole=roles.is_sperm,
-        ),
+        corrected=corrected,
+        correction=correction,
     )
 
 

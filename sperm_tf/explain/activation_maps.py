@@ -40,6 +40,9 @@ SMOOTHING = 1 / 32
 """Deviation of the Gaussian over the map, as a share of its side: one cell of EfficientNet-B0's map of 128 pixels."""
 EPSILON = 1e-7
 """What tf-keras-vis adds to the range of a map before it divides by it (Keras' epsilon)."""
+FAINT = 0.05
+"""Total evidence, in logits, at which a map of integrated gradients has half its strength: no more than 0.0125 of the
+probability of a class. Noise of one grey level over an empty slide reaches 0.003, an image of a cell usually 1 to 6."""
 _PREDICTED = -1  # stands for the class that the network predicts
 
 
@@ -71,11 +74,11 @@ class ClassActivationMaps:
     predicted one, with classes, int32 [B]; eagerly or in a graph. It returns an `Explanation`. Gradients need what
     every layer answered: one image, in all its views and at all steps of its path, is in memory at a time.
 
-    With eight views the maps are those of the averaged classifier. For a head that pools and is linear, as those
-    of `build_classifier` are, this is the mean of the views' maps before scaling, turned back, which is then scaled to
-    0-1 once. So a view weighs as much as it speaks for the class: noise of one that says next to nothing is not blown
-    up to a full map, and where no view speaks for a class its map stays zero. The maps of a turned image are the
-    turned maps.
+    With eight views the maps are those of the averaged classifier. Layer integrated gradients are then the mean of the
+    views' maps before scaling, turned back, which is scaled to 0-1 once. So a view weighs as much as it speaks for the
+    class: noise of one that says next to nothing is not blown up to a full map. Of Grad-CAM++ this is true where what
+    is behind the explained layer pools and is linear, as in `simple_cnn` and `vit_tiny`; in EfficientNet-B0 it is not.
+    Where no view speaks for a class its map stays zero. The maps of a turned image are the turned maps.
 
     Args:
         model: flat functional model with one input and one output, the logits [B, C], and a layer
@@ -225,6 +228,9 @@ def layer_integrated_gradients(difference: tf.Tensor, gradients: tf.Tensor) -> t
     It is smoothed over its neighbourhood before what speaks against the class is cut off: cells between which a
     strided convolution does not distinguish share their evidence at random.
 
+    The highest cell of a map gets 1, whatever it says; but where all of it together says next to nothing, the map
+    fades, by `total / (total + FAINT)` of the evidence that it shows.
+
     Args:
         difference: [1, h, w, K], features of the image minus those of the empty slide.
         gradients: [T, h, w, K], derivatives of the class score before softmax with respect to the features, at T points
@@ -235,7 +241,9 @@ def layer_integrated_gradients(difference: tf.Tensor, gradients: tf.Tensor) -> t
     """
     mean = tf.reduce_mean(tf.cast(gradients, tf.float32), axis=0, keepdims=True)
     evidence = tf.reduce_sum(tf.cast(difference, tf.float32) * mean, axis=3)
-    return _scale(tf.nn.relu(_smooth(evidence)), EPSILON)
+    shown = tf.nn.relu(_smooth(evidence))
+    total = tf.reduce_sum(shown, axis=(1, 2), keepdims=True)
+    return _scale(shown, EPSILON) * total / (total + FAINT)
 
 
 def grad_cam_plus_plus(features: tf.Tensor, gradients: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:

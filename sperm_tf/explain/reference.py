@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from sperm_tf.explain.activation_maps import EPSILON, PATH_STEPS, SMOOTHING
+from sperm_tf.explain.activation_maps import EPSILON, FAINT, PATH_STEPS, SMOOTHING
 from sperm_tf.explain.faithfulness import slide_images
 from sperm_tf.explain.served_maps import GRAD_CAM_PLUS_PLUS, LAYER_INTEGRATED_GRADIENTS
 from sperm_tf.models.classifier import explained_layer
@@ -77,5 +77,6 @@ def _integrate(model: keras.Model, images: np.ndarray, class_indices: list[int])
             total += np.asarray(tape.gradient(score, point), np.float64)
         evidence = ((end - start) * total / PATH_STEPS).sum(axis=-1)[0]
         evidence = np.maximum(ndimage.gaussian_filter(evidence, [SMOOTHING * side for side in evidence.shape]), 0)
-        maps.append((evidence - evidence.min()) / (evidence.max() - evidence.min() + EPSILON))
+        strength = evidence.sum() / (evidence.sum() + FAINT)
+        maps.append(strength * (evidence - evidence.min()) / (evidence.max() - evidence.min() + EPSILON))
     return np.array(maps, np.float32)

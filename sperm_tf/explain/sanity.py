@@ -54,7 +54,7 @@ def weight_stages(model: keras.Model) -> list[tuple[str, list[str]]]:
         model: flat functional model.
 
     Returns:
-        Name of each stage and names of its layers; only layers that learn.
+        Name of each stage, no two alike, and names of its layers; only layers that learn.
     """
     stages: list[tuple[str, list[str]]] = []
     for layer in reversed(model.layers):
@@ -63,7 +63,8 @@ def weight_stages(model: keras.Model) -> list[tuple[str, list[str]]]:
         prefix = re.match(r"[a-zA-Z]+\d*", layer.name)
         stage = prefix.group() if prefix else layer.name
         if not stages or stages[-1][0] != stage:
-            stages.append((stage, []))
+            is_taken = any(name == stage for name, _ in stages)  # as of a second CBAM, further down
+            stages.append((layer.name if is_taken else stage, []))
         stages[-1][1].append(layer.name)
     return stages
 

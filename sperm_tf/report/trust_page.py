@@ -68,6 +68,7 @@ def write_page(
                 "selection": trust_tables.selection(models),
                 "guarantees": trust_tables.guarantees(models[shown]),
                 "slides": trust_tables.slides(models[shown]),
+                "accepted_on_slides": trust_tables.accepted_on_slides(models[shown]),
                 "transfer": trust_tables.transfer(audits.get(dataset, {})),
                 "corruptions": _corruptions(dataset, audits.get(dataset, {}), results_dir, base, written),
                 "explanations": _explanations(dataset, audits.get(dataset, {}), results_dir, base, written),

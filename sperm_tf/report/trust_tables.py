@@ -56,13 +56,21 @@ def slides(model: Mapping[str, Any]) -> str:
             text.percent(found["true"]),
             *(
                 f"{text.percent(found[name])} ± {100 * found[f'{name}_error']:.1f}, {found[f'{name}_held']} of "
-                f"{found['num_slides']}"
-                for name in ("counted", "corrected")
+                f"{found[number]}"
+                for name, number in (("counted", "num_slides"), ("corrected", "num_corrected"))
             ),
         ]
         for found in model["slides"]
     ]
     header = ["Truly normal", "Counted ± error, interval holds", "Corrected ± error, interval holds"]
+    return markdown_table(header, rows) if rows else ""
+
+
+def accepted_on_slides(model: Mapping[str, Any]) -> str:
+    """How often accepted answers are wrong where normal forms are rarer or more frequent; empty where not known."""
+    names = ("true_share", "accepted", "wrong_normal", "wrong_other")
+    rows = [[text.percent(found[name]) for name in names] for found in model["accepted_on_slides"]]
+    header = ["Truly normal", "Accepted", "Wrong of the accepted `normal`", "Wrong of the other accepted"]
     return markdown_table(header, rows) if rows else ""
 
 

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 import filelock
@@ -80,6 +80,22 @@ class Journal:
         """
         with self._locked():
             return self._mend()
+
+    def check_classes(self, class_names: Sequence[str]) -> None:
+        """Refuses the classes of another model: one table cannot train one network with both.
+
+        Raises:
+            JournalError: the reviews so far are of a model with other classes.
+            OSError: it cannot be read.
+        """
+        for review in reversed(self.read().reviews):
+            known = records.class_names(review)
+            if known and known != set(class_names):
+                raise JournalError(
+                    f"output must hold reviews of a model with the same classes. Received: {self.folder}, with reviews "
+                    f"of {', '.join(sorted(known))}, for a model of {', '.join(sorted(class_names))}. Name another "
+                    "folder"
+                )
 
     def append(self, review: Review, data: bytes, source_format: str) -> Content:
         """Keeps a review and its image; when this returns, both are on the disk.

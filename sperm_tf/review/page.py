@@ -33,9 +33,13 @@ class Page:
     Args:
         reader: the model.
         journal: where verdicts go.
+
+    Raises:
+        JournalError: the journal is that of a model with other classes.
     """
 
     def __init__(self, reader: Reader, journal: Journal):
+        journal.check_classes(reader.class_names)
         os.environ.update(_SETTINGS)
         # Gradio looks up where uploads go when the page is built. Images of patients go when the page goes.
         self._uploads = tempfile.TemporaryDirectory(prefix="sperm_tf_review_")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -86,6 +87,14 @@ def parse_review(line: str) -> Review | None:
     review = Review(*cells)
     is_whole = _DIGEST.fullmatch(review.model_digest) and _DIGEST.fullmatch(review.pixel_sha256)
     return review if is_whole and review.verdict in VERDICTS else None
+
+
+def class_names(review: Review) -> set[str]:
+    """The classes of the model that was reviewed; empty where somebody damaged the entry."""
+    try:
+        return set(json.loads(review.probabilities))
+    except (ValueError, TypeError):
+        return set()
 
 
 def latest(reviews: Iterable[Review]) -> dict[str, Review]:

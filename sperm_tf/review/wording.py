@@ -8,7 +8,6 @@ import math
 from sperm_tf.data import preprocess
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.decision.rule import DecisionRule
-from sperm_tf.probabilities import write_probability
 from sperm_tf.report.text import listing, percent, promised_percent
 from sperm_tf.serving.classifier import UNREADABLE, Prediction
 
@@ -90,8 +89,8 @@ def _describe_reason(prediction: Prediction, rule: DecisionRule | None) -> str:
             "anything. It refers every image to a person."
         )
     return (
-        f"The model is not sure enough: its highest probability is {write_probability(highest)}, and its rule asks "
-        f"for {percent(math.ceil(100 * rule.min_confidence) / 100, 0)}."
+        f"The model is not sure enough: its highest probability is {percent(math.floor(1000 * highest) / 1000)}, and "
+        f"its rule asks for {percent(math.ceil(1000 * rule.min_confidence) / 1000)}."
     )
 
 

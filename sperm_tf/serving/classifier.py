@@ -16,6 +16,7 @@ import functools
 import json
 import os
 import pathlib
+import zipfile
 from collections.abc import Iterator, Sequence
 
 import keras
@@ -173,19 +174,21 @@ def load_model(source: str | os.PathLike[str], *, class_names: Sequence[str] | N
         source: name of a model that is released with this package (`smids`, `hushem`); or the path of a released
             `.npz`, with its manifest beside it; or of a folder that the Calibrator wrote, or the Trainer, whose models
             have no decision rule; or of a `.keras` file.
-        class_names: in the order of the logits, for a `.keras` file without a `model.json` beside it.
+        class_names: in the order of the logits, for a `.keras` file without a `model.json` beside it. Released models
+            know theirs.
 
     Raises:
-        ValueError: there is no such model, its file is missing or damaged, or its class names are not known.
+        ValueError: there is no such model, class names are given for a released one, its file is missing or damaged,
+            or its class names are not known.
     """
     path = pathlib.Path(source).expanduser()
     if is_trained_model(source):
         return _load_keras_file(path / _TRAINED_FILES[0] if path.is_dir() else path, class_names)
     if path.suffix == released.RELEASE_SUFFIX and path.is_file():
-        return _load_release(released.find_release_of_file(path))
+        return _load_release(released.find_release_of_file(path), class_names)
     releases = released.read_manifest()
     if str(source) in releases:
-        return _load_release(releases[str(source)])
+        return _load_release(releases[str(source)], class_names)
     raise ValueError(
         f"source must be one of the released models ({', '.join(releases) or 'none so far'}), the path of a .keras or "
         f"of a released .npz file, or a folder with {' and '.join(_TRAINED_FILES)}. Received: source={str(source)!r}."
@@ -200,7 +203,12 @@ def is_trained_model(source: str | os.PathLike[str]) -> bool:
     return path.suffix == KERAS_SUFFIX and path.is_file()
 
 
-def _load_release(release: released.Release) -> Classifier:
+def _load_release(release: released.Release, class_names: Sequence[str] | None) -> Classifier:
+    if class_names:
+        raise ValueError(
+            f"class_names must be None for a released model. Received: class_names={list(class_names)} for "
+            f"{release.name}, whose classes are {', '.join(release.class_names)}."
+        )
     card = release.card_path.read_text(encoding="utf-8") if release.card_path.is_file() else ""
     rule = rule_lib.read(release.verify_rule()) if release.rule else None
     return Classifier(build_released(release), release.class_names, release.image_size, release.views, rule, card)
@@ -214,6 +222,11 @@ def _load_keras_file(path: pathlib.Path, class_names: Sequence[str] | None) -> C
         raise ValueError(
             f"class_names must be known: {path.name} does not hold them. Received: source={str(path)!r} without a "
             f"{_TRAINED_FILES[1]} beside it. Pass class_names in the order of the logits."
+        )
+    if not zipfile.is_zipfile(path):
+        raise ValueError(
+            f"source must be a whole .keras file. Received: source={str(path)!r}, which is damaged or something else. "
+            "Copy it again."
         )
     try:
         model = keras.models.load_model(path, compile=False)

@@ -29,6 +29,9 @@ TRANSPORTS = ("rest", "grpc")
 MAX_REQUEST_IMAGES = 32
 """Images in one request: the `max_batch_size` of deploy/tf_serving/batching_parameters.txt. TensorFlow Serving refuses
 requests with more."""
+MAX_EXPLAIN_IMAGES = 4
+"""Images in one request to explain: each costs some ten times as much as an answer, and the server gives a request up
+after the `rest_api_timeout_in_ms` of deploy/tf_serving/docker-compose.yml."""
 
 
 class ServingError(RuntimeError):
@@ -86,7 +89,9 @@ def predict(
     transport: str = "rest",
     timeout_s: float = 30.0,
 ) -> list[Prediction]:
-    """Asks a server about images, up to `MAX_REQUEST_IMAGES` in one request, one request after the other.
+    """Asks a server about images, a few in one request, one request after the other.
+
+    A request holds up to `MAX_REQUEST_IMAGES`, or `MAX_EXPLAIN_IMAGES` for maps.
 
     Args:
         images: the bytes of image files, or their paths.
@@ -118,8 +123,9 @@ def predict(
     files = [image if isinstance(image, bytes) else pathlib.Path(image).read_bytes() for image in images]
     ask = _ask_rest if transport == "rest" else _ask_grpc
     predictions = []
-    for start in range(0, len(files), MAX_REQUEST_IMAGES):
-        batch = files[start : start + MAX_REQUEST_IMAGES]
+    request_size = MAX_EXPLAIN_IMAGES if signature == "explain" else MAX_REQUEST_IMAGES
+    for start in range(0, len(files), request_size):
+        batch = files[start : start + request_size]
         try:
             answered = ask(batch, model, signature, timeout_s)
         except (KeyError, TypeError) as error:
@@ -159,7 +165,7 @@ def _ask_rest(files, model, signature, timeout_s):
 
 
 def _remedy(url):
-    return f"Check that the model's state is AVAILABLE: curl {url}"
+    return f"Check that the model's state is AVAILABLE: curl {url}. If it is, give it more time with timeout_s"
 
 
 def _ask_grpc(files, model, signature, timeout_s):
@@ -189,7 +195,8 @@ def _ask_grpc(files, model, signature, timeout_s):
         except grpc.RpcError as error:
             raise ServingError(
                 f"{model} refused with {error.code().name}: {error.details()}. "
-                "Check that the server is up, that the port is the one for gRPC, and that the model is loaded"
+                "Check that the server is up, that the port is the one for gRPC, and that the model is loaded, or give "
+                "it more time with timeout_s"
             ) from error
     return parse_response(response)
 

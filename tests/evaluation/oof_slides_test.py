@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sperm_tf.evaluation import oof, oof_slides
+from sperm_tf.evaluation import oof, oof_slides, predictions
 from sperm_tf.evaluation.intervals import wilson
 from sperm_tf.evaluation.prevalence import estimate_part
 from tests.evaluation.oof_tables import make_table
@@ -50,6 +50,33 @@ def test_a_slide_without_normal_forms_is_every_other_image_of_a_fold(table):
     assert entry["counted"] == pytest.approx(np.mean(counted))
     assert entry["corrected"] == pytest.approx(np.mean(corrected))
     assert entry["counted_error"] == pytest.approx(np.sqrt(np.mean(np.square(counted))))
+
+
+def test_accepted_answers_are_weighed_by_the_mix_of_the_slide():
+    labels, answers = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 2]), np.array([0, 0, 1, 1, 0, 1, 1, 1, 1, 0])
+    is_accepted = np.array([1, 0, 1, 0, 1, 1, 1, 0, 0, 1], bool)
+    rows = [
+        {
+            "image_id": str(number),
+            "group_id": str(number),
+            "label": label,
+            "status": "ok",
+            "probabilities": 0.8 * np.eye(3)[answer] + 0.2 / 3,
+            "prediction_set": np.eye(3, dtype=bool)[answer],
+            "decision": "accept" if accepted else "refer",
+            "reason": "confident" if accepted else "uncertain",
+        }
+        for number, (label, answer, accepted) in enumerate(zip(labels, answers, is_accepted, strict=True))
+    ]
+    decided = predictions.from_rows(rows, class_names=NAMES, split="test")
+    found = {entry["true_share"]: entry for entry in oof_slides.describe_accepted([decided, decided])}
+    assert list(found) == [0.04, 0.15, 0.5]
+    for share, entry in found.items():
+        right, wrong = share / 4, (1 - share) / 5  # one of 4 normal forms, one of 5 others is accepted as normal
+        assert entry["wrong_normal"] == pytest.approx(wrong / (right + wrong))
+        assert entry["wrong_other"] == pytest.approx(right / (right + 2 * wrong))
+        assert entry["accepted"] == pytest.approx(2 * right + 3 * wrong)
+    assert found[0.04]["wrong_normal"] > 0.9
 
 
 def test_a_share_that_the_images_do_not_suffice_for_is_left_out(table):

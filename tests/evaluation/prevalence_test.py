@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.stats
+from statsmodels.stats.proportion import proportion_confint
 
-from sperm_tf.evaluation.prevalence import error_rates, estimate_part, estimate_shares
+from sperm_tf.evaluation.prevalence import error_rates, estimate_part, estimate_shares, fit
 
 SMIDS = np.array([[850, 115, 35], [133, 810, 57], [18, 30, 952]])
 NORMAL, SPERM = [True, False, False], [True, True, False]
@@ -47,20 +49,57 @@ def test_errors_and_mixes_may_differ_from_row_to_row():
 def test_the_interval_holds_the_truth_and_the_count_does_not(truth):
     rng = np.random.default_rng(1)
     errors = SMIDS / SMIDS.sum(axis=1, keepdims=True)
-    held, counted, found = 0, [], []
+    held, counted, found, refused = 0, [], [], 0
     for _ in range(60):
         calibration = np.stack([rng.multinomial(300, row) for row in errors])
         images = [rng.binomial(400, truth), 0, 100]
         images[1] = 400 - images[0]
         answers = sum(rng.multinomial(number, row) for number, row in zip(images, errors, strict=True))
-        share, (low, high) = estimate_part(answers, calibration, part=NORMAL, whole=SPERM)
+        estimate = estimate_part(answers, calibration, part=NORMAL, whole=SPERM)
+        if estimate is None:
+            refused += 1
+            continue
+        share, (low, high) = estimate
         held += low - 1e-3 <= images[0] / 400 <= high
         counted.append(answers[0] / answers[:2].sum())
         found.append(share)
-    assert held >= 54
+    assert held >= 54 and refused <= 3
     assert abs(np.mean(found) - truth) < 0.02
     if truth < 0.1:
         assert np.mean(counted) > truth + 0.1
+
+
+@pytest.mark.parametrize("answers", [[3, 397, 100], [36, 364, 100], [375, 25, 100], [400, 0, 5]])
+def test_answers_that_the_errors_give_for_no_slide_are_not_corrected(answers):
+    assert fit(answers, SMIDS) < 0.05 and estimate_part(answers, SMIDS, part=NORMAL, whole=SPERM) is None
+
+
+@pytest.mark.parametrize("answers", [[50, 350, 100], [60, 340, 100], [200, 200, 20]])
+def test_answers_of_some_slide_are_corrected(answers):
+    assert fit(answers, SMIDS) > 0.1
+
+
+def test_a_fit_of_two_classes_is_a_binomial_test_against_the_error_rate():
+    """With errors that are all but certain: how often so few of n are called positive, where none is."""
+    confusion = np.array([[850_000, 150_000], [130_000, 870_000]])
+    for positive in (30, 38, 45):
+        deviances = _binomial_deviances()
+        exact = scipy.stats.binom.pmf(np.arange(401), 400, 0.13)[deviances >= deviances[positive] - 1e-9].sum()
+        assert fit([positive, 400 - positive], confusion) == pytest.approx(exact, abs=0.03)
+
+
+def _binomial_deviances():
+    """Of every count of 400: zero where some mix of the classes gives just that."""
+    counts = np.arange(401)
+    expected = np.clip(counts / 400, 0.13, 0.85) * 400
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = counts * np.log(counts / expected), (400 - counts) * np.log((400 - counts) / (400 - expected))
+    return 2 * np.nansum(parts, axis=0)
+
+
+def test_the_interval_is_never_narrower_than_that_of_a_model_without_errors():
+    share, (low, high) = estimate_part([52, 348, 100], 1000 * SMIDS, part=NORMAL, whole=SPERM)
+    assert share < 0.01 and low < 1e-9 and high >= proportion_confint(0, 400, method="wilson")[1]
 
 
 def test_error_rates_are_one_minus_specificity_and_sensitivity():

@@ -108,7 +108,20 @@ def test_known_errors_are_reckoned_out():
     assert slide.count(rows, SMIDS).corrected is None
     for num, is_known in ((500, True), (501, False)):
         strange = pd.concat([rows, _rows([("normal", "unfamiliar", num)])])
-        assert (slide.count(strange, SMIDS, confusion=confusion).corrected is not None) == is_known
+        found = slide.count(strange, SMIDS, confusion=confusion)
+        assert (found.corrected is not None) == is_known
+        assert found.correction == (slide.CORRECTED if is_known else slide.MOSTLY_UNFAMILIAR)
+
+
+def test_what_is_not_corrected_says_why():
+    confusion = [[850, 150, 0], [130, 870, 0], [0, 0, 1000]]
+    few = _rows([("normal", "confident", 3), ("abnormal", "confident", 397)])
+    debris = _rows([("non-sperm", "confident", 5)])
+    found = [slide.count(*case) for case in ((few, SMIDS), (debris, SMIDS))]
+    assert [count.correction for count in found] == [slide.NO_ERRORS_KNOWN] * 2
+    found = [slide.count(*case, confusion=confusion) for case in ((few, SMIDS), (debris, SMIDS))]
+    assert [count.correction for count in found] == [slide.NO_MIX_FITS, slide.NOTHING_TO_COUNT]
+    assert all(count.corrected is None for count in found)
 
 
 def test_an_image_without_a_slide_is_refused():

@@ -51,7 +51,10 @@ def assert_equal_maps(model, images, *, views=1):
 @pytest.mark.parametrize("views", [1, 8])
 @pytest.mark.parametrize("head", HEADS)
 def test_maps_of_every_class_equal_the_reference(head, views):
-    explanation = assert_equal_maps(tiny_models.build(head=head), random_images(), views=views)
+    model = tiny_models.build(head=head)
+    logits = model.get_layer("logits")
+    logits.set_weights([1000 * weights for weights in logits.get_weights()])  # an untrained one says next to nothing
+    explanation = assert_equal_maps(model, random_images(), views=views)
     assert min(getattr(explanation, method).numpy().max() for method in METHODS) > 0.99
 
 
@@ -193,7 +196,8 @@ def test_averaged_maps_and_attention_equal_numpy():
     np.testing.assert_allclose(explanation.grad_cam_plus_plus, expected, rtol=1e-3, atol=1e-5)
     evidence = np.maximum(ndimage.gaussian_filter(np.mean(evidence, axis=0), (0, 6 / 32, 6 / 32, 0)), 0)
     low, high = evidence.min(axis=(1, 2), keepdims=True), evidence.max(axis=(1, 2), keepdims=True)
-    integrated = np.moveaxis((evidence - low) / (high - low + 1e-7), -1, 0)
+    total = evidence.sum(axis=(1, 2), keepdims=True)
+    integrated = np.moveaxis((evidence - low) / (high - low + 1e-7) * total / (total + 0.05), -1, 0)
     for index, expected in enumerate(integrated):
         maps = ClassActivationMaps(model, views=8)(images, [index] * 3).layer_integrated_gradients
         np.testing.assert_allclose(maps, expected, rtol=1e-3, atol=1e-5)
@@ -222,6 +226,14 @@ def test_one_view_is_what_it_was_before_there_were_more():
     np.testing.assert_allclose(one.logits, model(images, training=False), rtol=1e-5, atol=1e-7)
     for name in ("logits", *METHODS, "attention"):
         np.testing.assert_array_equal(getattr(default, name), getattr(one, name))
+
+
+@pytest.mark.parametrize(("total", "strength"), [(0.0005, 0.01), (0.05, 0.5), (4.95, 0.99)])
+def test_a_map_fades_where_all_of_it_says_next_to_nothing(total, strength):
+    evidence = np.zeros((1, 8, 8, 2), np.float32)
+    evidence[0, 3:5, 3:5] = total / 8
+    found = layer_integrated_gradients(tf.constant(evidence), tf.ones((4, 8, 8, 2))).numpy()
+    assert found.max() == pytest.approx(strength, rel=0.02)
 
 
 @pytest.mark.parametrize("views", [1, 8])

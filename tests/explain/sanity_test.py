@@ -4,8 +4,10 @@ import pytest
 from scipy import ndimage, stats
 from skimage.metrics import structural_similarity
 
+from sperm_tf.config import ModelConfig
 from sperm_tf.explain import sanity
 from sperm_tf.explain.methods import ExplainedClassifier, explain
+from sperm_tf.models.classifier import build_classifier
 from tests import tiny_models
 
 SIDE = 24
@@ -34,6 +36,15 @@ def test_weights_are_taken_away_from_the_head_down_and_stay_away():
     assert changed == [set(), {"logits"}, {"logits", "cbam_top"}, {"logits", "cbam_top"} | convolutions]
     for kept, weights in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(kept, weights)
+
+
+def test_no_two_stages_have_one_name():
+    config = ModelConfig(weights="none", cbam_after=("block5", "top"))
+    stages = sanity.weight_stages(build_classifier(config, num_classes=3, image_size=32))
+    names = [name for name, _ in stages]
+    assert names[:3] == ["logits", "cbam", "top"] and "cbam_block5" in names and len(set(names)) == len(names)
+    layers = [layer for _, found in stages for layer in found]
+    assert len(set(layers)) == len(layers) and {"cbam_top", "cbam_block5"} < set(layers)
 
 
 def test_constants_of_the_input_follow_into_the_copy():

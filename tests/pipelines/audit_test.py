@@ -195,6 +195,18 @@ def test_figures_of_other_networks_are_not_kept(finished_sweep, tmp_path, monkey
     assert len(found["simple_cnn"]["networks"]) == 5
 
 
+def test_networks_other_than_the_published_ones_are_refused(finished_sweep, tmp_path, capsys):
+    shutil.copytree(finished_sweep, tmp_path / "copy")
+    folder = tmp_path / "copy" / "results" / "synthetic_sperm"
+    recorded = json.loads((folder / "fits.json").read_text())
+    (folder / "fits.json").write_text(json.dumps([{**fit, "fingerprint": f"{fit['fold']}"} for fit in recorded]))
+    (folder / "audits.json").write_text('{"simple_cnn": {"networks": ["0", "1", "2", "3", "4"], "attacks": 2}}')
+    before = (folder / "audits.json").read_bytes()
+    assert run_audit(tmp_path / "copy") == 1
+    assert "the networks of simple_cnn must be those whose answers" in capsys.readouterr().err
+    assert (folder / "audits.json").read_bytes() == before
+
+
 def test_a_network_that_is_not_here_is_named(finished_sweep, tmp_path, capsys):
     shutil.copytree(finished_sweep, tmp_path / "copy")
     shutil.rmtree(min((tmp_path / "copy" / "root" / "Fit").glob("*/artifact.json")).parent)

@@ -82,6 +82,16 @@ def test_files_that_are_not_named_as_images_are_counted(folder):
     assert list_crops(str(folder)).ignored == {".tar": 1, ".tif": 1, ".txt": 1, ".zip": 1, "hidden": 1}
 
 
+def test_what_patterns_and_archives_leave_out_is_counted_too(folder):
+    assert list_crops(str(folder / "*")).ignored == {".txt": 2, "hidden": 1}
+    assert list_crops(str(folder / "**")).ignored[".txt"] == list_crops(str(folder)).ignored[".txt"] == 1
+    with zipfile.ZipFile(folder / "s.zip", "a") as archive:
+        archive.writestr("half/d.tif", b"tiff")
+        archive.writestr("README", b"")
+    assert list_crops(str(folder / "s.zip")).ignored == {".tif": 1, "no suffix": 1}
+    assert list_crops(str(folder / "s.tar")).ignored == {"hidden": 1, ".txt": 1}
+
+
 def test_a_name_that_comes_again_in_an_archive_stands_for_its_last_content(folder):
     with tarfile.open(folder / "s.tar", "a") as archive:
         info = tarfile.TarInfo("b.png")

@@ -120,6 +120,14 @@ def test_only_flags_may_come_first():
             parse(*arguments)
 
 
+def test_a_stray_argument_behind_a_beam_flag_is_refused():
+    own = ["input"]
+    assert flags.check_beam_args(["--direct_num_workers", "2", "--runner=DirectRunner"], own)
+    for rest in (["--direct_num_workers=2", "b.png"], ["--direct_num_workers", "2", "b.png"]):
+        with pytest.raises(flags.FlagError, match=r"must be flags. Received: 'b.png'"):
+            flags.check_beam_args(rest, own)
+
+
 def test_every_field_is_explained():
     unexplained = [name for name, _, meaning in flags.describe_fields(PipelineConfig()) if not meaning]
     assert not unexplained

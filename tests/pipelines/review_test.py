@@ -1,6 +1,7 @@
 import importlib.util
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -35,6 +36,16 @@ def test_what_is_missing_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert review.main(arguments) == 1
     assert "pip install -e '.[review]'" in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_named(tmp_path, capsys):
+    pytest.importorskip("gradio")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert review.main(["review", "--model=hushem", f"--output={tmp_path}", f"--port={port}"]) == 1
+    assert f"port {port}. If another program does, choose another --port" in capsys.readouterr().err
 
 
 def test_a_model_is_named_without_the_path_to_it(tmp_path, monkeypatch):

@@ -177,6 +177,32 @@ def test_what_only_the_models_decoder_forgives_has_no_overlay(exported, crops, t
     assert table.loc["a.png", "overlay"] != ""
 
 
+def test_only_what_gets_an_overlay_is_explained(exported, crops, tmp_path, monkeypatch):
+    explained, ask = [], scoring_model.ask
+
+    def listen(saved_model, encoded, *, explain=False):
+        answer = ask(saved_model, encoded, explain=explain)
+        if explain:
+            explained.extend(encoded)
+        else:  # otherwise the rule of so small a model refers every image
+            answer["decision"] = np.where([content == accepted for content in encoded], b"accept", b"refer")
+        return answer
+
+    accepted = (crops / "c.png").read_bytes()
+    monkeypatch.setattr(scoring_model, "ask", listen)
+    scoring.run(_request(exported, crops / "table.csv", tmp_path / "out", overlays="referred"))
+    assert sorted(explained) == sorted((crops / name).read_bytes() for name in PIXELS if name != "c.png")
+    table = scores_file.read(tmp_path / "out").table.set_index("file")
+    assert set(table.index[table["overlay"] != ""]) == set(PIXELS) - {"c.png"}
+
+
+def test_a_model_that_an_older_version_left_in_the_folder_is_refused(crops, tmp_path, monkeypatch):
+    request = scoring.Request(model="hushem", input=str(crops), output=tmp_path / "out", overlays="all")
+    monkeypatch.setattr(scoring_model, "serves_maps", lambda saved_model: False)
+    with pytest.raises(ValueError, match=r"Delete that folder, and the same command exports it again"):
+        scoring.run(request)
+
+
 def test_files_that_could_not_be_read_are_said_again(exported, crops, tmp_path):
     request = _request(exported, crops / "table.csv", tmp_path / "out")
     scoring.run(request)

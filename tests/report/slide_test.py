@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pypdf
 import pytest
 
 from sperm_tf.evaluation import scores_file
@@ -95,6 +96,38 @@ def test_the_percentage_is_corrected_where_the_errors_are_known(tmp_path):
         assert "The percentage is not corrected" in uncorrected and "reckoned out" not in uncorrected
     assert "as the model answered, not corrected" in uncorrected and "The percentage is not corrected" in uncorrected
     assert "Ring" not in uncorrected
+
+
+def test_each_slide_says_why_its_percentage_is_corrected_or_not(tmp_path):
+    scores = _scores(SMIDS, 900, slides=("S1", "S2", "S3"))
+    table = scores.table
+    table.loc[table["slide"] == "S2", ["decision", "reason"]] = ["refer", "unfamiliar"]
+    sperm = (table["slide"] == "S3") & (table["predicted_class"] == "normal")
+    table.loc[sperm, "predicted_class"] = "abnormal"
+    text, _ = _write(tmp_path, scores, rule=RULE | {"confusion": CONFUSION})
+    overview, *sections = re.split(r"Slide S\d Normal forms among", text)
+    assert overview.count("not corrected") == 2 and len(sections) == 3
+    assert "reckoned out" in sections[0] and "not corrected" not in sections[0]
+    assert "not corrected: most images are unlike" in sections[1] and "reckoned out" not in sections[1]
+    assert "would hardly give these answers for any slide" in sections[2] and "reckoned out" not in sections[2]
+
+
+def _text_of(pdf):
+    return [page.extract_text() for page in pypdf.PdfReader(pdf).pages]
+
+
+def test_names_that_the_font_of_the_pdf_lacks_stay_apart(tmp_path):
+    _, (_, pdf) = _write(tmp_path, _scores(SMIDS, 12, slides=("样本A-1", "标本A-1")))
+    pages = "".join(_text_of(pdf))
+    assert "Slide [U+6837][U+672C]A-1" in pages and "Slide [U+6807][U+672C]A-1" in pages
+
+
+def test_the_signature_stands_below_what_is_signed(tmp_path):
+    names = ("normal", *(f"a class with a rather long name, number {index}" for index in range(14)))
+    _, (_, pdf) = _write(tmp_path, _scores(names, 60))
+    pages = _text_of(pdf)
+    assert len(pages) == 3 and "Signature" in pages[1] and "Signature" not in pages[0]
+    assert "Accepted answers" in pages[0]
 
 
 def test_the_contact_sheet_says_what_it_lacks(tmp_path):

@@ -190,6 +190,15 @@ def _append_many(folder, first):
         keep(journal, seed, ("normal", "abnormal")[seed % 2])
 
 
+def test_a_model_with_other_classes_needs_another_folder(journal):
+    journal.check_classes(["tapered", "pyriform"])
+    keep(journal, 1)
+    known = sorted(records.class_names(journal.read().reviews[0]))
+    journal.check_classes(list(reversed(known)))
+    with pytest.raises(JournalError, match=r"with the same classes. Received: .* Name another folder"):
+        journal.check_classes(["tapered", "pyriform"])
+
+
 def test_two_programs_with_two_tabs_each_lose_nothing(tmp_path):
     folder = tmp_path / "reviews"
     context = multiprocessing.get_context("fork")

@@ -45,7 +45,7 @@ def test_probabilities_are_never_certain():
 
 def test_the_threshold_is_not_rounded_below_the_probability():
     words = _words("uncertain", probabilities={"normal": 0.8604, "abnormal": 0.1396})
-    assert "is 86\u00a0%, and its rule asks for 87\u00a0%" in words.reason
+    assert "is 86.0\u00a0%, and its rule asks for 86.1\u00a0%" in words.reason
 
 
 def test_other_possible_classes_are_named():

@@ -164,6 +164,14 @@ def test_unknown_and_broken_sources_are_named(folder, tmp_path):
         sperm_tf.load_model(tmp_path / "broken.keras", class_names=NAMES)
 
 
+def test_names_for_a_released_model_and_damaged_files_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"class_names must be None for a released model.* for hushem"):
+        sperm_tf.load_model("hushem", class_names=["a", "b", "c", "d"])
+    (tmp_path / "half.keras").write_bytes(b"PK not a whole archive")
+    with pytest.raises(ValueError, match=r"half.keras', which is damaged or something else"):
+        sperm_tf.load_model(tmp_path / "half.keras", class_names=["a", "b"])
+
+
 def test_importing_the_package_stays_light():
     code = (
         "import sys, sperm_tf; assert 'load_model' in dir(sperm_tf)\n"

@@ -164,6 +164,13 @@ def test_many_images_are_asked_in_requests_of_32_and_answered_in_order(connectio
     np.testing.assert_allclose(answered, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_maps_are_asked_for_a_few_images_at_a_time(connection, backend):
+    images = [image_files.encode(image_files.random_pixels(16, 16, seed=seed), "PNG") for seed in range(6)]
+    backend.sizes.clear()
+    assert len(client.predict(images, model_name="sperm", signature="explain", **connection)) == 6
+    assert backend.sizes == [4, 2]
+
+
 def test_http_is_what_a_rest_target_without_scheme_means(rest_target):
     target = rest_target.removeprefix("http://")
     assert "://" not in target
@@ -207,7 +214,7 @@ def test_a_server_that_answers_something_else_is_named(answer):
 
 
 def test_a_slow_server_runs_out_of_time(connection):
-    with pytest.raises(client.ServingError, match="Check"):
+    with pytest.raises(client.ServingError, match=r"Check .* more time with timeout_s"):
         client.predict(IMAGES, model_name="slow", timeout_s=0.3, **connection)
 
 

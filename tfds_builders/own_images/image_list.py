@@ -21,7 +21,7 @@ from tfds_builders.own_images.names import DataDirError, clean_label
 from tfds_builders.own_images.table import TABLE_SUFFIXES, read_table
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
-HIDDEN = "hidden"
+HIDDEN, NO_SUFFIX = "hidden", "no suffix"
 # Left by file managers, archivers and network drives.
 _SYSTEM_NAMES = {"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information"}
 _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
@@ -174,7 +174,7 @@ def walk_images(
         elif entry.suffix.casefold() in SUFFIXES and (entry.is_file() or not entry.exists()):
             yield entry  # a link to nowhere too: it is listed as unreadable, a pipe is not waited for
         else:
-            ignored[entry.suffix.casefold() or "no suffix"] += 1
+            ignored[entry.suffix.casefold() or NO_SUFFIX] += 1
 
 
 def is_hidden(path: pathlib.Path) -> bool:

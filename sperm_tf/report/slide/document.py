@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fpdf import FPDF
-from fpdf.fonts import FontFace
+from fpdf.fonts import FontFace, TTFFont
 
 from sperm_tf.report.slide import facts
 from sperm_tf.report.slide.contact_sheet import Cell
@@ -18,6 +18,7 @@ _COLUMNS = 4
 _MARGIN, _WIDTH, _HEIGHT = 15.0, 210.0, 297.0  # millimetres, as everything here
 _INNER = _WIDTH - 2 * _MARGIN
 _GAP = 8.0
+_SIGNATURE = _HEIGHT - 24
 _FONT = "DejaVu"
 _INK, _MUTED, _LINE = (27, 34, 44), (89, 99, 111), (200, 200, 195)
 _BLUE, _BAND = (31, 95, 153), (245, 224, 170)
@@ -63,6 +64,19 @@ class _Document(FPDF):
         line = f"sperm_tf {self._content['version']}\nPage {self.page_no()} of {{nb}}"
         self.multi_cell(30, 3, line, align="L")  # fpdf2 would align the placeholder, not the number
 
+    def normalize_text(self, text: str) -> str:
+        """What fpdf2 writes of a text: letters that the font lacks, which it would drop, by their code points.
+
+        Two slides whose names differ in such letters alone must not become one.
+        """
+        font = self.fonts[f"{_FONT.lower()}{self.font_style}"]
+        assert isinstance(font, TTFFont)
+        return super().normalize_text(
+            "".join(
+                letter if ord(letter) in font.cmap or letter == "\n" else f"[U+{ord(letter):04X}]" for letter in text
+            )
+        )
+
     def style(self, size: float, *, bold: bool = False, colour: tuple[int, int, int] = _INK) -> None:
         """Font size in points, weight and colour of what is written next."""
         self.set_font(_FONT, "B" if bold else "", size)
@@ -81,7 +95,7 @@ def _write_figures(pdf: _Document, slide: Mapping[str, Any], content: Mapping[st
     pdf.ln(2)
     _write_share(pdf, slide)
     _write_verdict(pdf, slide["verdict"])
-    pdf.line_of_text(" ".join(content["notes"]), 6.5, colour=_MUTED)
+    pdf.line_of_text(" ".join(slide["notes"]), 6.5, colour=_MUTED)
     pdf.ln(1)
     names = slide["columns"]
     classes = [[_with_role(row), *map(str, row["counts"]), str(row["total"]), row["share"]] for row in slide["classes"]]
@@ -104,6 +118,8 @@ def _write_figures(pdf: _Document, slide: Mapping[str, Any], content: Mapping[st
         lambda: _write_unreadable(pdf, slide, half),
     )
     _write_model(pdf, content["model"])
+    if pdf.get_y() > _SIGNATURE:
+        pdf.add_page()
     _write_signature(pdf)
 
 
@@ -252,8 +268,8 @@ def _write_signature(pdf: _Document) -> None:
     pdf.style(7, colour=_MUTED)
     left = _MARGIN
     for title, width in (("Name", 70), ("Signature", 70), ("Date", 30)):
-        pdf.line(left, _HEIGHT - 24, left + width, _HEIGHT - 24)
-        pdf.set_xy(left, _HEIGHT - 23.5)
+        pdf.line(left, _SIGNATURE, left + width, _SIGNATURE)
+        pdf.set_xy(left, _SIGNATURE + 0.5)
         pdf.cell(width, 4, title)
         left += width + (_INNER - 170) / 2
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sperm_tf.evaluation import scores_file
+from sperm_tf.evaluation import slide as slide_lib
 from sperm_tf.evaluation.class_roles import ClassRoles
 from sperm_tf.evaluation.prevalence import error_rates
 from sperm_tf.evaluation.slide import MIN_SPERMATOZOA, Count, Slide
@@ -35,6 +36,15 @@ _QUALITY = (
     ("cnr", "Contrast to noise", 1),
     ("sharpness", "Sharpness, radians per pixel", 3),
 )
+_NOT_CORRECTED = {
+    slide_lib.NO_ERRORS_KNOWN: "how often this model takes one class for another is not known. On a slide with few "
+    "normal forms, abnormal ones that are taken for normal can make up most of it.",
+    slide_lib.MOSTLY_UNFAMILIAR: "most images are unlike those that this model's errors are known from. It may be far "
+    "off.",
+    slide_lib.NOTHING_TO_COUNT: "there is no spermatozoon among the answers.",
+    slide_lib.NO_MIX_FITS: "the errors that are known of this model would hardly give these answers for any slide. It "
+    "errs differently on these images, and the percentage may be far off: look at a sample of them.",
+}
 _OK = "ok"
 _MAX_COLUMNS = 4
 _STATUSES = {
@@ -47,13 +57,14 @@ _STATUSES = {
 }
 
 
-def describe_slide(slide: Slide, scores: Any, roles: ClassRoles) -> dict[str, Any]:
+def describe_slide(slide: Slide, scores: Any, roles: ClassRoles, rule: Mapping[str, Any]) -> dict[str, Any]:
     """The facts of one slide.
 
     Args:
         slide: its counts.
         scores: its rows, a data frame with the columns of `sperm_tf.evaluation.scores_file`.
         roles: of the classes.
+        rule: content of `decision.json`; empty where there is none.
     """
     total = slide.total
     lowest, highest = total.bounds
@@ -74,6 +85,7 @@ def describe_slide(slide: Slide, scores: Any, roles: ClassRoles) -> dict[str, An
         "bounds_bounds": [lowest, highest],
         "is_defined": math.isfinite(share),
         "verdict": describe_verdict(slide),
+        "notes": [describe_correction(total, rule, roles), INTERVAL_NOTE, BOUNDS_NOTE],
         "num_referred": total.num_referred,
         "referred_percent": text.percent(total.referred_share),
         "reasons": [
@@ -132,25 +144,28 @@ def describe_verdict(slide: Slide) -> dict[str, str]:
     }
 
 
-def describe_correction(rule: Mapping[str, Any], roles: ClassRoles) -> str:
-    """What the percentage is corrected by, or why it is not.
+def describe_correction(total: Count, rule: Mapping[str, Any], roles: ClassRoles) -> str:
+    """What the percentage of a slide is corrected by, or why it is not.
 
     Args:
+        total: of the slide.
         rule: content of `decision.json`; empty where there is none.
         roles: of the classes.
     """
     confusion = rule.get("confusion") or ()
     rates = error_rates(confusion, part=roles.is_normal, whole=roles.is_sperm)
-    if rates is None:
-        return (
-            "The percentage is not corrected: how often this model takes one class for another is not known. On a "
-            "slide with few normal forms, abnormal ones that are taken for normal can make up most of it."
-        )
+    known = (
+        f"On {text.count(sum(map(sum, confusion)))} calibration images the model takes {text.percent(rates[0])} of the "
+        f"spermatozoa that are not normal for normal ones, and finds {text.percent(rates[1])} of the normal ones. "
+        if rates
+        else ""
+    )
+    if total.correction != slide_lib.CORRECTED:
+        return f"{known}The percentage is not corrected: {_NOT_CORRECTED[total.correction]}"
     return (
-        f"The model takes {text.percent(rates[0])} of the spermatozoa that are not normal for normal ones, and finds "
-        f"{text.percent(rates[1])} of the normal ones ({text.count(sum(map(sum, confusion)))} calibration images). The "
-        "percentage has that reckoned out (Rogan and Gladen 1978), and its 95 % interval takes in how well these "
-        "shares are known. It holds where the images of each class are like the calibration images of that class."
+        f"{known}The percentage has that reckoned out (Rogan and Gladen 1978), and its 95 % interval takes in how "
+        "well these shares are known. It holds where the images of each class are like the calibration images of that "
+        "class."
     )
 
 
@@ -284,7 +299,8 @@ def _describe_promise(rule: Mapping[str, Any], class_names: Sequence[str]) -> st
     return (
         f"At most {risk} of them are wrong, with {confidence} confidence, for images that could change places with the "
         f"{images}: of the same microscopes, stain and kind of patients, and with the same mix of classes"
-        f"{f' ({mix})' if mix else ''}. Where one class is more frequent, more of its answers may be wrong."
+        f"{f' ({mix})' if mix else ''}. The rarer a class is, the more of the answers that name it "
+        "are wrong: on a slide with few normal forms, most of the accepted answers that name them can be."
     )
 
 

@@ -81,12 +81,13 @@ def write_report(
             replicate_column=replicate_column,
         )
         words = facts.describe_sheet(sheet)
-        described.append(facts.describe_slide(slide, rows, roles) | {"sheet": sheet, "sheet_words": words})
+        described.append(
+            facts.describe_slide(slide, rows, roles, sources.rule) | {"sheet": sheet, "sheet_words": words}
+        )
     content = {
         "slides": described,
         "model": facts.describe_model(scores.record, scores.class_names, roles, sources.rule, sources.card),
         "notice": facts.NOTICE,
-        "notes": [facts.describe_correction(sources.rule, roles), facts.INTERVAL_NOTE, facts.BOUNDS_NOTE],
         "date": date,
         "version": __version__,
     }
