@@ -19,6 +19,7 @@ from sperm_tf.review.records import Review
 from sperm_tf.review.session import Session
 
 _PICTURE_SIDE = 640  # pixels; larger images are drawn smaller
+_FAINT = 0.5  # highest place of a map that says next to nothing, see sperm_tf.explain.activation_maps.FAINT
 
 
 def render_head(reader: Reader) -> str:
@@ -61,7 +62,7 @@ def render_card(session: Session) -> str:
         total=len(session.order),
         picture=_picture(pixels),
         overlay=_picture(draw_overlay(pixels, heat_map)),
-        is_map_empty=not heat_map.any(),
+        is_map_faint=float(heat_map.max()) < _FAINT,
         is_accepted=prediction.decision == rule_lib.ACCEPT,
         words=wording.describe(prediction, rule),
         earlier=verdict and {**vars(verdict), "text": describe_verdict(verdict)},

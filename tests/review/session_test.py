@@ -1,5 +1,7 @@
+import numpy as np
 import pytest
 
+from sperm_tf.review import view
 from sperm_tf.review.journal import Journal
 from sperm_tf.review.session import Session
 
@@ -78,3 +80,11 @@ def test_what_is_not_kept_stays_current(session, journal):
     assert session.current == first and session.num_judged == 0
     with pytest.raises(ValueError, match="label must be one of normal, abnormal, non-sperm"):
         session.judge(first, "tapered")
+
+
+@pytest.mark.parametrize(("highest", "is_faint"), [(0.3, True), (0.9, False)])
+def test_a_map_that_says_next_to_nothing_is_called_so(session, monkeypatch, highest, is_faint):
+    monkeypatch.setattr(session.reader, "explain", lambda item: np.full((6, 6), highest, np.float32))
+    card = view.render_card(session)
+    assert ("Next to nothing in the image speaks for" in card) == is_faint
+    assert ("Where the network looked for" in card) != is_faint
