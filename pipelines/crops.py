@@ -18,7 +18,7 @@ import tarfile
 import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pipelines.crop_table import FILE, read_table
@@ -103,7 +103,7 @@ def list_crops(source: str) -> CropList:
         root = pathlib.Path(*plain)
         found = [match for match in root.glob(str(path.relative_to(root))) if not _is_left_out(match, root)]
         folders = {match for match in found if match.is_dir()}  # with `**`, what is in them is matched, too
-        found = [match for match in found if folders.isdisjoint(match.parents) or _is_archive(match)]
+        found = [match for match in found if folders.isdisjoint(match.parents) or _find_lister(match)]
     ignored: Counter[str] = Counter()
     crops = sorted({crop for entry in found for crop in _expand(entry, root, ignored)})
     if not crops:
@@ -122,16 +122,19 @@ def _expand(path: pathlib.Path, root: pathlib.Path, ignored: Counter[str]) -> It
             yield _crop_of_file(file, root)
     elif path.suffix.casefold() in SUFFIXES:
         yield _crop_of_file(path, root)
-    elif path.is_file() and archive_kind(path) == "zip":
-        yield from _list_zip(path, root, ignored)
-    elif path.is_file() and _TAR_NAME.search(path.name):
-        yield from _list_tar(path, root, ignored)
+    elif lister := _find_lister(path):
+        yield from lister(path, root, ignored)
     else:
         ignored[_kind(path.name)] += 1
 
 
-def _is_archive(path: pathlib.Path) -> bool:
-    return path.is_file() and (bool(_TAR_NAME.search(path.name)) or archive_kind(path) == "zip")
+def _find_lister(path: pathlib.Path) -> Callable[[pathlib.Path, pathlib.Path, Counter[str]], Iterator[Crop]] | None:
+    """What lists the images of an archive; None for what is none."""
+    if not path.is_file():
+        return None
+    if archive_kind(path) == "zip":
+        return _list_zip
+    return _list_tar if _TAR_NAME.search(path.name) else None
 
 
 def _is_score_folder(path: pathlib.Path) -> bool:
@@ -168,10 +171,10 @@ def _list_zip(path: pathlib.Path, root: pathlib.Path, ignored: Counter[str]) -> 
         for info in {info.filename: info for info in archive.infolist()}.values():
             if info.is_dir():
                 continue
-            if _is_image(info.filename):
+            if (kind := _kind(info.filename)) in SUFFIXES:
                 yield Crop(_address(f"{name}{IN_ARCHIVE}{info.filename}"), info.file_size, info.CRC)
             else:
-                ignored[_kind(info.filename)] += 1
+                ignored[kind] += 1
 
 
 def _list_tar(path: pathlib.Path, root: pathlib.Path, ignored: Counter[str]) -> Iterator[Crop]:
@@ -180,11 +183,11 @@ def _list_tar(path: pathlib.Path, root: pathlib.Path, ignored: Counter[str]) -> 
     with _archive_errors(path), open_tar(path) as archive:
         for info in archive:
             archive.members = []  # type: ignore[attr-defined]  # or it keeps every header that it has read
-            if _is_image(info.name) and info.isreg():
+            if (kind := _kind(info.name)) in SUFFIXES and info.isreg():
                 address = _address(f"{name}{IN_ARCHIVE}{info.name}")
                 crops[address] = Crop(address, info.size, changed_ns, info.offset_data)
             elif not info.isdir():
-                ignored[_kind(info.name)] += 1
+                ignored[kind] += 1
     yield from crops.values()
 
 
@@ -202,10 +205,6 @@ def _archive_errors(path: pathlib.Path) -> Iterator[None]:
             f"input must be a whole zip, or a tar without compression. Received: {path} ({error}). Uncompress a tar.gz "
             "with gunzip, which leaves a .tar; copy a damaged archive again"
         ) from error
-
-
-def _is_image(member: str) -> bool:
-    return _kind(member) in SUFFIXES
 
 
 def _kind(member: str) -> str:

@@ -231,7 +231,7 @@ def check_beam_args(rest: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
     for before, argument in zip(("", *rest), rest, strict=False):
         may_be_value = before.startswith("--") and "=" not in before  # as in --environment_type LOOPBACK
         if not argument.startswith("--") and not may_be_value:
-            raise FlagError(f"arguments must be flags. Received: {argument!r}. Put a pattern in quotes. See --help")
+            raise FlagError(f"arguments must be flags. Received: {argument!r}. Put a pattern in quotes")
         name = argument.lstrip("-").split("=")[0]
         if argument.startswith("--") and name not in _beam_flags() and name.removeprefix("no_") not in _beam_flags():
             raise FlagError(_unknown(name, own))

@@ -8,11 +8,15 @@ import pathlib
 import signal
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from pipelines.flags import HELP_FLAGS, FlagError, parse_own
 from pipelines.quiet import import_tensorflow_quietly
+
+if TYPE_CHECKING:
+    from sperm_tf.review.page import Page
 
 USAGE = """Serves a page on this machine, on which a person looks at a model's answers, agrees or corrects them.
 
@@ -88,13 +92,7 @@ def _serve(values: flags.FlagValues) -> None:
             signal.signal(number, signal.default_int_handler)
     page = Page(Reader(classifier, name=name_model(values.model)), journal)
     try:
-        try:
-            address = page.launch(host=values.host, port=values.port)
-        except OSError as error:
-            raise OSError(
-                f"the page cannot listen on {values.host}, port {values.port}. If another program does, choose another "
-                f"--port. Received: {error}"
-            ) from error
+        address = _launch(page, host=values.host, port=values.port)
         if values.host not in _LOCAL:
             print(
                 f"Anyone who reaches {values.host} can see and change this page: it has no password.", file=sys.stderr
@@ -103,6 +101,16 @@ def _serve(values: flags.FlagValues) -> None:
         page.wait()
     finally:
         page.close()
+
+
+def _launch(page: Page, *, host: str, port: int) -> str:
+    try:
+        return page.launch(host=host, port=port)
+    except OSError as error:
+        raise OSError(
+            f"the page cannot listen on {host}, port {port}. If another program does, choose another --port. "
+            f"Received: {error}"
+        ) from error
 
 
 def name_model(source: str) -> str:

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if missing:
             raise flags.FlagError(f"--{missing[0]} must be given")
     except (absl_flags.Error, flags.FlagError) as error:
-        print(f"pipelines.score: {str(error).removesuffix(' See --help').rstrip('. ')}. See --help", file=sys.stderr)
+        print(f"pipelines.score: {str(error).rstrip('. ')}. See --help", file=sys.stderr)
         return 2
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

@@ -60,11 +60,8 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
     scores_file.check_columns(crops.columns)
     _say_gaps(crops, report)
     model = scoring_model.find(request.model)
-    if request.overlays != NO_OVERLAYS and model.saved_model and not scoring_model.serves_maps(str(model.saved_model)):
-        raise ValueError(
-            f"the model must serve the map {SHOWN_MAP!r}. Received: {model.saved_model}, an older one without. Export "
-            f"it again with this version of the package, or ask for no overlays."
-        )
+    if model.saved_model:  # before anything is written
+        _check_maps(request, model.saved_model, "Export it again with this version of the package, or ask for none")
     folder = ScoreFolder(request.output.expanduser().resolve())
     with folder.locked():
         record = folder.claim(_describe(request, model, crops), crops)
@@ -78,11 +75,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
             counts = ", ".join(f"{suffix}: {count:,}" for suffix, count in crops.ignored.items())
             report(f"Not scored, because not named as images: {counts}.")
         saved_model = str(model.prepare(folder.path / score_folder.MODEL))
-        if request.overlays != NO_OVERLAYS and not scoring_model.serves_maps(saved_model):
-            raise ValueError(
-                f"the model must serve the map {SHOWN_MAP!r}. Received: {saved_model}, which an older version of the "
-                "package exported, without. Delete that folder, and the same command exports it again."
-            )
+        _check_maps(request, saved_model, "Delete that folder, and the same command exports it again")
         names = scoring_model.class_names(saved_model)
         schema = scores_file.schema(names, crops.columns, record, overlays=request.overlays != NO_OVERLAYS)
         if missing := folder.missing_shards(record):
@@ -103,6 +96,14 @@ def describe(summary: dict[str, Any]) -> str:
         f"{summary['num_files']:,} files: {classes or 'none could be read'}; {unreadable:,} not readable.\n"
         f"To be looked at by a person: {referred:,} of the readable ones."
     )
+
+
+def _check_maps(request: Request, saved_model: str | pathlib.Path, remedy: str) -> None:
+    if request.overlays != NO_OVERLAYS and not scoring_model.serves_maps(str(saved_model)):
+        raise ValueError(
+            f"the model must serve the map {SHOWN_MAP!r} where overlays are asked for. Received: {saved_model}, an "
+            f"older one without. {remedy}."
+        )
 
 
 def _say_gaps(crops: CropList, report: Callable[[str], None]) -> None:

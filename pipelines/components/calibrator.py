@@ -32,7 +32,7 @@ class Calibrator(Component):
     """
 
     config: CalibratorConfig
-    version = 7  # serves layer integrated gradients that fade where they say nothing
+    version = 8  # counts the calibration images that it would accept
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Asks the model about calibration and training images, fits and exports."""

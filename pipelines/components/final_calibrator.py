@@ -38,7 +38,7 @@ class FinalCalibrator(Component):
     """
 
     config: CalibratorConfig
-    version = 4  # asks at most max_training_images
+    version = 5  # counts the calibration images that it would accept
 
     def __init__(self, config: CalibratorConfig, *, answers: pathlib.Path, **inputs: Any):
         super().__init__(config, **inputs)

@@ -52,13 +52,11 @@ def fit_rule(
         alpha=1 - config.set_coverage,
         class_conditional=config.class_conditional,
     )
+    answers, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     shows_all_classes = len(np.unique(labels)) == probabilities.shape[1]
-    guarantee = selective.guarantee(
-        probabilities.max(axis=1),
-        probabilities.argmax(axis=1) == labels,
-        max_risk=config.max_risk,
-        delta=config.delta,
-    )
+    guarantee = selective.guarantee(confidence, answers == labels, max_risk=config.max_risk, delta=config.delta)
+    min_confidence = guarantee.threshold if shows_all_classes else math.inf
+    is_confident = confidence >= min_confidence
     knows_images = familiarity is not None and measured is not None and len(measured) > 0
     max_distance = max_faintness = math.inf
     if knows_images:
@@ -70,18 +68,19 @@ def fit_rule(
         set_thresholds=tuple(thresholds.tolist()),
         set_coverage=config.set_coverage,
         class_conditional=config.class_conditional,
-        min_confidence=guarantee.threshold if shows_all_classes else math.inf,
+        min_confidence=min_confidence,
         max_risk=config.max_risk,
         delta=config.delta,
         num_images=len(labels),
         familiarity=familiarity if knows_images else None,
         max_distance=max_distance,
         max_faintness=max_faintness,
-        confusion=_count_answers(labels, probabilities),
+        confusion=_count_answers(labels, answers, len(thresholds)),
+        confident=_count_answers(labels[is_confident], answers[is_confident], len(thresholds)),
     )
 
 
-def _count_answers(labels: np.ndarray, probabilities: np.ndarray) -> tuple[tuple[int, ...], ...]:
-    counts = np.zeros((probabilities.shape[1],) * 2, int)  # scikit-learn's refuses to count no images
-    np.add.at(counts, (labels, probabilities.argmax(axis=1)), 1)
+def _count_answers(labels: np.ndarray, answers: np.ndarray, num_classes: int) -> tuple[tuple[int, ...], ...]:
+    counts = np.zeros((num_classes, num_classes), int)  # scikit-learn's refuses to count no images
+    np.add.at(counts, (labels, answers), 1)
     return tuple(map(tuple, counts.tolist()))

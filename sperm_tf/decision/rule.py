@@ -70,6 +70,8 @@ class DecisionRule:
         confusion: [C][C], number of calibration images by true class (rows) and answer (columns); empty where nobody
             counted them. It says which mix of classes the promises hold for, and what a slide's percentages are
             corrected by (`sperm_tf.evaluation.prevalence`).
+        confident: [C][C], those of them whose answer reaches `min_confidence`; empty where nobody counted them. It says
+            how many accepted answers of a slide are likely wrong.
     """
 
     temperature: float
@@ -85,6 +87,7 @@ class DecisionRule:
     max_distance: float = math.inf
     max_faintness: float = math.inf
     confusion: tuple[tuple[int, ...], ...] = ()
+    confident: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         for limit in (self.max_distance, self.max_faintness):
@@ -168,11 +171,13 @@ def read(folder: pathlib.Path) -> DecisionRule | None:
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
         thresholds = tuple(_from_json(value) for value in fields.pop("set_thresholds"))
-        confusion = tuple(tuple(map(int, row)) for row in fields.pop("confusion", ()))
+        counts: dict[str, Any] = {
+            name: tuple(tuple(map(int, row)) for row in fields.pop(name, ())) for name in ("confusion", "confident")
+        }
         fields = {name: _from_json(value) for name, value in fields.items()}
         density = folder / FAMILIARITY_FILE
         familiarity = Familiarity.read(density) if density.is_file() else None
-        return DecisionRule(**fields, set_thresholds=thresholds, confusion=confusion, familiarity=familiarity)
+        return DecisionRule(**fields, set_thresholds=thresholds, familiarity=familiarity, **counts)
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"decision rule must be the {RULE_FILE} and {FAMILIARITY_FILE} that the Calibrator wrote. Received: "

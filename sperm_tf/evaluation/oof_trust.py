@@ -122,7 +122,7 @@ def describe(table: pd.DataFrame, config: CalibratorConfig, *, bootstrap_samples
         "promise": {"set_coverage": config.set_coverage, "max_risk": config.max_risk, "delta": config.delta},
         "repeats": [trust.describe_trust(predicted, bootstrap_samples=bootstrap_samples) for predicted in decided],
         "guarantees": guarantees,
-        "slides": oof_slides.describe(table),
+        "slides": oof_slides.describe(table, decided),
         "accepted_on_slides": oof_slides.describe_accepted(decided),
     }
 

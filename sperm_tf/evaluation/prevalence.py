@@ -75,14 +75,55 @@ def estimate_part(
     if fit(counts, known) < _MIN_FIT:
         return None
     shares = estimate_shares(counts, known / known.sum(axis=1, keepdims=True))
-    generator = np.random.default_rng(0)
-    errors = np.stack([generator.dirichlet(row + _JEFFREYS, size=_NUM_DRAWS) for row in known], axis=1)
-    drawn = estimate_shares(generator.dirichlet(counts + _JEFFREYS, size=_NUM_DRAWS), errors)
+    drawn, _ = _draw(counts, known, np.random.default_rng(0))
     low, high = np.quantile(_share(drawn, is_part, is_whole), [0.025, 0.975])
     share = float(_share(shares, is_part, is_whole))
     num_whole = counts[is_whole].sum()
     least, most = wilson(share * num_whole, num_whole)
     return share, (min(float(low), least, share), max(float(high), most, share))
+
+
+def estimate_wrong(
+    answers: npt.ArrayLike,
+    confusion: npt.ArrayLike,
+    confident: npt.ArrayLike,
+    *,
+    part: npt.ArrayLike,
+    num_accepted: int,
+) -> Estimate | None:
+    """How many of the accepted answers that name some classes, such as normal forms, are likely wrong on this slide.
+
+    A threshold promises how often accepted answers are wrong for the mix of classes that the calibration images have.
+    On a slide where a class is rarer, more of the accepted answers that name it are wrong: by Bayes' theorem, with the
+    shares of `estimate_shares` as the prior. The interval is that of a prediction: the shares, the errors and how often
+    they are accepted are drawn as in `estimate_part`, and then the answers themselves.
+
+    Args:
+        answers: as for `estimate_part`.
+        confusion: as for `estimate_part`.
+        confident: [C, C], those of the images of `confusion` whose answer would be accepted.
+        part: [C], the classes to count.
+        num_accepted: accepted answers on this slide that name them.
+
+    Returns:
+        Share of these answers, 0-1, whose image belongs to another class than those of `part`, and its 95 % interval.
+        None without such answers, or calibration images that are answered so, and where `estimate_part` gives none for
+        the errors that it is told.
+    """
+    counts, known, sure = (np.asarray(values, np.float64) for values in (answers, confusion, confident))
+    is_part = np.asarray(part, bool)
+    if not num_accepted or not sure.size or not known.sum(axis=1).all() or not sure[:, is_part].sum():
+        return None
+    if fit(counts, known) < _MIN_FIT:
+        return None
+    rates = sure / known.sum(axis=1, keepdims=True)
+    share = float(_wrong_share(estimate_shares(counts, known / known.sum(axis=1, keepdims=True)), rates, is_part))
+    generator = np.random.default_rng(2)
+    shares, errors = _draw(counts, known, generator)
+    accepted = generator.beta(sure + _JEFFREYS, known - sure + _JEFFREYS, size=errors.shape)
+    drawn = generator.binomial(num_accepted, _wrong_share(shares, errors * accepted, is_part)) / num_accepted
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return share, (min(float(low), share), max(float(high), share))
 
 
 def fit(answers: npt.ArrayLike, confusion: npt.ArrayLike) -> float:
@@ -102,7 +143,7 @@ def fit(answers: npt.ArrayLike, confusion: npt.ArrayLike) -> float:
     """
     generator = np.random.default_rng(1)
     counts = np.asarray(answers, np.int64)
-    errors = np.stack([generator.dirichlet(row + _JEFFREYS, size=_NUM_DRAWS) for row in np.asarray(confusion)], axis=1)
+    errors = _draw_errors(confusion, generator)
     expected = _expect(np.broadcast_to(counts, (_NUM_DRAWS, len(counts))), errors)
     drawn = generator.multinomial(counts.sum(), expected)
     found, chance = _deviance(counts, expected), _deviance(drawn, _expect(drawn, errors))
@@ -127,6 +168,22 @@ def error_rates(confusion: npt.ArrayLike, *, part: npt.ArrayLike, whole: npt.Arr
         return None
     wrongly, rightly = (known[rows][:, is_part].sum() / known[rows].sum() for rows in (is_whole & ~is_part, is_part))
     return float(wrongly), float(rightly)
+
+
+def _draw(counts: np.ndarray, known: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Shares [D, C] and errors [D, C, C] from Dirichlet distributions with Jeffreys' prior."""
+    errors = _draw_errors(known, generator)
+    return estimate_shares(generator.dirichlet(counts + _JEFFREYS, size=_NUM_DRAWS), errors), errors
+
+
+def _draw_errors(confusion: npt.ArrayLike, generator: np.random.Generator) -> np.ndarray:
+    return np.stack([generator.dirichlet(row + _JEFFREYS, size=_NUM_DRAWS) for row in np.asarray(confusion)], axis=1)
+
+
+def _wrong_share(shares: np.ndarray, rates: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Of the accepted answers that name `part`, those whose image is of another class."""
+    by_class = shares * rates[..., part].sum(axis=-1)
+    return by_class[..., ~part].sum(axis=-1) / np.maximum(by_class.sum(axis=-1), 1e-12)
 
 
 def _expect(counts: np.ndarray, errors: np.ndarray) -> np.ndarray:

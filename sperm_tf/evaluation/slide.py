@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sperm_tf.evaluation.class_roles import ClassRoles
 from sperm_tf.evaluation.intervals import wilson
-from sperm_tf.evaluation.prevalence import Estimate, error_rates, estimate_part
+from sperm_tf.evaluation.prevalence import Estimate, error_rates, estimate_part, estimate_wrong
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +58,8 @@ class Count:
             `correction` says why not.
         correction: one of `CORRECTIONS`: the errors are not known, most images are unlike those that they are known
             of, there is no spermatozoon, or the answers are such as these errors give for no mix of the classes.
+        wrong_normal: share of the accepted normal forms that likely are none, by the same errors; None where it is not
+            known, or there is none.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Count:
     num_accepted_normal: int
     corrected: Estimate | None = None
     correction: str = NO_ERRORS_KNOWN
+    wrong_normal: Estimate | None = None
 
     @property
     def num_readable(self) -> int:
@@ -172,7 +175,14 @@ def compare_replicates(first: Count, second: Count) -> Comparison:
     return Comparison(abs(first.normal_share - second.normal_share), limit)
 
 
-def count(scores: pd.DataFrame, roles: ClassRoles, *, name: str = "", confusion: Confusion = ()) -> Count:
+def count(
+    scores: pd.DataFrame,
+    roles: ClassRoles,
+    *,
+    name: str = "",
+    confusion: Confusion = (),
+    confident: Confusion = (),
+) -> Count:
     """Counts images.
 
     Args:
@@ -180,6 +190,7 @@ def count(scores: pd.DataFrame, roles: ClassRoles, *, name: str = "", confusion:
         roles: of the classes.
         name: of what is counted.
         confusion: [C][C], calibration images by class and answer, of the model's decision rule; empty where not known.
+        confident: [C][C], those of them that the rule would accept; empty where not known.
     """
     readable = scores[scores["status"] == _OK]
     is_referred = readable["decision"] == _REFER
@@ -187,7 +198,8 @@ def count(scores: pd.DataFrame, roles: ClassRoles, *, name: str = "", confusion:
     is_sperm, is_normal = predicted.isin(roles.sperm), predicted.isin(roles.normal)
     classes = Counter(predicted)
     reasons = Counter(readable["reason"][is_referred])
-    corrected, correction = None, NO_ERRORS_KNOWN
+    num_accepted_normal = int((is_normal & ~is_referred).sum())
+    corrected, correction, wrong_normal = None, NO_ERRORS_KNOWN, None
     if error_rates(confusion, part=roles.is_normal, whole=roles.is_sperm) is not None:
         answers = [classes[label] for label in roles.class_names]
         if not is_sperm.any():
@@ -197,6 +209,10 @@ def count(scores: pd.DataFrame, roles: ClassRoles, *, name: str = "", confusion:
         else:
             corrected = estimate_part(answers, confusion, part=roles.is_normal, whole=roles.is_sperm)
             correction = CORRECTED if corrected else NO_MIX_FITS
+            if corrected:
+                wrong_normal = estimate_wrong(
+                    answers, confusion, confident, part=roles.is_normal, num_accepted=num_accepted_normal
+                )
     return Count(
         name=name,
         num_files=len(scores),
@@ -206,9 +222,10 @@ def count(scores: pd.DataFrame, roles: ClassRoles, *, name: str = "", confusion:
         num_normal=int(is_normal.sum()),
         reasons=dict(reasons.most_common()),
         num_accepted_sperm=int((is_sperm & ~is_referred).sum()),
-        num_accepted_normal=int((is_normal & ~is_referred).sum()),
+        num_accepted_normal=num_accepted_normal,
         corrected=corrected,
         correction=correction,
+        wrong_normal=wrong_normal,
     )
 
 
@@ -219,6 +236,7 @@ def summarize(
     slide_column: str = "",
     replicate_column: str = "",
     confusion: Confusion = (),
+    confident: Confusion = (),
 ) -> tuple[Slide, ...]:
     """Counts every slide and its replicates.
 
@@ -228,6 +246,7 @@ def summarize(
         slide_column: names the slide of each image; empty where all are of one.
         replicate_column: names the replicate; empty where a slide has one.
         confusion: as for `count`.
+        confident: as for `count`.
 
     Returns:
         The slides, sorted by name.
@@ -236,12 +255,13 @@ def summarize(
         SlideError: an image has no slide or replicate where others have one.
     """
 
+    def count_rows(name: str, rows: pd.DataFrame) -> Count:
+        return count(rows, roles, name=name, confusion=confusion, confident=confident)
+
     def summarize_slide(name: str, rows: pd.DataFrame) -> Slide:
-        replicates = tuple(
-            count(own, roles, name=part, confusion=confusion) for part, own in _groups(rows, replicate_column)
-        )
+        replicates = tuple(count_rows(part, own) for part, own in _groups(rows, replicate_column))
         comparison = compare_replicates(*replicates) if len(replicates) == 2 else None
-        return Slide(name, count(rows, roles, name=name, confusion=confusion), replicates, comparison)
+        return Slide(name, count_rows(name, rows), replicates, comparison)
 
     return tuple(summarize_slide(name, rows) for name, rows in _groups(scores, slide_column))
 

@@ -51,6 +51,7 @@ def selection(models: Models) -> str:
 
 def slides(model: Mapping[str, Any]) -> str:
     """What counts of normal forms are worth, with and without correction; empty where none were made."""
+    is_foretold = any(found.get("num_foretold") for found in model["slides"])
     rows = [
         [
             text.percent(found["true"]),
@@ -59,11 +60,21 @@ def slides(model: Mapping[str, Any]) -> str:
                 f"{found[number]}"
                 for name, number in (("counted", "num_slides"), ("corrected", "num_corrected"))
             ),
+            *(_foretold(found) if is_foretold else []),
         ]
         for found in model["slides"]
     ]
     header = ["Truly normal", "Counted ± error, interval holds", "Corrected ± error, interval holds"]
+    if is_foretold:
+        header += ["Wrong of the accepted `normal`", "Foretold, interval holds"]
     return markdown_table(header, rows) if rows else ""
+
+
+def _foretold(found: Mapping[str, Any]) -> list[str]:
+    if not found.get("num_foretold"):
+        return [text.NOTHING] * 2
+    held = f"{found['foretold_held']} of {found['num_foretold']}"
+    return [text.percent(found["wrong"]), f"{text.percent(found['foretold'])}, {held}"]
 
 
 def accepted_on_slides(model: Mapping[str, Any]) -> str:

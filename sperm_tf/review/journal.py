@@ -84,6 +84,9 @@ class Journal:
     def check_classes(self, class_names: Sequence[str]) -> None:
         """Refuses the classes of another model: one table cannot train one network with both.
 
+        Args:
+            class_names: of the model that is about to write here, in any order.
+
         Raises:
             JournalError: the reviews so far are of a model with other classes.
             OSError: it cannot be read.

@@ -53,6 +53,10 @@ def test_its_parts_are_those_of_the_modules():
     assert fitted.num_images == 400 and fitted.max_risk == 0.08
     answers = probabilities.argmax(axis=1)
     np.testing.assert_array_equal(fitted.confusion, sklearn.metrics.confusion_matrix(calibration.labels, answers))
+    accepted = decide(fitted, calibration)["probabilities"].max(axis=1) >= guarantee.threshold
+    expected = sklearn.metrics.confusion_matrix(calibration.labels[accepted], answers[accepted], labels=range(3))
+    np.testing.assert_array_equal(fitted.confident, expected)
+    assert 0 < np.sum(fitted.confident) < 400
 
 
 def test_promises_hold_for_new_images():

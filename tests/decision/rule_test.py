@@ -107,12 +107,15 @@ def test_a_graph_decides_the_same(rule):
 
 def test_a_rule_survives_its_files(tmp_path):
     rule = make_rule(
-        min_confidence=math.inf, set_thresholds=(0.1, math.inf, 0.3), confusion=((5, 0, 1), (2, 9, 0), (0, 0, 4))
+        min_confidence=math.inf,
+        set_thresholds=(0.1, math.inf, 0.3),
+        confusion=((5, 0, 1), (2, 9, 0), (0, 0, 4)),
+        confident=((3, 0, 0), (1, 7, 0), (0, 0, 2)),
     )
     rule.write(tmp_path)
     assert json.loads((tmp_path / "decision.json").read_text())["min_confidence"] is None
     again = rule_lib.read(tmp_path)
-    assert again.confusion == rule.confusion
+    assert again.confusion == rule.confusion and again.confident == rule.confident
     logits, features = draw()
     for name, value in decide(again, logits, features).items():
         np.testing.assert_array_equal(value, decide(rule, logits, features)[name])

@@ -19,13 +19,45 @@ def draw_table(*, names=NAMES, num_images=1500, seed=0):
     return make_table(labels, 0.7 * np.eye(3)[answers] + 0.1, names)
 
 
+def decide(table, is_accepted):
+    """The answers of each repeat, sorted by image, accepted as `is_accepted` says of the table's rows."""
+    decided = []
+    for _, rows in table.assign(is_accepted=is_accepted).groupby("repeat"):
+        rows = rows.sort_values("image_id")
+        answers = oof.probabilities(rows)
+        decided.append(
+            predictions.from_rows(
+                [
+                    {
+                        "image_id": row.image_id,
+                        "group_id": row.group_id,
+                        "label": row.label,
+                        "status": "ok",
+                        "probabilities": probabilities,
+                        "prediction_set": np.ones(3, bool),
+                        "decision": "accept" if row.is_accepted else "refer",
+                        "reason": "confident" if row.is_accepted else "uncertain",
+                    }
+                    for row, probabilities in zip(rows.itertuples(), answers, strict=True)
+                ],
+                class_names=oof.class_names(table),
+                split="test",
+            )
+        )
+    return decided
+
+
+def describe(table):
+    return oof_slides.describe(table, decide(table, False))
+
+
 @pytest.fixture(scope="module")
 def table():
     return draw_table()
 
 
 def test_counting_finds_errors_and_correction_the_truth(table):
-    found = {entry["true_share"]: entry for entry in oof_slides.describe(table)}
+    found = {entry["true_share"]: entry for entry in describe(table)}
     assert list(found) == list(oof_slides.TRUE_SHARES[:3]), "some fold has fewer normal forms than others"
     for share in (0.0, 0.04):
         entry = found[share]
@@ -36,7 +68,7 @@ def test_counting_finds_errors_and_correction_the_truth(table):
 
 
 def test_a_slide_without_normal_forms_is_every_other_image_of_a_fold(table):
-    entry = oof_slides.describe(table)[0]
+    entry = describe(table)[0]
     counted, corrected = [], []
     for fold in range(5):
         tested = table[(table["fold"] == fold) & (table["label"] != 0)]
@@ -79,10 +111,24 @@ def test_accepted_answers_are_weighed_by_the_mix_of_the_slide():
     assert found[0.04]["wrong_normal"] > 0.9
 
 
+def test_wrong_accepted_answers_are_foretold():
+    table = draw_table(num_images=3000, seed=3)
+    labels, answers = oof.labels(table), oof.probabilities(table).argmax(axis=1)
+    is_accepted = np.random.default_rng(4).random(len(table)) < np.where(answers == labels, 0.7, 0.2)
+    found = {entry["true_share"]: entry for entry in oof_slides.describe(table, decide(table, is_accepted))}
+    for share in (0.04, 0.15):
+        normal, other = share * 0.85 * 0.7, ((1 - share) * 0.15 + 0.5 * 0.03) * 0.2  # debris: half as many as sperm
+        assert found[share]["wrong"] == pytest.approx(other / (normal + other), abs=0.12)
+        assert found[share]["foretold"] == pytest.approx(found[share]["wrong"], abs=0.12)
+        assert found[share]["num_foretold"] == 5 and found[share]["foretold_held"] >= 4
+    assert found[0.0]["wrong"] == 1 and found[0.0]["foretold"] > 0.6
+    assert "foretold" not in oof_slides.describe(table, decide(table, False))[0]
+
+
 def test_a_share_that_the_images_do_not_suffice_for_is_left_out(table):
     few_normal = table[(table["label"] != 0) | (table.index % 12 == 0)]
-    assert [entry["true_share"] for entry in oof_slides.describe(few_normal)] == [0.0, 0.04]
+    assert [entry["true_share"] for entry in describe(few_normal)] == [0.0, 0.04]
 
 
 def test_classes_that_do_not_say_what_is_normal_give_none():
-    assert oof_slides.describe(draw_table(names=("a", "b", "c"), num_images=50)) == []
+    assert describe(draw_table(names=("a", "b", "c"), num_images=50)) == []

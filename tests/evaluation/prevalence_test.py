@@ -6,7 +6,7 @@ import scipy.optimize
 import scipy.stats
 from statsmodels.stats.proportion import proportion_confint
 
-from sperm_tf.evaluation.prevalence import error_rates, estimate_part, estimate_shares, fit
+from sperm_tf.evaluation.prevalence import error_rates, estimate_part, estimate_shares, estimate_wrong, fit
 
 SMIDS = np.array([[850, 115, 35], [133, 810, 57], [18, 30, 952]])
 NORMAL, SPERM = [True, False, False], [True, True, False]
@@ -112,3 +112,51 @@ def test_what_is_not_known_corrects_nothing():
     assert estimate_part([5, 5, 5], (), part=NORMAL, whole=SPERM) is None
     assert estimate_part([5, 5, 5], [[4, 0, 0], [0, 0, 0], [0, 0, 4]], part=NORMAL, whole=SPERM) is None
     assert estimate_part([0, 0, 5], SMIDS, part=NORMAL, whole=SPERM) is None
+
+
+SURE = np.array([[600, 20, 5], [30, 500, 10], [2, 4, 800]])  # of the answers of SMIDS, those that are accepted
+
+
+def test_wrong_answers_follow_bayes_theorem():
+    answers = 10_000 * np.array([0.05, 0.75, 0.2]) @ (SMIDS / SMIDS.sum(axis=1, keepdims=True))
+    prior = np.array([0.05, 0.75, 0.2]) * SURE[:, 0] / 1000
+    share, (low, high) = estimate_wrong(np.round(answers), SMIDS, SURE, part=NORMAL, num_accepted=60)
+    assert share == pytest.approx(prior[1:].sum() / prior.sum(), abs=0.005) and low < share < high
+    _, (lowest, highest) = estimate_wrong(np.round(answers), SMIDS, SURE, part=NORMAL, num_accepted=6)
+    assert highest - lowest > high - low, "of few answers, more or fewer can be wrong by chance"
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.04, 0.15, 0.5])
+def test_the_interval_holds_how_many_accepted_answers_are_wrong(truth):
+    rng = np.random.default_rng(2)
+    errors = SMIDS / SMIDS.sum(axis=1, keepdims=True)
+    held, refused, found, wrong = 0, 0, [], []
+    for _ in range(60):
+        calibration = np.stack([rng.multinomial(300, row) for row in errors])
+        sure = rng.binomial(calibration, SURE / SMIDS)
+        num_normal = rng.binomial(400, truth)
+        images = num_normal, 400 - num_normal, 100
+        answered = np.stack([rng.multinomial(number, row) for number, row in zip(images, errors, strict=True)])
+        accepted = rng.binomial(answered, SURE / SMIDS)[:, 0]
+        estimate = estimate_wrong(answered.sum(axis=0), calibration, sure, part=NORMAL, num_accepted=accepted.sum())
+        if estimate is None:
+            refused += 1
+            continue
+        share, (low, high) = estimate
+        wrong.append(accepted[1:].sum() / accepted.sum())
+        found.append(share)
+        held += low - 1e-9 <= wrong[-1] <= high + 1e-9
+    assert held >= 54 and refused <= 4
+    if truth >= 0.15:
+        assert np.mean(found) == pytest.approx(np.mean(wrong), abs=0.03)
+    elif truth == 0.0:
+        assert np.mean(wrong) == 1 and np.mean(found) > 0.7
+
+
+def test_wrong_answers_are_not_foretold_where_nothing_is_known_of_them():
+    answers = [60, 340, 100]
+    nothing = np.zeros((3, 3), int)
+    for confusion, sure, number in ((SMIDS, SURE, 0), (SMIDS, (), 9), (SMIDS, nothing, 9), (nothing, SURE, 9)):
+        assert estimate_wrong(answers, confusion, sure, part=NORMAL, num_accepted=number) is None
+    assert estimate_wrong([3, 397, 100], SMIDS, SURE, part=NORMAL, num_accepted=3) is None, "no mix fits"
+    assert estimate_wrong(answers, SMIDS, SURE, part=NORMAL, num_accepted=9) is not None

@@ -113,6 +113,20 @@ def test_known_errors_are_reckoned_out():
         assert found.correction == (slide.CORRECTED if is_known else slide.MOSTLY_UNFAMILIAR)
 
 
+def test_accepted_normal_forms_that_are_likely_none():
+    """Of the slide's 20 % normal forms half are accepted, and of its others one in 50."""
+    rows = _rows([("normal", "confident", 66), ("normal", "uncertain", 44), ("abnormal", "confident", 290)])
+    confusion, confident = [[85, 15, 0], [13, 87, 0], [0, 0, 100]], [[50, 2, 0], [2, 60, 0], [0, 0, 90]]
+    (found,) = slide.summarize(rows, SMIDS, confusion=confusion, confident=confident)
+    normal, other = found.total.corrected[0] * 0.5, (1 - found.total.corrected[0]) * 0.02
+    share, (low, high) = found.total.wrong_normal
+    assert share == pytest.approx(other / (normal + other), abs=1e-6) and low < share < high
+    assert found.replicates[0].wrong_normal == found.total.wrong_normal
+    assert slide.count(rows, SMIDS, confusion=confusion).wrong_normal is None
+    strange = pd.concat([rows, _rows([("normal", "unfamiliar", 500)])])
+    assert slide.count(strange, SMIDS, confusion=confusion, confident=confident).wrong_normal is None
+
+
 def test_what_is_not_corrected_says_why():
     confusion = [[850, 150, 0], [130, 870, 0], [0, 0, 1000]]
     few = _rows([("normal", "confident", 3), ("abnormal", "confident", 397)])

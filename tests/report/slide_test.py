@@ -10,7 +10,7 @@ import pytest
 from sperm_tf.evaluation import scores_file
 from sperm_tf.evaluation import slide as slide_lib
 from sperm_tf.evaluation.class_roles import default_roles
-from sperm_tf.evaluation.prevalence import estimate_part
+from sperm_tf.evaluation.prevalence import estimate_part, estimate_wrong
 from sperm_tf.report import text as text_lib
 from sperm_tf.report.slide import contact_sheet, facts, page
 from tests import image_files
@@ -20,6 +20,7 @@ HUSHEM = ("normal", "tapered", "pyriform", "amorphous")
 IMAGE = image_files.encode(image_files.random_pixels(40, 60), "PNG")
 RULE = {"num_images": 2947, "min_confidence": 0.7, "max_risk": 0.025, "delta": 0.05}
 CONFUSION = [[850, 110, 40], [130, 800, 70], [10, 30, 960]]
+CONFIDENT = [[600, 20, 5], [30, 500, 10], [2, 4, 800]]
 CARD = "| Accuracy | 0.907 | 0.866–0.942 |\n"
 
 
@@ -96,6 +97,20 @@ def test_the_percentage_is_corrected_where_the_errors_are_known(tmp_path):
         assert "The percentage is not corrected" in uncorrected and "reckoned out" not in uncorrected
     assert "as the model answered, not corrected" in uncorrected and "The percentage is not corrected" in uncorrected
     assert "Ring" not in uncorrected
+
+
+def test_accepted_normal_forms_are_said_to_be_likely_wrong(tmp_path):
+    scores = _scores(SMIDS, 700)
+    text, (_, pdf) = _write(tmp_path, scores, rule=RULE | {"confusion": CONFUSION, "confident": CONFIDENT})
+    table = scores.table
+    answers = [int((table["predicted_class"] == name).sum()) for name in SMIDS]
+    number = int(((table["predicted_class"] == "normal") & (table["decision"] == "accept")).sum())
+    share, (low, high) = estimate_wrong(answers, CONFUSION, CONFIDENT, part=[True, False, False], num_accepted=number)
+    words = f"{number} accepted as normal forms: likely {share * number:.0f} of them wrong ({low * number:.0f}–"
+    assert f"{words}{high * number:.0f})" in text and "look at all of them where a finding rests on them" in text
+    assert words in " ".join(_text_of(pdf)[0].split()) and len(_text_of(pdf)) == 2
+    text, _ = _write(tmp_path, scores, rule=RULE | {"confusion": CONFUSION})
+    assert "accepted as normal forms" not in text and "a finding rests on them" not in text
 
 
 def test_each_slide_says_why_its_percentage_is_corrected_or_not(tmp_path):

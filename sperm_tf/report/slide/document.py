@@ -7,20 +7,13 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fpdf import FPDF
-from fpdf.fonts import FontFace, TTFFont
-
 from sperm_tf.report.slide import facts
 from sperm_tf.report.slide.contact_sheet import Cell
+from sperm_tf.report.slide.layout import GAP, HEIGHT, INK, INNER, MARGIN, MUTED, Document, side_by_side, write_table
 
 NUM_CELLS = 28
 _COLUMNS = 4
-_MARGIN, _WIDTH, _HEIGHT = 15.0, 210.0, 297.0  # millimetres, as everything here
-_INNER = _WIDTH - 2 * _MARGIN
-_GAP = 8.0
-_SIGNATURE = _HEIGHT - 24
-_FONT = "DejaVu"
-_INK, _MUTED, _LINE = (27, 34, 44), (89, 99, 111), (200, 200, 195)
+_SIGNATURE = HEIGHT - 24
 _BLUE, _BAND = (31, 95, 153), (245, 224, 170)
 _VERDICTS = {"good": (227, 241, 232), "bad": (250, 231, 225), "none": (241, 241, 238)}
 _MAX_UNREADABLE, _MAX_REPLICATES = 4, 8
@@ -33,88 +26,40 @@ def write(path: pathlib.Path, content: Mapping[str, Any]) -> None:
         path: file to write.
         content: what the page shows, see `sperm_tf.report.slide.page.write_report`.
     """
-    pdf = _Document(content)
+    pdf = Document(content)
     for slide in content["slides"]:
         _write_figures(pdf, slide, content)
         _write_sheet(pdf, slide)
     pdf.output(str(path))
 
 
-class _Document(FPDF):
-    """A4 with the notice at the foot of each page."""
-
-    def __init__(self, content: Mapping[str, Any]):
-        super().__init__(format="A4")
-        import matplotlib
-
-        self._content = content
-        fonts = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf")  # fpdf2's own know Latin letters alone
-        self.add_font(_FONT, "", fonts / "DejaVuSans.ttf")
-        self.add_font(_FONT, "B", fonts / "DejaVuSans-Bold.ttf")
-        self.set_margin(_MARGIN)
-        self.set_auto_page_break(False)
-        self.set_title("Sperm morphology: slide report")
-        self.set_creator(f"sperm_tf {content['version']}")
-
-    def footer(self) -> None:
-        """Notice, version and page."""
-        self.set_y(-15)
-        self.style(6.5, colour=_MUTED)
-        self.multi_cell(_INNER - 22, 3, self._content["notice"], align="L", new_x="RIGHT", new_y="TOP")
-        line = f"sperm_tf {self._content['version']}\nPage {self.page_no()} of {{nb}}"
-        self.multi_cell(30, 3, line, align="L")  # fpdf2 would align the placeholder, not the number
-
-    def normalize_text(self, text: str) -> str:
-        """What fpdf2 writes of a text: letters that the font lacks, which it would drop, by their code points.
-
-        Two slides whose names differ in such letters alone must not become one.
-        """
-        font = self.fonts[f"{_FONT.lower()}{self.font_style}"]
-        assert isinstance(font, TTFFont)
-        return super().normalize_text(
-            "".join(
-                letter if ord(letter) in font.cmap or letter == "\n" else f"[U+{ord(letter):04X}]" for letter in text
-            )
-        )
-
-    def style(self, size: float, *, bold: bool = False, colour: tuple[int, int, int] = _INK) -> None:
-        """Font size in points, weight and colour of what is written next."""
-        self.set_font(_FONT, "B" if bold else "", size)
-        self.set_text_color(*colour)
-
-    def line_of_text(self, text: str, size: float, **style: Any) -> None:
-        """One paragraph over the whole width."""
-        self.style(size, **style)
-        self.multi_cell(0, size * 0.5, text, align="L", new_x="LMARGIN", new_y="NEXT")
-
-
-def _write_figures(pdf: _Document, slide: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+def _write_figures(pdf: Document, slide: Mapping[str, Any], content: Mapping[str, Any]) -> None:
     pdf.add_page()
-    pdf.line_of_text(f"Sperm morphology · slide report · {content['date']}", 8, colour=_MUTED)
+    pdf.line_of_text(f"Sperm morphology · slide report · {content['date']}", 8, colour=MUTED)
     pdf.line_of_text(f"Slide {slide['name']}" if slide["name"] else "Slide report", 17, bold=True)
     pdf.ln(2)
     _write_share(pdf, slide)
     _write_verdict(pdf, slide["verdict"])
-    pdf.line_of_text(" ".join(slide["notes"]), 6.5, colour=_MUTED)
+    pdf.line_of_text(" ".join(slide["notes"]), 6.5, colour=MUTED)
     pdf.ln(1)
     names = slide["columns"]
     classes = [[_with_role(row), *map(str, row["counts"]), str(row["total"]), row["share"]] for row in slide["classes"]]
     reasons = [[row["text"], str(row["count"]), row["percent"]] for row in slide["reasons"]]
     total = ["All referred", str(slide["num_referred"]), slide["referred_percent"]]
-    half = (_INNER - _GAP) / 2
+    half = (INNER - GAP) / 2
     counts = ["Class", *names, "All", "Share"], classes, (3, *[1] * (len(names) + 1), 1.7)
     referred = ["Why", "Images", "Share"], [*reasons, total], (4.4, 1, 1.2)
     quality = [[row["name"], row["median"], row["range"]] for row in slide["quality"]]
     measured = ["Figure", "Median", "5th–95th centile"], quality, (3, 1, 1.7)
-    _side_by_side(
+    side_by_side(
         pdf,
-        lambda: _write_table(pdf, "Counts", *counts, width=half),
-        lambda: _write_table(pdf, "Referred to a person", *referred, width=half),
+        lambda: write_table(pdf, "Counts", *counts, width=half),
+        lambda: write_table(pdf, "Referred to a person", *referred, width=half),
     )
     _write_replicates(pdf, slide["rows"])
-    _side_by_side(
+    side_by_side(
         pdf,
-        lambda: _write_table(pdf, "Image quality", *measured, width=half),
+        lambda: write_table(pdf, "Image quality", *measured, width=half),
         lambda: _write_unreadable(pdf, slide, half),
     )
     _write_model(pdf, content["model"])
@@ -123,7 +68,7 @@ def _write_figures(pdf: _Document, slide: Mapping[str, Any], content: Mapping[st
     _write_signature(pdf)
 
 
-def _write_replicates(pdf: _Document, replicates: Sequence[Mapping[str, Any]]) -> None:
+def _write_replicates(pdf: Document, replicates: Sequence[Mapping[str, Any]]) -> None:
     columns = {
         "name": "Replicate",
         "num_sperm": "Sperm.",
@@ -138,12 +83,10 @@ def _write_replicates(pdf: _Document, replicates: Sequence[Mapping[str, Any]]) -
     rows = [[str(row[key]) for key in columns] for row in replicates[:_MAX_REPLICATES]]
     if len(replicates) > _MAX_REPLICATES:
         rows.append([f"{len(replicates) - _MAX_REPLICATES} more", *[""] * (len(columns) - 1)])
-    _write_table(
-        pdf, "Replicates", list(columns.values()), rows, (1.5, 1, 1, 1.2, 1.6, 1.3, 1.6, 1.2, 1.3), width=_INNER
-    )
+    write_table(pdf, "Replicates", list(columns.values()), rows, (1.5, 1, 1, 1.2, 1.6, 1.3, 1.6, 1.2, 1.3), width=INNER)
 
 
-def _write_share(pdf: _Document, slide: Mapping[str, Any]) -> None:
+def _write_share(pdf: Document, slide: Mapping[str, Any]) -> None:
     """The percentage, and beside it the axis with interval and range."""
     top = pdf.get_y()
     pdf.style(9, bold=True)
@@ -156,15 +99,16 @@ def _write_share(pdf: _Document, slide: Mapping[str, Any]) -> None:
         f"{how}; 95 % interval {slide['interval'] or '–'}",
         f"counted {slide['counted']}",
         f"count after review of referred images {slide['bounds'] or '–'}",
+        slide["accepted_normal"],
     )
-    for line in lines:
+    for line in filter(None, lines):
         pdf.cell(75, 4.2, line, new_x="LMARGIN", new_y="NEXT")
     if slide["is_defined"]:
-        _draw_axis(pdf, slide, left=_MARGIN + 106, top=top + 8, width=_INNER - 110)
-    pdf.set_y(top + 33)
+        _draw_axis(pdf, slide, left=MARGIN + 106, top=top + 8, width=INNER - 110)
+    pdf.set_y(top + 37)
 
 
-def _draw_axis(pdf: _Document, slide: Mapping[str, Any], *, left: float, top: float, width: float) -> None:
+def _draw_axis(pdf: Document, slide: Mapping[str, Any], *, left: float, top: float, width: float) -> None:
     low, high = slide["interval_bounds"]
     least, most = slide["bounds_bounds"]
     pdf.set_fill_color(*_BAND)
@@ -176,10 +120,10 @@ def _draw_axis(pdf: _Document, slide: Mapping[str, Any], *, left: float, top: fl
         pdf.set_draw_color(*_BLUE)
         pdf.set_line_width(0.5)
         pdf.circle(left + width * slide["counted_share"], top + 3.5, 1.6, "D")
-    pdf.set_draw_color(*_MUTED)
+    pdf.set_draw_color(*MUTED)
     pdf.set_line_width(0.2)
     pdf.line(left, top + 9, left + width, top + 9)
-    pdf.style(7, colour=_MUTED)
+    pdf.style(7, colour=MUTED)
     for tick in range(0, 101, 25):
         place = left + width * tick / 100
         pdf.line(place, top + 9, place, top + 10)
@@ -191,7 +135,7 @@ def _draw_axis(pdf: _Document, slide: Mapping[str, Any], *, left: float, top: fl
     pdf.multi_cell(width, 3, words, align="L")
 
 
-def _write_verdict(pdf: _Document, verdict: Mapping[str, str]) -> None:
+def _write_verdict(pdf: Document, verdict: Mapping[str, str]) -> None:
     pdf.set_fill_color(*_VERDICTS[verdict["kind"]])
     pdf.style(8.5, bold=True)
     pdf.multi_cell(0, 5.5, f"{verdict['title']}.", fill=True, align="L", new_x="LMARGIN", new_y="NEXT")
@@ -200,57 +144,17 @@ def _write_verdict(pdf: _Document, verdict: Mapping[str, str]) -> None:
     pdf.ln(1.5)
 
 
-def _write_table(
-    pdf: _Document,
-    title: str,
-    header: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    widths: Sequence[float],
-    *,
-    width: float,
-) -> None:
-    """A table from here down, names to the left and numbers to the right; `widths` are shares of `width`."""
-    left = pdf.get_x()
-    pdf.style(9, bold=True)
-    pdf.cell(width, 6, title, new_x="LEFT", new_y="NEXT")
-    pdf.style(7.5)
-    pdf.set_draw_color(*_LINE)
-    pdf.set_fill_color(255)
-    with pdf.table(
-        width=width,
-        align="LEFT" if left <= _MARGIN else "RIGHT",
-        col_widths=tuple(widths),
-        text_align=("LEFT", *["RIGHT"] * (len(header) - 1)),
-        line_height=4.4,
-        borders_layout="HORIZONTAL_LINES",
-        headings_style=FontFace(emphasis="BOLD", color=_MUTED, size_pt=7),
-    ) as table:
-        for row in (header, *rows):
-            table.row(row)
-    pdf.ln(2)
-
-
-def _side_by_side(pdf: _Document, first: Any, second: Any) -> None:
-    """Two blocks beside each other; what follows stands below the longer one."""
-    top = pdf.get_y()
-    first()
-    bottom = pdf.get_y()
-    pdf.set_xy(_MARGIN + (_INNER + _GAP) / 2, top)
-    second()
-    pdf.set_xy(_MARGIN, max(bottom, pdf.get_y()))
-
-
-def _write_unreadable(pdf: _Document, slide: Mapping[str, Any], width: float) -> None:
+def _write_unreadable(pdf: Document, slide: Mapping[str, Any], width: float) -> None:
     files = slide["unreadable"]
     rows = [[f"{_shorten(row['file'], 26)}: {row['text']}"] for row in files[:_MAX_UNREADABLE]]
     if len(files) > _MAX_UNREADABLE:
         rows.append([f"and {len(files) - _MAX_UNREADABLE} more, listed in scores.csv"])
     title = f"Files without an answer: {len(files)} of {slide['num_files']}"
-    _write_table(pdf, title, ["File"], rows or [["none"]], (1,), width=width)
+    write_table(pdf, title, ["File"], rows or [["none"]], (1,), width=width)
 
 
-def _write_model(pdf: _Document, model: Mapping[str, Any]) -> None:
-    pdf.set_x(_MARGIN)
+def _write_model(pdf: Document, model: Mapping[str, Any]) -> None:
+    pdf.set_x(MARGIN)
     pdf.style(9, bold=True)
     pdf.cell(0, 6, "Model", new_x="LMARGIN", new_y="NEXT")
     lines = (
@@ -263,31 +167,31 @@ def _write_model(pdf: _Document, model: Mapping[str, Any]) -> None:
         pdf.line_of_text(line, 7.5)
 
 
-def _write_signature(pdf: _Document) -> None:
-    pdf.set_draw_color(*_INK)
-    pdf.style(7, colour=_MUTED)
-    left = _MARGIN
+def _write_signature(pdf: Document) -> None:
+    pdf.set_draw_color(*INK)
+    pdf.style(7, colour=MUTED)
+    left = MARGIN
     for title, width in (("Name", 70), ("Signature", 70), ("Date", 30)):
         pdf.line(left, _SIGNATURE, left + width, _SIGNATURE)
         pdf.set_xy(left, _SIGNATURE + 0.5)
         pdf.cell(width, 4, title)
-        left += width + (_INNER - 170) / 2
+        left += width + (INNER - 170) / 2
 
 
-def _write_sheet(pdf: _Document, slide: Mapping[str, Any]) -> None:
+def _write_sheet(pdf: Document, slide: Mapping[str, Any]) -> None:
     pdf.add_page()
     title = f"Contact sheet · slide {slide['name']}" if slide["name"] else "Contact sheet"
     pdf.line_of_text(title, 13, bold=True)
     cells = slide["sheet"].cells[:NUM_CELLS]
-    pdf.line_of_text(facts.describe_sheet(slide["sheet"], limit=NUM_CELLS), 7.5, colour=_MUTED)
+    pdf.line_of_text(facts.describe_sheet(slide["sheet"], limit=NUM_CELLS), 7.5, colour=MUTED)
     top = pdf.get_y() + 3
-    width, height = _INNER / _COLUMNS, (_HEIGHT - 20 - top) / (NUM_CELLS // _COLUMNS)
+    width, height = INNER / _COLUMNS, (HEIGHT - 20 - top) / (NUM_CELLS // _COLUMNS)
     for index, cell in enumerate(cells):
         row, column = divmod(index, _COLUMNS)
-        _draw_cell(pdf, cell, _MARGIN + column * width, top + row * height, width - 3, height - 2)
+        _draw_cell(pdf, cell, MARGIN + column * width, top + row * height, width - 3, height - 2)
 
 
-def _draw_cell(pdf: _Document, cell: Cell, left: float, top: float, width: float, height: float) -> None:
+def _draw_cell(pdf: Document, cell: Cell, left: float, top: float, width: float, height: float) -> None:
     side = min(width / 2 - 0.5, height - 11)
     for offset, picture in ((0.0, cell.image), (side + 1, cell.overlay)):
         if picture is not None:
@@ -295,7 +199,7 @@ def _draw_cell(pdf: _Document, cell: Cell, left: float, top: float, width: float
     pdf.set_xy(left, top + side + 0.8)
     pdf.style(7, bold=True)
     pdf.cell(width, 3.2, f"{cell.predicted} {cell.percent}", new_x="LEFT", new_y="NEXT")
-    pdf.style(6.5, colour=_MUTED)
+    pdf.style(6.5, colour=MUTED)
     pdf.cell(width, 3, cell.reason, new_x="LEFT", new_y="NEXT")
     pdf.cell(width, 3, _shorten(f"{cell.replicate} · {cell.file}" if cell.replicate else cell.file, 34))
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sperm_tf.evaluation import scores_file
@@ -28,6 +27,10 @@ BOUNDS_NOTE = (
     "The range says where the count can end once a person has looked at the referred images: its ends are that all, or "
     "none, of them show a normal spermatozoon. Wrong answers that were accepted stay in it, so a corrected percentage "
     "may lie outside."
+)
+ACCEPTED_NOTE = (
+    "How many of the accepted normal forms are wrong is reckoned from the same errors and this slide's mix of classes, "
+    "with a 95 % interval. The images do not show which they are: look at all of them where a finding rests on them."
 )
 _QUALITY = (
     ("width", "Width, pixels", 0),
@@ -68,6 +71,8 @@ def describe_slide(slide: Slide, scores: Any, roles: ClassRoles, rule: Mapping[s
     """
     total = slide.total
     lowest, highest = total.bounds
+    accepted_normal = _describe_accepted_normal(total)
+    notes = [describe_correction(total, rule, roles), INTERVAL_NOTE, BOUNDS_NOTE]
     share, interval = total.corrected or (total.normal_share, total.interval)
     return {
         "name": slide.name,
@@ -81,11 +86,12 @@ def describe_slide(slide: Slide, scores: Any, roles: ClassRoles, rule: Mapping[s
         "interval_bounds": list(interval),
         "counted_share": total.normal_share,
         "counted": _describe_counted(total),
+        "accepted_normal": accepted_normal,
         "bounds": text.percent_interval(total.bounds),
         "bounds_bounds": [lowest, highest],
         "is_defined": math.isfinite(share),
         "verdict": describe_verdict(slide),
-        "notes": [describe_correction(total, rule, roles), INTERVAL_NOTE, BOUNDS_NOTE],
+        "notes": [*notes, ACCEPTED_NOTE] if accepted_normal else notes,
         "num_referred": total.num_referred,
         "referred_percent": text.percent(total.referred_share),
         "reasons": [
@@ -195,32 +201,6 @@ def describe_sheet(sheet: Sheet, *, limit: int | None = None) -> str:
     )
 
 
-def describe_model(
-    record: Mapping[str, Any], class_names: Sequence[str], roles: ClassRoles, rule: Mapping[str, Any], card: str
-) -> dict[str, Any]:
-    """The facts about the model.
-
-    Args:
-        record: of the scores.
-        class_names: in the order of the model.
-        roles: of the classes.
-        rule: content of `decision.json`; empty where there is none.
-        card: the model card, Markdown; empty where there is none.
-    """
-    return {
-        "name": record["model"],
-        "digest": record["model_digest"],
-        "views": record["views"],
-        "classes": text.listing(list(class_names)),
-        "normal": text.listing(list(roles.normal)),
-        "not_sperm": text.listing(list(roles.not_sperm)) or "none, every object counts as one",
-        "accuracy": _find_accuracy(card),
-        "promise": _describe_promise(rule, class_names),
-        "scored": record["started_at"][:10],
-        "version": record["package_version"],
-    }
-
-
 def _describe_classes(slide: Slide, roles: ClassRoles) -> list[dict[str, Any]]:
     return [
         {
@@ -249,6 +229,18 @@ def _describe_counted(total: Count) -> str:
     interval = text.percent_interval(total.interval)
     counted = f"{text.percent(total.normal_share)}: {text.count(total.num_normal)} of {sperm}"
     return f"{counted}, 95 % interval {interval}" if interval else counted
+
+
+def _describe_accepted_normal(total: Count) -> str:
+    """How many accepted normal forms there are, and how many of them are likely none; empty where that is not known."""
+    if total.wrong_normal is None:
+        return ""
+    number = total.num_accepted_normal
+    share, (low, high) = total.wrong_normal
+    return (
+        f"{text.count(number)} accepted as normal forms: likely {round(share * number):,} of them wrong "
+        f"({round(low * number):,}–{round(high * number):,})"
+    )
 
 
 def _describe_replicates(slide: Slide) -> list[dict[str, Any]]:
@@ -281,34 +273,3 @@ def _describe_quality(scores: Any) -> list[dict[str, str]]:
             }
         )
     return rows
-
-
-def _describe_promise(rule: Mapping[str, Any], class_names: Sequence[str]) -> str:
-    """What accepted answers may be relied on for, and for which images."""
-    if not rule:
-        return (
-            "No decision rule was found beside the scores. Where the model has none, nothing is promised of its "
-            "answers, and every image is referred."
-        )
-    images = f"{text.count(rule['num_images'])} calibration images"
-    if rule.get("min_confidence") is None:
-        return f"Nothing is promised of accepted answers: {images} were not enough."
-    risk, confidence = text.promised_percent(rule["max_risk"]), text.promised_percent(1 - rule["delta"])
-    counts = zip(class_names, map(sum, rule.get("confusion") or ()), strict=False)
-    mix = text.listing([f"{number} {name}" for name, number in counts])
-    return (
-        f"At most {risk} of them are wrong, with {confidence} confidence, for images that could change places with the "
-        f"{images}: of the same microscopes, stain and kind of patients, and with the same mix of classes"
-        f"{f' ({mix})' if mix else ''}. The rarer a class is, the more of the answers that name it "
-        "are wrong: on a slide with few normal forms, most of the accepted answers that name them can be."
-    )
-
-
-def _find_accuracy(card: str) -> str:
-    """The accuracy and its interval, as the model card's table of the evaluation has them."""
-    found = re.search(r"^\| Accuracy \| ([\d.]+) \| ([\d.]+)–([\d.]+) \|", card, flags=re.MULTILINE)
-    if found is None:
-        return "not recorded with this model"
-    value, low, high = map(float, found.groups())
-    interval = text.percent_interval((low, high))
-    return f"{text.percent(value)} (95 % interval {interval}), in cross-validation: answers to images not learnt from"

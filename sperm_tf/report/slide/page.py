@@ -11,7 +11,7 @@ from sperm_tf.evaluation import scores_file
 from sperm_tf.evaluation import slide as slide_lib
 from sperm_tf.evaluation.class_roles import ClassRoles
 from sperm_tf.report import build
-from sperm_tf.report.slide import contact_sheet, document, facts
+from sperm_tf.report.slide import contact_sheet, document, facts, model_facts
 from sperm_tf.version import __version__
 
 HTML_FILE, PDF_FILE = "slide.html", "slide.pdf"
@@ -67,6 +67,7 @@ def write_report(
         slide_column=slide_column,
         replicate_column=replicate_column,
         confusion=sources.rule.get("confusion") or (),
+        confident=sources.rule.get("confident") or (),
     )
     described = []
     for slide in slides:
@@ -86,7 +87,7 @@ def write_report(
         )
     content = {
         "slides": described,
-        "model": facts.describe_model(scores.record, scores.class_names, roles, sources.rule, sources.card),
+        "model": model_facts.describe_model(scores.record, scores.class_names, roles, sources.rule, sources.card),
         "notice": facts.NOTICE,
         "date": date,
         "version": __version__,

@@ -1,0 +1,104 @@
+"""What the pages of a PDF are laid out with: a document, its text styles, and tables."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fpdf import FPDF
+from fpdf.fonts import FontFace, TTFFont
+
+MARGIN, WIDTH, HEIGHT = 15.0, 210.0, 297.0  # millimetres, as everything here
+INNER = WIDTH - 2 * MARGIN
+GAP = 8.0
+INK, MUTED, LINE = (27, 34, 44), (89, 99, 111), (200, 200, 195)
+FONT = "DejaVu"
+
+
+class Document(FPDF):
+    """A4 with the notice at the foot of each page."""
+
+    def __init__(self, content: Mapping[str, Any]):
+        super().__init__(format="A4")
+        import matplotlib
+
+        self._content = content
+        fonts = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf")  # fpdf2's own know Latin letters alone
+        self.add_font(FONT, "", fonts / "DejaVuSans.ttf")
+        self.add_font(FONT, "B", fonts / "DejaVuSans-Bold.ttf")
+        self.set_margin(MARGIN)
+        self.set_auto_page_break(False)
+        self.set_title("Sperm morphology: slide report")
+        self.set_creator(f"sperm_tf {content['version']}")
+
+    def footer(self) -> None:
+        """Notice, version and page."""
+        self.set_y(-15)
+        self.style(6.5, colour=MUTED)
+        self.multi_cell(INNER - 22, 3, self._content["notice"], align="L", new_x="RIGHT", new_y="TOP")
+        line = f"sperm_tf {self._content['version']}\nPage {self.page_no()} of {{nb}}"
+        self.multi_cell(30, 3, line, align="L")  # fpdf2 would align the placeholder, not the number
+
+    def normalize_text(self, text: str) -> str:
+        """What fpdf2 writes of a text: letters that the font lacks, which it would drop, by their code points.
+
+        Two slides whose names differ in such letters alone must not become one.
+        """
+        font = self.fonts[f"{FONT.lower()}{self.font_style}"]
+        assert isinstance(font, TTFFont)
+        return super().normalize_text(
+            "".join(
+                letter if ord(letter) in font.cmap or letter == "\n" else f"[U+{ord(letter):04X}]" for letter in text
+            )
+        )
+
+    def style(self, size: float, *, bold: bool = False, colour: tuple[int, int, int] = INK) -> None:
+        """Font size in points, weight and colour of what is written next."""
+        self.set_font(FONT, "B" if bold else "", size)
+        self.set_text_color(*colour)
+
+    def line_of_text(self, text: str, size: float, **style: Any) -> None:
+        """One paragraph over the whole width."""
+        self.style(size, **style)
+        self.multi_cell(0, size * 0.5, text, align="L", new_x="LMARGIN", new_y="NEXT")
+
+
+def write_table(
+    pdf: Document,
+    title: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    widths: Sequence[float],
+    *,
+    width: float,
+) -> None:
+    """A table from here down, names to the left and numbers to the right; `widths` are shares of `width`."""
+    left = pdf.get_x()
+    pdf.style(9, bold=True)
+    pdf.cell(width, 6, title, new_x="LEFT", new_y="NEXT")
+    pdf.style(7.5)
+    pdf.set_draw_color(*LINE)
+    pdf.set_fill_color(255)
+    with pdf.table(
+        width=width,
+        align="LEFT" if left <= MARGIN else "RIGHT",
+        col_widths=tuple(widths),
+        text_align=("LEFT", *["RIGHT"] * (len(header) - 1)),
+        line_height=4.4,
+        borders_layout="HORIZONTAL_LINES",
+        headings_style=FontFace(emphasis="BOLD", color=MUTED, size_pt=7),
+    ) as table:
+        for row in (header, *rows):
+            table.row(row)
+    pdf.ln(2)
+
+
+def side_by_side(pdf: Document, first: Callable[[], None], second: Callable[[], None]) -> None:
+    """Two blocks beside each other; what follows stands below the longer one."""
+    top = pdf.get_y()
+    first()
+    bottom = pdf.get_y()
+    pdf.set_xy(MARGIN + (INNER + GAP) / 2, top)
+    second()
+    pdf.set_xy(MARGIN, max(bottom, pdf.get_y()))
