@@ -11,7 +11,7 @@ import pandas as pd
 from pipelines.artifacts import Artifact
 from pipelines.audit_answers import ANSWERS_FILE
 from pipelines.component import Component, RunContext
-from pipelines.fold_model import open_fold
+from pipelines.fold_model import FoldModel, open_fold
 from pipelines.source_images import read_images, sample
 from sperm_tf.audit_config import StrangerAuditConfig
 from sperm_tf.config import NUM_FOLDS
@@ -23,7 +23,8 @@ class StrangerAudit(Component):
     """Shows a network its test images, and strange ones.
 
     Layout: `answers.csv`, one row an image: `kind` (`tested` for the images of the test part, `other_dataset`, or of
-    `sperm_tf.evaluation.strangers.KINDS`), `image_id`, `group_id`, `unfamiliarity`, `confidence` (the highest
+    `sperm_tf.evaluation.strangers.KINDS`), `image_id`, `group_id` (what is made of one test image or stock picture, or
+    belongs to a group of the dataset, is one group), `unfamiliarity`, `confidence` (the highest
     probability), `predicted`, `decision`, `reason`.
 
     Args:
@@ -33,7 +34,7 @@ class StrangerAudit(Component):
     """
 
     config: StrangerAuditConfig
-    version = 2  # every fold is shown images of its own
+    version = 3  # groups what is made of one image
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Makes the images, asks, and writes the answers."""
@@ -42,9 +43,8 @@ class StrangerAudit(Component):
         files: dict[tuple[str, str, str], bytes] = {
             (TESTED, image.image_id, image.group_id): image.image for image in fold.tested
         }
-        tested = [image.image for image in fold.tested]
-        for kind, name, content in self._strangers(fold.fold, tested, inputs.get("other")):
-            files[kind, name, name] = content
+        for kind, name, group, content in self._strangers(fold, inputs.get("other")):
+            files[kind, name, group] = content
         rows = []
         for (kind, image_id, group_id), found in zip(files, fold.classifier.predict(list(files.values())), strict=True):
             if found.probabilities:
@@ -63,16 +63,21 @@ class StrangerAudit(Component):
         pd.DataFrame(rows).to_csv(output / ANSWERS_FILE, index=False)
         return {"num_tested": len(fold.tested), "num_strangers": len(rows) - len(fold.tested)}
 
-    def _strangers(self, fold: int, tested: list[bytes], other: Artifact | None) -> Iterator[tuple[str, str, bytes]]:
-        """Kind, name and content of images, others for every fold."""
+    def _strangers(self, fold: FoldModel, other: Artifact | None) -> Iterator[tuple[str, str, str, bytes]]:
+        """Kind, name, group and content of images, others for every fold."""
         from sperm_tf.data.decode import decode_rgb, encode_png
         from sperm_tf.evaluation.strangers import KINDS, make_strangers
 
-        familiar = [decode_rgb(content).pixels for content in tested]
-        seed = self.config.seed * NUM_FOLDS + fold
+        familiar = [decode_rgb(image.image).pixels for image in fold.tested]
+        seed = self.config.seed * NUM_FOLDS + fold.fold
         for kind in KINDS:
             drawn = make_strangers(kind, familiar, count=self.config.num_images, seed=seed)
-            yield from ((kind, f"{kind}_{fold}_{number}", encode_png(pixels)) for number, pixels in enumerate(drawn))
+            for number, stranger in enumerate(drawn):
+                name = f"{kind}_{fold.fold}_{number}"
+                group = stranger.picture or name
+                if stranger.familiar is not None:
+                    group = fold.tested[stranger.familiar].group_id
+                yield kind, name, group, encode_png(stranger.pixels)
         if other is not None:
-            images = sample(read_images(other), self.config.num_images * NUM_FOLDS)[fold::NUM_FOLDS]
-            yield from ((OTHER_DATASET, image.image_id, image.image) for image in images)
+            images = sample(read_images(other), self.config.num_images * NUM_FOLDS)[fold.fold :: NUM_FOLDS]
+            yield from ((OTHER_DATASET, image.image_id, image.group_id, image.image) for image in images)

@@ -19,8 +19,8 @@ def describe_attacks(answers: pd.DataFrame) -> list[dict[str, Any]]:
         answers: rows of AttackAudit's `answers.csv` of every fold.
 
     Returns:
-        Entries with `attack`, `epsilon`, `num_images`, and, each with `value` and `bootstrap_95`, the shares of all
-        images: `accuracy`, `accepted`, and `accepted_wrong`, those that were accepted with a wrong answer.
+        Entries with `attack`, `epsilon`, `num_images`, and, each with `value`, `wilson_95` and `bootstrap_95`, the
+        shares of all images: `accuracy`, `accepted`, and `accepted_wrong`, those accepted with a wrong answer.
     """
     found = []
     for epsilon, attack in sorted(set(zip(answers["epsilon"].tolist(), answers["attack"].tolist(), strict=True))):
@@ -38,6 +38,10 @@ def _figures(rows: pd.DataFrame, shares: dict[str, np.ndarray]) -> dict[str, Any
 
     bounds = intervals.group_bootstrap(rows["group_id"].to_numpy(), statistic, samples=_SAMPLES, seed=_SEED)
     return {
-        name: {"value": float(members.mean()), "bootstrap_95": jsonable.interval(*bounds[name])}
+        name: {
+            "value": float(members.mean()),
+            "wilson_95": jsonable.interval(*intervals.wilson(int(members.sum()), len(members))),
+            "bootstrap_95": jsonable.interval(*bounds[name]),
+        }
         for name, members in shares.items()
     }

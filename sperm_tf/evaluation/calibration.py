@@ -70,7 +70,7 @@ def ece(
             with about equally many images. A bin holds its upper edge and not its lower one.
 
     Returns:
-        float64 [...], 0-1.
+        float64 [...], 0-1; NaN without weight.
     """
     probabilities, labels = _checked(probabilities, labels)
     confidence, correct = _top(probabilities, labels)
@@ -78,7 +78,37 @@ def ece(
     gaps = np.eye(bins)[members] * (correct - confidence)[:, None]
     if weights is None:
         weights = np.ones(len(labels))
-    return np.abs(weights @ gaps).sum(axis=-1) / weights.sum(axis=-1)
+    gap, total = np.abs(weights @ gaps).sum(axis=-1), weights.sum(axis=-1)
+    return np.divide(gap, total, out=np.full(np.shape(total), np.nan), where=total > 0)[()]  # a number, not an array []
+
+
+def ece_by_chance(
+    probabilities: np.ndarray, *, samples: int, seed: int = 0, bins: int = BINS, binning: str = "width"
+) -> float:
+    """The mean of `ece` if the probabilities were perfectly calibrated: what chance alone makes of so many images.
+
+    Consistency resampling (Broecker and Smith 2007, Weather and Forecasting 22:651-661): every answer is right as often
+    as its probability says. Images are drawn independently; where some belong together, chance makes a little more.
+
+    Args:
+        probabilities: float [N, C].
+        samples: number of draws.
+        seed: of the draws.
+        bins: as for `ece`.
+        binning: as for `ece`.
+
+    Returns:
+        0-1.
+    """
+    probabilities, _ = _checked(probabilities, np.zeros(len(probabilities), int))
+    confidence = probabilities.max(axis=1)
+    members = np.eye(bins)[_bin_index(confidence, bins, binning)]
+    rng = np.random.default_rng(seed)
+    drawn = [
+        np.abs(((rng.random(len(confidence)) < confidence) - confidence) @ members).sum() / len(confidence)
+        for _ in range(samples)
+    ]
+    return float(np.mean(drawn))
 
 
 def reliability(

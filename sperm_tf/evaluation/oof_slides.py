@@ -38,8 +38,8 @@ def describe(table: pd.DataFrame, decided: Sequence[Predictions]) -> list[dict[s
         (Wilson's) and `corrected_held`. What is said of corrected counts is of those alone; shares of which none could
         be corrected are left out. Of `num_foretold` slides, those with accepted normal forms and a corrected count:
         `wrong`, the mean share of these that are none, `foretold`, what `prevalence.estimate_wrong` says of it,
-        `foretold_error` and `foretold_held`; none of these where there is no such slide. Empty where the
-        names of the classes do not say which are normal forms.
+        `foretold_error`, `foretold_held` and the mean width of its interval, `foretold_width`; none of these where
+        there is no such slide. Empty where the names of the classes do not say which are normal forms.
     """
     try:
         roles = default_roles(oof.class_names(table))
@@ -147,6 +147,7 @@ def _count_slide(rows: pd.DataFrame, fold: int, true_share: float, roles: ClassR
         "corrected_held": float(low - _SLACK <= truth <= high),
         "wrong": wrong,
         "foretold": likely,
+        "foretold_width": largest - fewest,
         "foretold_held": float(fewest - _SLACK <= wrong <= largest + _SLACK),
     }
 
@@ -159,4 +160,6 @@ def _summarize(slides: list[dict[str, float]]) -> dict[str, Any]:
             found[truth], found[name] = float(np.nanmean(columns[truth])), float(np.nanmean(columns[name]))
             found[f"{name}_error"] = float(np.sqrt(np.nanmean((columns[name] - columns[truth]) ** 2)))
             found[f"{name}_held"] = int(columns[f"{name}_held"].sum())
+    if found["num_foretold"]:
+        found["foretold_width"] = float(np.nanmean(columns["foretold_width"]))
     return found

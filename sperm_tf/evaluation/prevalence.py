@@ -18,7 +18,7 @@ from sperm_tf.evaluation.intervals import wilson
 Estimate = tuple[float, tuple[float, float]]
 """A share, 0-1, and its 95 % interval."""
 _NUM_DRAWS = 2000
-_NUM_ITERATIONS = 400
+_MAX_ITERATIONS, _TOLERANCE = 2000, 1e-7
 _JEFFREYS = 0.5
 _MIN_FIT = 0.05
 _ALMOST_ZERO = 0.01  # deviance that expectation maximization may leave of none
@@ -29,7 +29,8 @@ def estimate_shares(answers: npt.ArrayLike, errors: npt.ArrayLike) -> np.ndarray
 
     Expectation maximization for a mixture whose parts are known (Saerens, Latinne and Decaestecker 2002, Neural
     Computation 14:21-41, section 2.2, of answers instead of probabilities). Shares stay within 0-1, where inverting the
-    errors, as Rogan and Gladen do, may leave it.
+    errors, as Rogan and Gladen do, may leave it. Where the answers hardly tell the classes apart it creeps, so each two
+    steps are extrapolated (SQUAREM; Varadhan and Roland 2008, Scandinavian Journal of Statistics 35:335-353).
 
     Args:
         answers: [..., C], number of images, or share of them, that were given each class; not all zero.
@@ -41,12 +42,27 @@ def estimate_shares(answers: npt.ArrayLike, errors: npt.ArrayLike) -> np.ndarray
     counts, probabilities = np.asarray(answers, np.float64), np.asarray(errors, np.float64)
     seen = counts / counts.sum(axis=-1, keepdims=True)
     shares = np.full(seen.shape, 1 / seen.shape[-1])
-    for _ in range(_NUM_ITERATIONS):
-        expected = np.einsum("...i,...ij->...j", shares, probabilities)
-        ratio = np.divide(seen, expected, out=np.zeros_like(seen), where=expected > 0)
-        shares = shares * np.einsum("...ij,...j->...i", probabilities, ratio)
-        shares /= shares.sum(axis=-1, keepdims=True)
+    for _ in range(_MAX_ITERATIONS):
+        before = shares
+        first = _maximize(before, seen, probabilities)
+        second = _maximize(first, seen, probabilities)
+        change = first - before
+        bend = second - first - change
+        size, curve = (np.linalg.norm(values, axis=-1, keepdims=True) for values in (change, bend))
+        length = np.divide(size, curve, out=np.ones_like(size), where=curve > 0)
+        leap = before + 2 * length * change + length**2 * bend
+        shares = _maximize(np.where((leap > 0).all(axis=-1, keepdims=True), leap, second), seen, probabilities)
+        if np.abs(shares - before).max(initial=0) < _TOLERANCE:
+            break
     return shares
+
+
+def _maximize(shares: np.ndarray, seen: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """One step of expectation maximization."""
+    expected = np.einsum("...i,...ij->...j", shares, probabilities)
+    ratio = np.divide(seen, expected, out=np.zeros_like(expected), where=expected > 0)
+    shares = shares * np.einsum("...ij,...j->...i", probabilities, ratio)
+    return shares / shares.sum(axis=-1, keepdims=True)
 
 
 def estimate_part(
@@ -106,7 +122,8 @@ def estimate_wrong(
         num_accepted: accepted answers on this slide that name them.
 
     Returns:
-        Share of these answers, 0-1, whose image belongs to another class than those of `part`, and its 95 % interval.
+        Share of these answers, 0-1, whose image belongs to another class than those of `part`, the mean of the draws
+        (the most likely mix may have no image of `part` at all, which would call all of them wrong), and its interval.
         None without such answers, or calibration images that are answered so, and where `estimate_part` gives none for
         the errors that it is told.
     """
@@ -116,13 +133,12 @@ def estimate_wrong(
         return None
     if fit(counts, known) < _MIN_FIT:
         return None
-    rates = sure / known.sum(axis=1, keepdims=True)
-    share = float(_wrong_share(estimate_shares(counts, known / known.sum(axis=1, keepdims=True)), rates, is_part))
     generator = np.random.default_rng(2)
     shares, errors = _draw(counts, known, generator)
     accepted = generator.beta(sure + _JEFFREYS, known - sure + _JEFFREYS, size=errors.shape)
-    drawn = generator.binomial(num_accepted, _wrong_share(shares, errors * accepted, is_part)) / num_accepted
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    wrong = _wrong_share(shares, errors * accepted, is_part)
+    low, high = np.quantile(generator.binomial(num_accepted, wrong) / num_accepted, [0.025, 0.975])
+    share = float(wrong.mean())
     return share, (min(float(low), share), max(float(high), share))
 
 

@@ -86,6 +86,7 @@ class _Table:
         self._labels = answers.labels
         self._probabilities = np.asarray(answers.probabilities, np.float64)
         is_answered = np.array(answers.statuses) == OK
+        self._is_answered = is_answered
         is_right = is_answered & (answers.predicted == answers.labels)
         is_accepted = is_answered & (np.array(answers.decisions) == ACCEPT)
         covered = answers.prediction_sets[np.arange(len(answers)), answers.labels]
@@ -108,7 +109,9 @@ class _Table:
             return {
                 **{name: _share(weights, *(part[rows] for part in parts)) for name, parts in self._shares.items()},
                 "accuracy_change": weights @ self._changes[rows] / total,
-                "ece": calibration.ece(self._probabilities[rows], self._labels[rows], weights),
+                "ece": calibration.ece(
+                    self._probabilities[rows], self._labels[rows], weights * self._is_answered[rows]
+                ),
             }
 
         values = statistic(np.ones((1, int(rows.sum()))))

@@ -26,11 +26,12 @@ def describe_strangers(answers: pd.DataFrame) -> dict[str, Any]:
         answers: rows of StrangerAudit's `answers.csv` of every fold, with a column `fold`.
 
     Returns:
-        `kinds`: name -> `num_images`; `auroc` of each of `SCORES` against the test images, with `bootstrap_95`;
-        `accepted`, `accepted_as_sperm` (as another class than that of no sperm) and `unfamiliar`, the shares that were
-        accepted and that were referred as unfamiliar, with `wilson_95`.
-        `mean_auroc`: of each score, the mean over all kinds but `tested`, with `bootstrap_95`. The kind
-        `tested` has the shares alone.
+        `kinds`: name -> `num_images`; `num_groups`, of images that are made of one; `auroc` of each of `SCORES` against
+        the test images, with `bootstrap_95`, None for a kind of fewer than `intervals.MIN_GROUPS` groups; `accepted`,
+        `accepted_as_sperm` (as another class than that of no sperm) and `unfamiliar`, the shares that were accepted and
+        that were referred as unfamiliar, with `wilson_95` for so many images as there are groups: few pictures show
+        little, however many crops they are cut into. The kind `tested` has no AUROC.
+        `mean_auroc`: of each score, the mean over all kinds but `tested`, with `bootstrap_95`.
     """
     kinds = [TESTED, *sorted(set(answers["kind"]) - {TESTED})]
     folds = [rows for _, rows in answers.groupby("fold", sort=True)]
@@ -42,12 +43,19 @@ def describe_strangers(answers: pd.DataFrame) -> dict[str, Any]:
         rows = answers[answers["kind"] == kind]
         entry: dict[str, Any] = {
             "num_images": len(rows),
-            "accepted": _share(rows["decision"] == "accept"),
-            "accepted_as_sperm": _share((rows["decision"] == "accept") & ~rows["predicted"].map(is_no_sperm)),
-            "unfamiliar": _share(rows["reason"] == "unfamiliar"),
+            "num_groups": (num_groups := rows["group_id"].nunique()),
         }
+        is_accepted = rows["decision"] == "accept"
+        shares = {
+            "accepted": is_accepted,
+            "accepted_as_sperm": is_accepted & ~rows["predicted"].map(is_no_sperm),
+            "unfamiliar": rows["reason"] == "unfamiliar",
+        }
+        entry |= {name: _share(found, num_groups) for name, found in shares.items()}
         if kind != TESTED:
             entry["auroc"] = {score: _figure(values, bounds, f"{kind}/{score}") for score in SCORES}
+            if num_groups < intervals.MIN_GROUPS:
+                entry["auroc"] = {score: {**figure, "bootstrap_95": None} for score, figure in entry["auroc"].items()}
         found["kinds"][kind] = entry
     return found
 
@@ -94,7 +102,7 @@ def _aurocs(folds: list[pd.DataFrame], kinds: list[str]) -> tuple[dict[str, Any]
                     if name == kind
                 ]
                 found[f"{kind}/{score}"] = np.mean(parts, axis=0)
-            found[f"mean/{score}"] = np.mean([found[f"{kind}/{score}"] for kind in kinds], axis=0)
+            found[f"mean/{score}"] = np.nanmean([found[f"{kind}/{score}"] for kind in kinds], axis=0)
         return found
 
     values = statistic(np.ones((1, len(table))))
@@ -106,6 +114,6 @@ def _figure(values: dict[str, Any], bounds: dict[str, Any], name: str) -> dict[s
     return {"value": jsonable.number(values[name][0]), "bootstrap_95": jsonable.interval(*bounds[name])}
 
 
-def _share(found: pd.Series) -> dict[str, Any]:
-    count, total = int(found.sum()), len(found)
-    return {"value": count / total, "wilson_95": jsonable.interval(*intervals.wilson(count, total))}
+def _share(found: pd.Series, num_groups: int) -> dict[str, Any]:
+    share = float(found.mean())
+    return {"value": share, "wilson_95": jsonable.interval(*intervals.wilson(share * num_groups, num_groups))}

@@ -8,8 +8,24 @@ from __future__ import annotations
 import functools
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
+
+
+class Stranger(NamedTuple):
+    """A strange image.
+
+    Attributes:
+        pixels: uint8 [H, W, 3], RGB.
+        familiar: index of the familiar image that its content is taken from; None where only its size is.
+        picture: file name of the stock picture that it is cut out of; empty where there is none.
+    """
+
+    pixels: np.ndarray
+    familiar: int | None = None
+    picture: str = ""
+
 
 _PHOTOGRAPHS = (
     *("astronaut.png", "brick.png", "chelsea.png", "clock_motion.png", "coffee.png", "grass.png", "gravel.png"),
@@ -17,11 +33,12 @@ _PHOTOGRAPHS = (
 )
 _OTHER_TISSUE = ("ihc.png", "retina.jpg", "cell.png")
 _PRINT = ("page.png", "text.png")
+_NOTHING, _FAMILIAR = "nothing", "familiar"
 _BORDER_SHARE = 6  # the uppermost sixth of a crop rarely holds the head
 _CROP_SIDES = (60, 400)  # pixels of a stock picture that become one stranger
 
 
-def make_strangers(kind: str, familiar: Sequence[np.ndarray], *, count: int, seed: int = 0) -> list[np.ndarray]:
+def make_strangers(kind: str, familiar: Sequence[np.ndarray], *, count: int, seed: int = 0) -> list[Stranger]:
     """Draws strange images; each has the size of a familiar one.
 
     Args:
@@ -31,7 +48,7 @@ def make_strangers(kind: str, familiar: Sequence[np.ndarray], *, count: int, see
         seed: equal arguments give equal images.
 
     Returns:
-        `count` images, uint8 [H, W, 3].
+        `count` strangers; those of one familiar image, or of one picture, are not independent.
 
     Raises:
         ValueError: there is no such kind, or `familiar` is empty.
@@ -42,7 +59,12 @@ def make_strangers(kind: str, familiar: Sequence[np.ndarray], *, count: int, see
         raise ValueError("familiar must hold an image. Received: none. Pass images of the test part.")
     rng = np.random.default_rng([seed, list(KINDS).index(kind)])
     chosen = rng.choice(len(familiar), size=count, replace=count > len(familiar))
-    return [KINDS[kind](np.asarray(familiar[index]), rng) for index in chosen]
+    made = []
+    for index in chosen.tolist():
+        pixels, source = KINDS[kind](np.asarray(familiar[index]), rng)
+        is_picture = source not in (_NOTHING, _FAMILIAR)
+        made.append(Stranger(pixels, index if source == _FAMILIAR else None, source if is_picture else ""))
+    return made
 
 
 def _uniform_noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -103,12 +125,13 @@ def _drawn_sperm(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return _resize(drawn.image, image.shape)
 
 
-def _stock(image: np.ndarray, rng: np.random.Generator, *, names: tuple[str, ...]) -> np.ndarray:
+def _stock(image: np.ndarray, rng: np.random.Generator, *, names: tuple[str, ...]) -> tuple[np.ndarray, str]:
     """A square out of a picture that comes with scikit-image."""
-    picture = _read_stock(str(rng.choice(names)))
+    name = str(rng.choice(names))
+    picture = _read_stock(name)
     side = int(rng.integers(_CROP_SIDES[0], min(_CROP_SIDES[1], *picture.shape[:2])))
     top, left = (int(rng.integers(length - side + 1)) for length in picture.shape[:2])
-    return _resize(picture[top : top + side, left : left + side], image.shape)
+    return _resize(picture[top : top + side, left : left + side], image.shape), name
 
 
 @functools.cache
@@ -130,20 +153,29 @@ def _to_uint8(values: np.ndarray) -> np.ndarray:
     return np.clip(np.round(values), 0, 255).astype(np.uint8)
 
 
-KINDS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
-    "uniform_noise": _uniform_noise,
-    "gaussian_noise": _gaussian_noise,
-    "blank": _blank,
-    "empty_field": _empty_field,
-    "stretched_border": _stretched_border,
+_Draw = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+_Make = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, str]]
+
+
+def _of(source: str, draw: _Draw) -> _Make:
+    return lambda image, rng: (draw(image, rng), source)
+
+
+KINDS: dict[str, _Make] = {
+    "uniform_noise": _of(_NOTHING, _uniform_noise),
+    "gaussian_noise": _of(_NOTHING, _gaussian_noise),
+    "blank": _of(_NOTHING, _blank),
+    "empty_field": _of(_FAMILIAR, _empty_field),
+    "stretched_border": _of(_FAMILIAR, _stretched_border),
     "photograph": functools.partial(_stock, names=_PHOTOGRAPHS),
     "other_tissue": functools.partial(_stock, names=_OTHER_TISSUE),
     "print": functools.partial(_stock, names=_PRINT),
-    "drawn_sperm": _drawn_sperm,
-    "hue_quarter_turn": functools.partial(_turn_hue, turn=0.25),
-    "hue_half_turn": functools.partial(_turn_hue, turn=0.5),
-    "grey": _grey,
-    "inverted": _inverted,
-    "swapped_channels": _swapped_channels,
+    "drawn_sperm": _of(_NOTHING, _drawn_sperm),
+    "hue_quarter_turn": _of(_FAMILIAR, functools.partial(_turn_hue, turn=0.25)),
+    "hue_half_turn": _of(_FAMILIAR, functools.partial(_turn_hue, turn=0.5)),
+    "grey": _of(_FAMILIAR, _grey),
+    "inverted": _of(_FAMILIAR, _inverted),
+    "swapped_channels": _of(_FAMILIAR, _swapped_channels),
 }
-"""Name -> what makes one stranger of a familiar image, uint8 [H, W, 3], and a generator."""
+"""Name -> what makes one stranger of a familiar image, uint8 [H, W, 3], and a generator, and says what it is made of:
+of nothing but the size, of the familiar image, or of the picture of that name."""

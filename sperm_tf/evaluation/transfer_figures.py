@@ -25,7 +25,8 @@ def describe_transfer(answers: pd.DataFrame) -> dict[str, Any]:
         undefined): `auroc` of the probability of `normal`; `sensitivity`, the share of abnormal sperm that is not
         taken for normal; `specificity`, the share of normal sperm that is; `accepted`, `unfamiliar`, the shares that
         were accepted and that were referred as unfamiliar; `accepted_right`, of the accepted, the share that was
-        rightly taken for normal or not.
+        rightly taken for normal or not. `accepted` and `unfamiliar` also with `wilson_95`, as if one network had been
+        asked.
     """
     answers = answers.sort_values(["fold", "image_id"], kind="stable")
     folds = [rows for _, rows in answers.groupby("fold", sort=True)]
@@ -53,10 +54,13 @@ def describe_transfer(answers: pd.DataFrame) -> dict[str, Any]:
 
     values = statistic(np.ones((1, len(images))))
     bounds = intervals.group_bootstrap(images["group_id"].to_numpy(), statistic, samples=_SAMPLES, seed=_SEED)
-    figures = {
+    figures: dict[str, dict[str, Any]] = {
         name: {"value": jsonable.number(values[name][0]), "bootstrap_95": jsonable.interval(*bounds[name])}
         for name in values
     }
+    for name in ("accepted", "unfamiliar"):
+        share = values[name][0]
+        figures[name]["wilson_95"] = jsonable.interval(*intervals.wilson(share * len(images), len(images)))
     return {"num_images": len(images), "num_folds": len(folds), **figures}
 
 

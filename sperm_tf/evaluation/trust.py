@@ -14,6 +14,8 @@ from sperm_tf.evaluation import calibration, intervals, jsonable
 from sperm_tf.evaluation.predictions import ACCEPT, OK, Predictions
 
 SEED = 0
+_BINNINGS = {"ece": "width", "ece_equal_mass": "mass"}
+_CHANCE_SAMPLES = 500
 _SCORES = ("nll", "brier", "ece", "ece_equal_mass", "aurc")
 _MAX_POINTS = 200
 
@@ -27,9 +29,9 @@ def describe_trust(predictions: Predictions, *, bootstrap_samples: int) -> dict[
 
     Returns:
         A JSON-serializable dictionary: `num_answered`; `scores` (NLL, Brier, ECE over bins of equal width and of equal
-        mass, area under the risk-coverage curve), each with `value` and `bootstrap_95`; `reliability`, the bins of the
-        ECE; `sets` and `selection`, whose shares have `value`, `wilson_95` and `bootstrap_95`; `risk_coverage`, points
-        of the curve. None where no row was answered.
+        mass, area under the risk-coverage curve), each with `value` and `bootstrap_95`, the ECEs also with `by_chance`
+        (`calibration.ece_by_chance`); `reliability`, the bins of the ECE; `sets` and `selection`, whose shares have
+        `value`, `wilson_95` and `bootstrap_95`; `risk_coverage`, points of the curve. None where no row was answered.
     """
     answered = predictions.select(np.array([status == OK for status in predictions.statuses]))
     if not len(answered):
@@ -140,7 +142,12 @@ class _Figures:
     def score(self, name: str) -> dict[str, Any]:
         """A figure that is no proportion."""
         lower, upper = self._bounds[name]
-        return {"value": jsonable.number(self._values[name][0]), "bootstrap_95": jsonable.interval(lower, upper)}
+        figure = {"value": jsonable.number(self._values[name][0]), "bootstrap_95": jsonable.interval(lower, upper)}
+        if name in _BINNINGS:
+            figure["by_chance"] = calibration.ece_by_chance(
+                self._probabilities, samples=_CHANCE_SAMPLES, binning=_BINNINGS[name]
+            )
+        return figure
 
     def sets(self) -> dict[str, Any]:
         sizes = Counter(self._sizes.tolist())

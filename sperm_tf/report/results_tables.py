@@ -174,9 +174,15 @@ def percent_bounds(bounds: Any) -> str:
     return f"[{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}]" if text.is_interval(bounds) else text.NOTHING
 
 
+def bounds_of(figure: Mapping[str, Any]) -> Any:
+    """The bootstrap's; Wilson's, where it is known, for a share of which resamples know no spread: all, or none."""
+    bootstrap, wilson = figure.get("bootstrap_95"), figure.get("wilson_95")
+    return wilson if wilson and (not bootstrap or bootstrap[0] == bootstrap[1]) else bootstrap
+
+
 def with_bounds(figure: Mapping[str, Any]) -> str:
     """`0.873 [0.861, 0.884]`."""
-    bounds = figure["bootstrap_95"]
+    bounds = bounds_of(figure)
     interval = f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if text.is_interval(bounds) else ""
     return text.number(figure["value"]) + interval
 

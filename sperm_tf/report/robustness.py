@@ -8,6 +8,7 @@ from typing import Any
 
 from sperm_tf.report import text
 from sperm_tf.report.results_plots import APART, INK, MUTED, OURS, PUBLISHED, save, styled
+from sperm_tf.report.results_tables import bounds_of
 
 NAMES = {
     "poisson_noise": "Poisson noise",
@@ -110,7 +111,7 @@ def _draw_corruption(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     severities = [row["severity"] for row in rows]
     for name, label, colour, dash in _CURVES:
         values = [100 * row[name]["value"] for row in rows]
-        bounds = [_interval(row[name]) or [row[name]["value"]] * 2 for row in rows]
+        bounds = [bounds_of(row[name]) or [row[name]["value"]] * 2 for row in rows]
         lower, upper = ([100 * bound[side] for bound in bounds] for side in (0, 1))
         axes.fill_between(severities, lower, upper, color=colour, alpha=0.13, linewidth=0)
         axes.plot(
@@ -141,11 +142,5 @@ def _together(row: Mapping[str, Any]) -> list[str]:
 def _percent(figure: Mapping[str, Any], *, bounds: bool = False) -> str:
     if figure["value"] is None:
         return text.NOTHING
-    interval = _interval(figure) if bounds else None
+    interval = bounds_of(figure) if bounds else None
     return f"{100 * figure['value']:.0f}" + (f" [{100 * interval[0]:.0f}, {100 * interval[1]:.0f}]" if interval else "")
-
-
-def _interval(figure: Mapping[str, Any]) -> Sequence[float] | None:
-    """The bootstrap's; Wilson's where every answer is right, or none, of which resamples know no spread."""
-    bootstrap = figure["bootstrap_95"]
-    return figure["wilson_95"] if bootstrap and bootstrap[0] == bootstrap[1] else bootstrap

@@ -7,7 +7,7 @@ from typing import Any
 
 from sperm_tf.evaluation.explanation_figures import METHOD_LABELS, rows_for_page
 from sperm_tf.report import text
-from sperm_tf.report.results_tables import markdown_table, percent_bounds, with_bounds
+from sperm_tf.report.results_tables import bounds_of, markdown_table, percent_bounds, with_bounds
 
 Models = Mapping[str, Mapping[str, Any]]
 
@@ -15,8 +15,13 @@ Models = Mapping[str, Mapping[str, Any]]
 def probabilities(models: Models) -> str:
     """Calibration of every model in every repeat."""
     names = ("ece", "ece_equal_mass", "brier", "nll", "aurc")
-    rows = [[label, *(with_bounds(repeat["scores"][name]) for name in names)] for label, repeat in _repeats(models)]
+    rows = [[label, *(_score(repeat["scores"][name]) for name in names)] for label, repeat in _repeats(models)]
     return markdown_table(["Model", "ECE, equal width", "ECE, equal mass", "Brier", "NLL", "AURC"], rows)
+
+
+def _score(figure: Mapping[str, Any]) -> str:
+    by_chance = figure.get("by_chance")
+    return with_bounds(figure) + (f", by chance {by_chance:.3f}" if text.is_finite(by_chance) else "")
 
 
 def sets(models: Models) -> str:
@@ -56,8 +61,7 @@ def slides(model: Mapping[str, Any]) -> str:
         [
             text.percent(found["true"]),
             *(
-                f"{text.percent(found[name])} ± {100 * found[f'{name}_error']:.1f}, {found[f'{name}_held']} of "
-                f"{found[number]}"
+                _tried(found, name, number)
                 for name, number in (("counted", "num_slides"), ("corrected", "num_corrected"))
             ),
             *(_foretold(found) if is_foretold else []),
@@ -66,15 +70,21 @@ def slides(model: Mapping[str, Any]) -> str:
     ]
     header = ["Truly normal", "Counted ± error, interval holds", "Corrected ± error, interval holds"]
     if is_foretold:
-        header += ["Wrong of the accepted `normal`", "Foretold, interval holds"]
+        header += ["Wrong of the accepted `normal`", "Foretold ± error, interval holds"]
     return markdown_table(header, rows) if rows else ""
 
 
 def _foretold(found: Mapping[str, Any]) -> list[str]:
     if not found.get("num_foretold"):
         return [text.NOTHING] * 2
-    held = f"{found['foretold_held']} of {found['num_foretold']}"
-    return [text.percent(found["wrong"]), f"{text.percent(found['foretold'])}, {held}"]
+    width = f"{100 * found['foretold_width']:.0f} points wide"
+    return [text.percent(found["wrong"]), f"{_tried(found, 'foretold', 'num_foretold')}, {width}"]
+
+
+def _tried(found: Mapping[str, Any], name: str, number: str) -> str:
+    """`3.9 % ± 3.2, 10 of 10`: mean, root mean square error, and how many intervals hold the truth."""
+    share, error = text.percent(found[name]), 100 * found[f"{name}_error"]
+    return f"{share} ± {error:.1f}, {found[f'{name}_held']} of {found[number]}"
 
 
 def accepted_on_slides(model: Mapping[str, Any]) -> str:
@@ -111,16 +121,20 @@ def _strangers_of(found: Mapping[str, Any]) -> str:
         scores = [with_bounds(entry["auroc"][name]) if "auroc" in entry else text.NOTHING for name in _SCORES]
         name = "*the dataset's own test images*" if kind == "tested" else kind.replace("_", " ")
         shares = [
-            _share({**entry[share], "bootstrap_95": None})
-            if share in entry
-            else text.NOTHING  # audits of older versions
+            _share(entry[share]) if share in entry else text.NOTHING  # audits of older versions
             for share in _SHARES
         ]
-        rows.append([name, text.count(entry["num_images"]), *scores, *shares])
+        rows.append([name, _images(entry), *scores, *shares])
     means = [with_bounds(found["mean_auroc"][name]) for name in _SCORES]
     rows.append(["**mean of the strange kinds**", text.NOTHING, *means, *[text.NOTHING] * len(_SHARES)])
-    header = ["Kind", "Images", "AUROC, unfamiliarity", "AUROC, 1 − probability", *_SHARES.values()]
+    header = ["Kind", "Images of pictures", "AUROC, unfamiliarity", "AUROC, 1 − probability", *_SHARES.values()]
     return markdown_table(header, rows)
+
+
+def _images(entry: Mapping[str, Any]) -> str:
+    """`200`, or `200 of 3` where some are made of one picture or test image, or show one cell."""
+    number, groups = entry["num_images"], entry.get("num_groups")
+    return text.count(number) if groups in (None, number) else f"{text.count(number)} of {text.count(groups)}"
 
 
 def transfer(audits: Models) -> str:
@@ -178,7 +192,7 @@ def attacks(audits: Models) -> str:
     for model, found in audits.items():
         for entry in found.get("attacks", ()):
             attack = "unchanged" if entry["attack"] == "none" else f"{entry['attack'].upper()}, {entry['epsilon']}"
-            shares = [_share({**entry[name], "wilson_95": None}) for name in ("accuracy", "accepted", "accepted_wrong")]
+            shares = [_share(entry[name]) for name in ("accuracy", "accepted", "accepted_wrong")]
             rows.append([f"`{model}`, {attack}", text.count(entry["num_images"]), *shares])
     header = ["Model, attack, grey levels", "Images", "Right", "Accepted", "Accepted and wrong"]
     return markdown_table(header, rows) if rows else ""
@@ -196,8 +210,7 @@ def _repeats(models: Models) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _share(figure: Mapping[str, Any]) -> str:
-    """`90.2 [89.1, 91.2]`, in percent; the group bootstrap's interval, Wilson's where there is none."""
+    """`90.2 [89.1, 91.2]`, in percent."""
     if not text.is_finite(figure["value"]):
         return text.NOTHING
-    bounds = figure["bootstrap_95"] or figure["wilson_95"]
-    return f"{100 * figure['value']:.1f} {percent_bounds(bounds)}"
+    return f"{100 * figure['value']:.1f} {percent_bounds(bounds_of(figure))}"

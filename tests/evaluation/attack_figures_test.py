@@ -1,12 +1,13 @@
 import pandas as pd
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
 from sperm_tf.evaluation import attack_figures
 
 
 def test_shares_are_counted_for_every_attack():
     rows = [
-        (attack, epsilon, f"image_{number}", f"group_{number // 2}", 0, int(number < wrong), decision)
+        (attack, epsilon, f"image_{number}", f"group_{number % 6}", 0, int(number < wrong), decision)
         for attack, epsilon, wrong in (("none", 0, 1), ("fgsm", 2, 4), ("pgd", 2, 7))
         for number, decision in enumerate(["accept", "refer"] * 4)
     ]
@@ -21,3 +22,4 @@ def test_shares_are_counted_for_every_attack():
     assert [entry["accepted_wrong"]["value"] for entry in found] == pytest.approx([1 / 8, 2 / 8, 4 / 8])
     low, high = found[1]["accuracy"]["bootstrap_95"]
     assert low < 0.5 < high
+    assert found[1]["accuracy"]["wilson_95"] == pytest.approx(proportion_confint(4, 8, method="wilson"), abs=1e-6)

@@ -133,3 +133,17 @@ def test_wrong_bins_are_named():
         calibration.ece(probabilities, labels, bins=0)
     with pytest.raises(ValueError, match="binning must be one of width, mass"):
         calibration.ece(probabilities, labels, binning="equal")
+
+
+@pytest.mark.parametrize("binning", ["width", "mass"])
+def test_by_chance_is_the_mean_error_of_labels_drawn_from_the_probabilities(binning):
+    rng = np.random.default_rng(7)
+    probabilities = rng.dirichlet([4, 1, 1], 300)
+    found = calibration.ece_by_chance(probabilities, samples=400, binning=binning)
+    drawn = []
+    for _ in range(400):
+        labels = np.array([rng.choice(3, p=row) for row in probabilities])
+        drawn.append(calibration.ece(probabilities, labels, binning=binning))
+    assert found == pytest.approx(np.mean(drawn), rel=0.06) and found > 0.02
+    assert calibration.ece_by_chance(np.tile(probabilities, (16, 1)), samples=100) < found / 2
+    assert calibration.ece_by_chance(np.eye(3), samples=5) == 0

@@ -1,5 +1,7 @@
 """Figures by corruption and severity against counting, and TFMA's slices against them."""
 
+import dataclasses
+
 import apache_beam as beam
 import numpy as np
 import pytest
@@ -87,6 +89,18 @@ def test_every_figure_of_a_cell_is_what_counting_finds(answers, figures):
     for name in SHARES:
         low, high = cell[name]["wilson_95"]
         assert low < cell[name]["value"] < high
+
+
+def test_rows_without_an_answer_say_nothing_of_the_calibration(answers):
+    probabilities = answers.probabilities.copy()
+    is_lost = np.arange(len(answers)) % 5 == 0
+    probabilities[is_lost] = 0
+    statuses = tuple(np.where(is_lost, "undecodable", "ok").tolist())
+    partly = dataclasses.replace(answers, probabilities=probabilities, statuses=statuses)
+    cells = describe_robustness(partly, bootstrap_samples=20)["severities"]
+    rows = rows_of(answers.select(~is_lost), corruption="jpeg", severity=4)
+    found = next(c for c in cells if (c["corruption"], c["severity"]) == ("jpeg", 4))
+    assert found["ece"]["value"] == pytest.approx(calibration.ece(rows.probabilities, rows.labels), abs=1e-6)
 
 
 def test_the_clean_images_are_the_origin(figures):

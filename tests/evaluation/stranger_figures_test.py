@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
+from statsmodels.stats.proportion import proportion_confint
 
 from sperm_tf.evaluation import stranger_figures
 
@@ -58,3 +59,15 @@ def test_figures_are_those_of_each_fold_averaged():
     assert tested["accepted_as_sperm"]["value"] == pytest.approx(as_sperm.mean())
     assert 0 < as_sperm.mean() < tested["accepted"]["value"]
     assert "auroc" not in tested and tested["num_images"] == 300
+
+
+def test_crops_of_a_few_pictures_count_as_those_pictures():
+    answers = draw_answers()
+    blank = answers["kind"] == "blank"
+    answers.loc[blank, "group_id"] = ["one.png", "two.png"] * 50
+    answers.loc[blank, "reason"] = "unfamiliar"
+    entry = stranger_figures.describe_strangers(answers)["kinds"]["blank"]
+    assert (entry["num_images"], entry["num_groups"]) == (100, 2)
+    assert entry["unfamiliar"]["value"] == 1
+    assert entry["unfamiliar"]["wilson_95"] == pytest.approx(proportion_confint(2, 2, method="wilson"), abs=1e-6)
+    assert entry["auroc"]["unfamiliarity"]["value"] > 0.9 and entry["auroc"]["unfamiliarity"]["bootstrap_95"] is None

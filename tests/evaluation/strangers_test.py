@@ -8,9 +8,10 @@ FAMILIAR = [np.random.default_rng(seed).integers(0, 256, (40 + seed, 50, 3), np.
 
 @pytest.mark.parametrize("kind", strangers.KINDS)
 def test_strangers_have_the_size_of_familiar_images_and_return_with_their_seed(kind):
-    made = strangers.make_strangers(kind, FAMILIAR, count=3, seed=1)
-    again = strangers.make_strangers(kind, FAMILIAR, count=3, seed=1)
-    others = strangers.make_strangers(kind, FAMILIAR, count=3, seed=2)
+    made, again, others = (
+        [stranger.pixels for stranger in strangers.make_strangers(kind, FAMILIAR, count=3, seed=seed)]
+        for seed in (1, 1, 2)
+    )
     sizes = {image.shape for image in FAMILIAR}
     assert len(made) == 3 and all(image.dtype == np.uint8 and image.shape in sizes for image in made)
     assert all(np.array_equal(first, second) for first, second in zip(made, again, strict=True))
@@ -20,9 +21,22 @@ def test_strangers_have_the_size_of_familiar_images_and_return_with_their_seed(k
 
 def test_other_stains_keep_the_shape_and_turn_the_colour():
     red = [np.broadcast_to(np.array([200, 40, 40], np.uint8), (40, 50, 3))]
-    assert strangers.make_strangers("hue_half_turn", red, count=1)[0][0, 0].tolist() == [40, 200, 200]
-    assert strangers.make_strangers("swapped_channels", red, count=1)[0][0, 0].tolist() == [40, 40, 200]
-    assert strangers.make_strangers("inverted", red, count=1)[0][0, 0].tolist() == [55, 215, 215]
+    assert strangers.make_strangers("hue_half_turn", red, count=1)[0].pixels[0, 0].tolist() == [40, 200, 200]
+    assert strangers.make_strangers("swapped_channels", red, count=1)[0].pixels[0, 0].tolist() == [40, 40, 200]
+    assert strangers.make_strangers("inverted", red, count=1)[0].pixels[0, 0].tolist() == [55, 215, 215]
+
+
+def test_strangers_say_what_they_are_made_of():
+    def made(kind):
+        return strangers.make_strangers(kind, FAMILIAR, count=5, seed=3)
+
+    for stranger in made("inverted"):
+        np.testing.assert_array_equal(255 - stranger.pixels, FAMILIAR[stranger.familiar])
+        assert not stranger.picture
+    assert sorted(stranger.familiar for stranger in made("inverted")) == list(range(5))
+    assert {stranger.picture for stranger in made("print")} == {"page.png", "text.png"}
+    assert all(stranger.familiar is None for stranger in made("print"))
+    assert all(stranger.familiar is None and not stranger.picture for stranger in made("uniform_noise"))
 
 
 def test_wrong_arguments_are_explained():

@@ -90,6 +90,11 @@ def test_strangers_are_answered_and_counted(audited):
     rows = pd.read_csv(artifact.directory / "answers.csv")
     assert artifact.properties["num_strangers"] == len(rows) - 16 == (rows["kind"] != "tested").sum()
     noise = rows[rows["kind"] == "uniform_noise"]
+    groups = rows.groupby("kind")["group_id"]
+    assert groups.get_group("uniform_noise").is_unique
+    assert set(groups.get_group("print")) <= {"page.png", "text.png"}
+    assert set(groups.get_group("inverted")) <= set(groups.get_group("tested"))
+    assert found["kinds"]["print"]["num_groups"] <= 2 and found["kinds"]["print"]["num_images"] == 10
     assert (noise["decision"] == "refer").all() and (noise["reason"] == "unfamiliar").all()
 
 

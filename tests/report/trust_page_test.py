@@ -29,6 +29,7 @@ STRANGERS = {
         },
         "uniform_noise": {
             "num_images": 200,
+            "num_groups": 3,
             "accepted": {"value": 0.005, "wilson_95": [0.001, 0.03]},
             "accepted_as_sperm": {"value": 0.0, "wilson_95": [0.0, 0.02]},
             "unfamiliar": {"value": 0.995, "wilson_95": [0.97, 1.0]},
@@ -45,7 +46,7 @@ TRANSFER = {
     "auroc": {"value": 0.71, "bootstrap_95": [0.64, 0.77]},
     "sensitivity": {"value": 0.8, "bootstrap_95": [0.75, 0.85]},
     "specificity": {"value": 0.5, "bootstrap_95": [0.4, 0.6]},
-    "accepted": {"value": 0.0, "bootstrap_95": [0.0, 0.0]},
+    "accepted": {"value": 0.0, "bootstrap_95": [0.0, 0.0], "wilson_95": [0.0, 0.017]},
     "accepted_right": {"value": None, "bootstrap_95": None},
     "unfamiliar": {"value": 0.99, "bootstrap_95": [0.98, 1.0]},
 }
@@ -83,6 +84,7 @@ def test_the_page_shows_the_figures_of_every_repeat(decisions, tmp_path, monkeyp
             line for line in page.splitlines() if line.startswith(f"| `efficientnet_b0_cbam`, repeat {number} | 0.")
         )
         assert f"{repeat['scores']['ece']['value']:.3f} [" in line
+        assert f"], by chance {repeat['scores']['ece']['by_chance']:.3f} |" in line
         accepted = repeat["selection"]["accepted"]
         low, high = accepted["bootstrap_95"]
         assert f"| {100 * accepted['value']:.1f} [{100 * low:.1f}, {100 * high:.1f}] |" in page
@@ -117,10 +119,10 @@ def test_strangers_are_shown_with_the_price_of_noticing_them(decisions, tmp_path
         "| *the dataset's own test images* | 600 | – | – | 1.2 [1.0, 2.0] | 61.0 [57.0, 65.0] | 40.0 [36.0, 44.0] |"
         in page
     )
-    assert "| uniform noise | 200 | 0.999 [0.998, 1.000] | 0.700 [0.650, 0.750] | 99.5 [97.0, 100.0] |" in page
+    assert "| uniform noise | 200 of 3 | 0.999 [0.998, 1.000] | 0.700 [0.650, 0.750] | 99.5 [97.0, 100.0] |" in page
     assert "| strange images told apart, AUROC | ≥ 0.95 | 0.971 [0.960, 0.980] | **met** |" in page
     assert "| `efficientnet_b0_cbam` | 216 | 0.710 [0.640, 0.770] |" in page
-    assert page.count("0.000 [0.000, 0.000] | – | 0.990 [0.980, 1.000] |") == 1
+    assert page.count("0.000 [0.000, 0.017] | – | 0.990 [0.980, 1.000] |") == 1
     assert "| `efficientnet_b0_cbam`, PGD, 4 | 120 | 12.5 [7.1, 19.0] | 60.0 [51.0, 69.0] | 55.0 [46.0, 64.0] |" in page
     assert "Not measured yet" not in page
 
