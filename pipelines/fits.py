@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 
 from pipelines.artifacts import to_jsonable
 from sperm_tf.config import FitConfig, TrainerConfig
+from sperm_tf.data.folds import FoldError
 from sperm_tf.data.image_table import ImageTable, read_examples
 from sperm_tf.data.partitions import Partition, check_partition, make_partition
 from sperm_tf.evaluation import oof
@@ -84,14 +86,19 @@ def partition_of(table: ImageTable, config: FitConfig) -> Partition:
     Raises:
         FoldError: they would leak.
     """
-    partition = make_partition(
-        table.labels,
-        table.group_ids,
-        table.folds,
-        repeat=config.repeat,
-        fold=config.fold,
-        inner_folds=config.inner_folds,
-    )
+    try:
+        partition = make_partition(
+            table.labels,
+            table.group_ids,
+            table.folds,
+            repeat=config.repeat,
+            fold=config.fold,
+            inner_folds=config.inner_folds,
+        )
+    except FoldError as error:  # it knows classes by their numbers
+        names = dict(enumerate(table.class_names))
+        message = re.sub(r"of class (\d+)", lambda found: f"of class {names[int(found[1])]}", str(error))
+        raise FoldError(message) from error
     check_partition(partition, groups=table.group_ids, pixel_hashes=table.pixel_hashes)
     return partition
 

@@ -51,6 +51,10 @@ def _run(invocation: flags.Invocation) -> int:
             width = max(len(name) for name, _ in plans)
             for name, plan in plans:
                 print(f"{plan.action:<6} {name:<{width}} {plan.reason}")
+            if config.example_gen.dataset == "own_images":
+                from tfds_builders.own_images import list_images
+
+                print(f"\n{config.example_gen.data_dir}: {list_images(config.example_gen.data_dir).describe()}.")
             return 0
         say = functools.partial(print, flush=True)
         finished = graph.run(components, context, report=say, on_start=import_tensorflow_quietly)

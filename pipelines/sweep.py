@@ -64,11 +64,11 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
 
         exchange.take_in(request.import_from, units, table)
     missing = [unit for unit in units if unit.rows is None]
+    _check(request, units, results_dir, table)
     if request.dry_run:
         for unit in units:
             report(f"{'run' if unit.rows is None else 'reuse':<6} {unit.name}")
         return 0
-    _check(request, units, results_dir, table)
     if request.plan_dir is not None:
         from pipelines import exchange
 

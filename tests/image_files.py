@@ -174,6 +174,8 @@ def bad_files():
         "bad_crc_data": (bytes(bad_data), "undecodable"),
         "bmp_index_outside_palette": (out_of_palette, "undecodable"),
         "bmp_run_length": (bmp([b"\2\1" * 25] * 40, width=50, bits=8, palette=rgb[0], compression=1), "undecodable"),
+        "png_12_of_16_bit_grey": (png((rgb[:, :, :1].astype(np.uint16) * 16), colour_type=0, bits=16), "undecodable"),
+        "png_14_of_16_bit_rgb": (png((rgb.astype(np.uint16) * 64), colour_type=2, bits=16), "undecodable"),
         "bmp_16_bit": (bmp([b"\2\1" * 50] * 40, width=50, bits=16), "undecodable"),
         "bmp_other_masks": (
             bmp([b"\2\1" * 100] * 40, width=50, bits=32, compression=3, masks=(0xFF, 0xFF00, 0xFF0000)),

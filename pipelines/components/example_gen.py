@@ -177,7 +177,7 @@ def describe_source(config: ExampleGenConfig) -> dict[str, Any]:
     """Identifies the files in `manual_dir` or `data_dir`, without reading their pixels; empty where there are none.
 
     Raises:
-        StageError: when `manual_dir` is no folder.
+        StageError: when `manual_dir` is no folder, or does not hold the dataset.
         DataDirError: when `data_dir` holds no images of two classes, or its table is malformed.
     """
     if not (config.manual_dir or config.data_dir):
@@ -197,9 +197,14 @@ def describe_source(config: ExampleGenConfig) -> dict[str, Any]:
             f"manual_dir must be a folder that holds the dataset's archive. Received: manual_dir={folder}. "
             f"Create it and put the archive there, or leave manual_dir out to download it."
         )
-    source = find_source(folder, tfds.builder_cls(config.dataset).CLASS_FOLDERS, name=config.dataset)
+    class_folders = tfds.builder_cls(config.dataset).CLASS_FOLDERS
+    source = find_source(folder, class_folders, name=config.dataset)
     if source is None:
-        return {}
+        raise StageError(
+            f"manual_dir must hold the dataset: an archive whose name contains {config.dataset!r}, or a folder with "
+            f"the class folders {', '.join(class_folders)}. Received: manual_dir={folder}, which holds neither. Put it "
+            "there, or leave manual_dir out to download it."
+        )
     paths = [source.path] if source.path.is_file() else [source.path / file.member for file in source.files]
     states = {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
     return {"source": str(source.path), "num_files": len(source.files), "state": fingerprint(states)}

@@ -120,7 +120,10 @@ def build_catalog(
     group_ids = [images[first].file.image_id for first in groups]
     labels = [image.label_name for image in images]
     pixel_hashes = [image.pixel_sha256 for image in images]
-    assigned = folds.assign_folds(labels, group_ids).tolist()
+    try:
+        assigned = folds.assign_folds(labels, group_ids).tolist()
+    except folds.FoldError as error:
+        raise folds.FoldError(f"{error}{_say_joined(pairs, images)}") from error
     folds.check_folds(assigned, groups=group_ids, pixel_hashes=pixel_hashes)
     images = [
         dataclasses.replace(image, group_id=group_id, fold=fold)
@@ -140,6 +143,15 @@ def build_catalog(
         num_source_images=len(files),
         num_undecodable=num_undecodable,
     )
+
+
+def _say_joined(pairs: Sequence[identity.NearDuplicate], images: Sequence[CatalogImage]) -> str:
+    """Which images stand in one group although nobody put them there."""
+    if not pairs:
+        return ""
+    first, second = (images[index].file.image_id for index in (pairs[0].first, pairs[0].second))
+    number = f"{len(pairs)} pairs of near duplicates are" if len(pairs) > 1 else "1 pair of near duplicates is"
+    return f". {number} kept together and make fewer groups; the first: {first} and {second}"
 
 
 def to_csv(fields: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:

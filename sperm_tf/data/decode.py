@@ -17,6 +17,10 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG")
 MIN_SIDE = 16
 MAX_SIDE = 20_000
 MAX_PIXELS = 25_000_000
+MIN_DEEP_PEAK = 64
+"""Brightest value, of 0-255, that a PNG with 16 bits a sample must reach. Cameras of 10 to 14 bits write their values
+into 16 without scaling them, and nothing is left in the upper 8 but black; a bright field is never that dark."""
+PNG_SIGNATURE, PNG_DEPTH_AT = b"\x89PNG\r\n\x1a\n", 24
 JPEG_END = b"\xff\xd9"
 JPEG_PROBE = bytes((37 * i + 11) % 251 for i in range(64))
 """Any bytes, save for 0xFF, which starts a marker. Put before the end mark of a JPEG, they change its pixels where data
@@ -43,8 +47,9 @@ class DecodedImage:
 def decode_rgb(data: bytes) -> DecodedImage:
     """Decodes an image to 8-bit RGB.
 
-    Grey is replicated, palettes are expanded, alpha is dropped, 16 bits are reduced to their upper 8, and the first
-    frame stands for an animation. The size is judged from the header, before memory is allocated for pixels.
+    Grey is replicated, palettes are expanded, alpha is dropped, 16 bits are reduced to their upper 8 (which must reach
+    `MIN_DEEP_PEAK`), and the first frame stands for an animation. The size is judged from the header, before memory is
+    allocated for pixels.
 
     Args:
         data: content of a PNG, JPEG, BMP or GIF file.
@@ -62,6 +67,11 @@ def decode_rgb(data: bytes) -> DecodedImage:
             _check_size(image.width, image.height)
             # Pillow calls a JPEG with further pictures behind it, as some cameras write, MPO.
             decoded = DecodedImage(_to_rgb(image), "JPEG" if image.format == "MPO" else str(image.format))
+        if _is_deep_png(data) and decoded.pixels.max() < MIN_DEEP_PEAK:
+            raise UndecodableImageError(
+                "a PNG with 16 bits must use them. Received: one whose upper 8 bits are all but black, as of a camera "
+                "with 10 to 14 bits. Multiply its values until white is near 65,535, or save 8 bits"
+            )
         if decoded.source_format == "JPEG" and not _is_complete_jpeg(data, decoded.pixels):
             raise UndecodableImageError(
                 f"a JPEG must hold data for all of its pixels. Received: {len(data)} bytes that end before. Copy the "
@@ -82,6 +92,10 @@ def encode_png(pixels: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
+
+
+def _is_deep_png(data: bytes) -> bool:
+    return data.startswith(PNG_SIGNATURE) and data[PNG_DEPTH_AT] == 16
 
 
 def _check_size(width: int, height: int) -> None:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from sperm_tf.data.decode import JPEG_END, JPEG_PROBE
+from sperm_tf.data.decode import JPEG_END, JPEG_PROBE, MIN_DEEP_PEAK, PNG_DEPTH_AT, PNG_SIGNATURE
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP")
 UNKNOWN_FORMAT = len(FORMATS)
 
 _SIGNATURES = (
-    (0, b"\x89PNG\r\n\x1a\n"),
+    (0, PNG_SIGNATURE),
     (1, b"\xff\xd8\xff"),
     (2, b"GIF87a"),
     (2, b"GIF89a"),
@@ -97,7 +97,7 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
         tf.errors.InvalidArgumentError: the file is damaged, truncated, or a variant that is not supported.
     """
     decoders = [
-        lambda: tf.io.decode_png(encoded, channels=3),
+        lambda: _decode_png(encoded),
         lambda: _decode_jpeg(encoded),
         lambda: _decode_gif(encoded),
         lambda: _decode_bmp(encoded),
@@ -134,6 +134,15 @@ def map_isolated(function, rows, fallback):
         return tf.tensor_scatter_nd_update(everywhere, kept[:, None], values)[:num_rows]
 
     return tf.nest.map_structure(fill, fallback, results)
+
+
+def _decode_png(encoded):
+    """Decodes a PNG, and refuses 16 bits whose upper 8 are all but black, as `sperm_tf.data.decode` does."""
+    pixels = tf.io.decode_png(encoded, channels=3)
+    is_deep = tf.equal(_read_header(encoded)[PNG_DEPTH_AT], 16)
+    is_bright = tf.cast(tf.reduce_max(pixels), tf.int32) >= MIN_DEEP_PEAK
+    with _require(~is_deep | is_bright, "a PNG with 16 bits must use them"):
+        return tf.identity(pixels)
 
 
 def _decode_jpeg(encoded):

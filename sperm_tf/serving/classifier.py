@@ -17,17 +17,20 @@ import json
 import os
 import pathlib
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
 import sperm_tf.models.weights  # noqa: F401  (registers the layers that a .keras file may hold)
 from sperm_tf.decision import rule as rule_lib
+from sperm_tf.explain.served_maps import CBAM_ATTENTION, SERVED_MAPS
 from sperm_tf.models import released
 from sperm_tf.models.classifier import LOGITS
 from sperm_tf.models.pretrained import build_released
 from sperm_tf.models.views import FEATURES, build_answering_model
+from sperm_tf.serving.files import File, batches, name_of, read_file
 
 KERAS_SUFFIX = ".keras"
 UNREADABLE = "unreadable"
@@ -35,7 +38,11 @@ UNREADABLE = "unreadable"
 _BATCH_SIZE = 32
 _TRAINED_FILES = ("model.keras", "model.json")
 
-File = bytes | str | os.PathLike
+_HINT_OF_SAVED_MODEL = (
+    " That is a SavedModel, which TensorFlow Serving and pipelines.score take. Name the folder that the Calibrator "
+    "wrote (runs/<preset>/Calibrator/<id>), which holds it and both files."
+)
+_MAPS_AT_ONCE = 4  # maps need what every layer answered
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +59,7 @@ class Prediction:
         decision: `accept`, or `refer` for an image that a person has to look at.
         reason: why, see `sperm_tf.serving.signatures.ServedClassifier`.
         unfamiliarity: distance from the training images, or lack of contrast; above 1 it is a reason to refer.
+        maps: of `Classifier.explain` alone: name -> float32 [h, w], 0-1, see `sperm_tf.explain.served_maps`.
     """
 
     file: str
@@ -62,6 +70,7 @@ class Prediction:
     decision: str = rule_lib.REFER
     reason: str = UNREADABLE
     unfamiliarity: float = 0.0
+    maps: dict[str, np.ndarray] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,8 +91,8 @@ class Classifier:
     class_names: tuple[str, ...]
     image_size: int
     views: int = 1
-    rule: rule_lib.DecisionRule | None = None
-    card: str = ""
+    rule: rule_lib.DecisionRule | None = dataclasses.field(default=None, repr=False)
+    card: str = dataclasses.field(default="", repr=False)
 
     def __post_init__(self) -> None:
         num_outputs = self.keras_model.output_shape[-1]
@@ -97,17 +106,32 @@ class Classifier:
         """Classifies image files (PNG, JPEG, BMP, GIF); a bad one is reported and leaves the others unharmed.
 
         Args:
-            files: paths, or the bytes of files, in any mixture; or one of them.
+            files: paths, the bytes of files, or pixels, uint8 [H, W, 3], RGB, in any mixture; or one of them.
 
         Returns:
             One prediction for each file, in their order.
+
+        Raises:
+            TypeError: something else was given.
         """
-        listed = [files] if isinstance(files, File) else list(files)
-        return [
-            prediction
-            for start in range(0, len(listed), _BATCH_SIZE)
-            for prediction in self._predict_batch(listed[start : start + _BATCH_SIZE])
-        ]
+        return [prediction for batch in batches(files, _BATCH_SIZE) for prediction in self._predict_batch(batch)]
+
+    def explain(self, files: Sequence[File] | File) -> list[Prediction]:
+        """Classifies images and says where the network looked, as the signature `explain` of the exported model does.
+
+        `sperm_tf.explain.overlay.draw_overlay` lays a map over its image. Takes some ten times as long as `predict`.
+
+        Args:
+            files: as for `predict`.
+
+        Returns:
+            One prediction for each file, in their order, with `maps`; none for a file without an answer.
+
+        Raises:
+            TypeError: something else was given.
+            ValueError: Keras does not run on TensorFlow.
+        """
+        return [prediction for batch in batches(files, _MAPS_AT_ONCE) for prediction in self._explain_batch(batch)]
 
     def export(self, directory: str | os.PathLike[str]) -> None:
         """Writes the SavedModel for TensorFlow Serving, with preprocessing and explanation in its graph.
@@ -132,7 +156,7 @@ class Classifier:
     def _predict_batch(self, files: Sequence[File]) -> Iterator[Prediction]:
         from sperm_tf.data.preprocess import OK, preprocess_batch
 
-        contents = [_read(file) for file in files]
+        contents = [read_file(file) for file in files]
         images, decoded = preprocess_batch([content or b"" for content in contents], self.image_size)
         statuses = [
             UNREADABLE if content is None else status.decode()
@@ -140,8 +164,46 @@ class Classifier:
         ]
         answers = self._answer(images.numpy()[[status == OK for status in statuses]])
         for file, status in zip(files, statuses, strict=True):
-            name = "" if isinstance(file, bytes) else os.fspath(file)
+            name = name_of(file)
             yield dataclasses.replace(next(answers), file=name, status=OK) if status == OK else Prediction(name, status)
+
+    def _explain_batch(self, files: Sequence[File]) -> Iterator[Prediction]:
+        contents = [read_file(file) for file in files]
+        answers = {
+            name: value.numpy() for name, value in self._explain([content or b"" for content in contents]).items()
+        }
+        for row, (file, content) in enumerate(zip(files, contents, strict=True)):
+            status = UNREADABLE if content is None else answers["status"][row].decode()
+            if status != "ok":
+                yield Prediction(name_of(file), status)
+                continue
+            members = answers["prediction_set"][row]
+            yield Prediction(
+                file=name_of(file),
+                status=status,
+                predicted_class=answers["predicted_class"][row].decode(),
+                probabilities=dict(zip(self.class_names, answers["probabilities"][row].tolist(), strict=True)),
+                prediction_set=tuple(name for name, belongs in zip(self.class_names, members, strict=True) if belongs),
+                decision=answers["decision"][row].decode(),
+                reason=answers["reason"][row].decode(),
+                unfamiliarity=float(answers["unfamiliarity"][row]),
+                maps={name: answers[name][row] for name in (*SERVED_MAPS, CBAM_ATTENTION) if name in answers},
+            )
+
+    @functools.cached_property
+    def _explain(self) -> Callable[[list[bytes]], dict[str, Any]]:
+        import tensorflow as tf
+
+        from sperm_tf.serving.signatures import ServedClassifier
+
+        served = ServedClassifier(
+            self.keras_model,
+            class_names=list(self.class_names),
+            image_size=self.image_size,
+            views=self.views,
+            rule=self.rule,
+        )
+        return tf.function(served.explain, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
 
     def _answer(self, images: np.ndarray) -> Iterator[Prediction]:
         if not len(images):
@@ -192,6 +254,7 @@ def load_model(source: str | os.PathLike[str], *, class_names: Sequence[str] | N
     raise ValueError(
         f"source must be one of the released models ({', '.join(releases) or 'none so far'}), the path of a .keras or "
         f"of a released .npz file, or a folder with {' and '.join(_TRAINED_FILES)}. Received: source={str(source)!r}."
+        f"{_HINT_OF_SAVED_MODEL if (path / 'saved_model.pb').is_file() else ''}"
     )
 
 
@@ -236,12 +299,3 @@ def _load_keras_file(path: pathlib.Path, class_names: Sequence[str] | None) -> C
             f"{error}"
         ) from error
     return Classifier(model, tuple(names), model.input_shape[1], info.get("views", 1), rule_lib.read(path.parent))
-
-
-def _read(file: File) -> bytes | None:
-    if isinstance(file, bytes):
-        return file
-    try:
-        return pathlib.Path(file).read_bytes()
-    except OSError:
-        return None

@@ -88,6 +88,21 @@ def test_16_bits_are_reduced_to_their_upper_8(colour_type, channels):
     np.testing.assert_array_equal(decoded.pixels, expected)
 
 
+@pytest.mark.parametrize(("bits", "is_read"), [(10, False), (12, False), (14, False), (16, True)])
+def test_values_that_a_camera_left_in_the_lower_of_16_bits_are_refused(bits, is_read):
+    values = np.random.default_rng(1).integers(0, 2**bits, size=(20, 24), dtype=np.uint16)
+    data = png(24, 20, 16, 0, b"".join(b"\0" + row.astype(">u2").tobytes() for row in values))
+    if is_read:
+        assert decode_rgb(data).pixels.max() > 250
+        return
+    with pytest.raises(UndecodableImageError, match=r"as of a camera with 10 to 14 bits\. Multiply its values"):
+        decode_rgb(data)
+
+
+def test_a_dark_image_of_8_bits_is_read():
+    np.testing.assert_array_equal(decode_rgb(encode(Image.fromarray(RGB // 16), "PNG")).pixels, RGB // 16)
+
+
 def test_first_frame_of_an_animation():
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
     decoded = decode_rgb(encode(frames[0], "GIF", save_all=True, append_images=frames[1:]))

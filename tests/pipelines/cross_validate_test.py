@@ -291,6 +291,12 @@ def _table(group_ids, folds):
     )
 
 
+def test_too_few_groups_for_the_inner_parts_are_told_by_the_name_of_the_class():
+    folds = [index // 2 % 5 for index in range(20)]
+    with pytest.raises(FoldError, match=r"at least 10 groups of every class\. Received: 8 groups of class a\."):
+        fits.partition_of(_table([f"g{index}" for index in range(20)], folds), FitConfig(fold=0))
+
+
 def test_a_near_duplicate_across_folds_stops_the_fit():
     groups, folds = [f"g{index}" for index in range(100)], [index // 2 % 5 for index in range(100)]
     config = FitConfig(fold=0)

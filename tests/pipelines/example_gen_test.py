@@ -86,6 +86,13 @@ def test_a_wrong_manual_dir_is_named(tmp_path):
         describe_source(ExampleGenConfig("smids", "clean", manual_dir=str(tmp_path / "nowhere")))
 
 
+def test_a_manual_dir_without_the_dataset_is_named(tmp_path):
+    (tmp_path / "notes.txt").write_text("no archive")
+    message = rf"whose name contains 'smids'.* Received: manual_dir={re.escape(str(tmp_path))}, which holds neither"
+    with pytest.raises(StageError, match=message):
+        describe_source(ExampleGenConfig("smids", "clean", manual_dir=str(tmp_path)))
+
+
 def test_a_changed_archive_changes_the_fingerprint(tmp_path):
     archive = tmp_path / "HuSHeM.zip"
     archive.write_bytes((real_data_dir() / "HuSHeM.zip").read_bytes())

@@ -187,6 +187,16 @@ def test_a_wrong_configuration_is_refused(options, message):
         ExampleGenConfig(**options)
 
 
+def test_a_dry_run_says_what_was_understood(folder, tmp_path):
+    status, output = run(tmp_path / "runs", folder, "--dry_run")
+    assert status == 0
+    counts = ", ".join(
+        f"{name} {len(list((folder / name).glob('*.png')))}" for name in sorted(path.name for path in folder.iterdir())
+    )
+    assert f"lab images: 41 images of 4 classes ({counts})" in output
+    assert "no groups given, every image is its own; left alone: 1 hidden" in output
+
+
 def test_the_command_line_says_what_is_wrong_with_the_data(tmp_path):
     status, output = run(tmp_path / "runs", tmp_path / "nowhere")
     assert status == 1

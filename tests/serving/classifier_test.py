@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.special
 import tensorflow as tf
+from PIL import Image
 
 import sperm_tf
 from sperm_tf.config import ModelConfig
@@ -71,6 +72,49 @@ def test_paths_and_bytes_are_classified_like_the_model(model, classifier, tmp_pa
     assert all(prediction.status == "ok" and tuple(prediction.probabilities) == NAMES for prediction in predictions)
     assert [prediction.predicted_class for prediction in predictions] == [NAMES[i] for i in expected.argmax(axis=1)]
     assert len(set(expected.argmax(axis=1))) > 1 or np.ptp(expected, axis=0).max() > 0.05, "the images must differ"
+
+
+def test_pixels_are_classified_like_their_file(classifier):
+    pixels = image_files.random_pixels(seed=0)
+    from_file = classifier.predict(image_files.encode(pixels, "PNG"))
+    for given in (pixels, [pixels], tf.constant(pixels), Image.fromarray(pixels)):
+        (found,) = classifier.predict(given)
+        assert found.probabilities == from_file[0].probabilities and found.file == ""
+    assert len(classifier.predict(np.stack([pixels, pixels]))) == 2
+    for wrong, message in (
+        (pixels.astype(np.float32), r"pixels must be uint8 \[H, W, 3\].* Received: float32 \[40, 50, 3\]"),
+        ([pixels[..., 0]], r"Received: uint8 \[40, 50\]"),
+        ([3], r"files must be paths, bytes of image files, or pixels.* Received: int"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            classifier.predict(wrong)
+
+
+@pytest.mark.parametrize("views", (1, 8))
+def test_maps_are_those_of_the_export(model, views, tmp_path):
+    classifier = Classifier(model, NAMES, SIZE, views=views)
+    found = classifier.explain([*FILES, b"no image", tmp_path / "missing.png", image_files.random_pixels(seed=1)])
+    assert [one.status for one in found] == ["ok", "ok", "ok", "unknown_format", "unreadable", "ok"]
+    expected = classifier.predict(FILES)
+    np.testing.assert_allclose(_probabilities(found[:3]), _probabilities(expected), rtol=1e-4, atol=1e-6)
+    for one, other in zip(found, expected, strict=False):
+        assert (one.predicted_class, one.prediction_set, one.decision, one.reason) == (
+            other.predicted_class,
+            other.prediction_set,
+            other.decision,
+            other.reason,
+        )
+    classifier.export(tmp_path / "1")
+    served = tf.saved_model.load(str(tmp_path / "1")).signatures["explain"](image_bytes=tf.constant(FILES))
+    assert set(found[0].maps) == {"layer_integrated_gradients", "grad_cam_plus_plus"}  # it has no CBAM
+    for name, values in found[0].maps.items():
+        np.testing.assert_allclose(values, served[name][0], atol=1e-4)
+        assert values.ndim == 2 and values.dtype == np.float32
+    assert not found[3].maps and not found[4].maps and not expected[0].maps
+
+
+def test_a_classifier_is_short_to_look_at():
+    assert len(repr(sperm_tf.load_model("hushem"))) < 500
 
 
 def test_one_bad_image_leaves_its_neighbours_unharmed(classifier, tmp_path):
@@ -170,6 +214,25 @@ def test_names_for_a_released_model_and_damaged_files_are_refused(tmp_path):
     (tmp_path / "half.keras").write_bytes(b"PK not a whole archive")
     with pytest.raises(ValueError, match=r"half.keras', which is damaged or something else"):
         sperm_tf.load_model(tmp_path / "half.keras", class_names=["a", "b"])
+
+
+def test_a_saved_model_is_not_taken_for_a_model_that_can_be_opened(model, tmp_path):
+    Classifier(model, NAMES, SIZE).export(tmp_path / "1")
+    with pytest.raises(ValueError, match=r"That is a SavedModel.* Name the folder that the Calibrator wrote"):
+        sperm_tf.load_model(tmp_path / "1")
+
+
+def test_keras_opens_a_model_when_the_layers_are_imported(tmp_path):
+    sperm_tf.load_model("hushem").keras_model.save(tmp_path / "model.keras")
+    code = "import sys, keras, sperm_tf.layers; print(keras.models.load_model(sys.argv[1]).output_shape)"
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "model.keras")],
+        check=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert "(None, 4)" in found.stdout
 
 
 def test_importing_the_package_stays_light():

@@ -316,6 +316,18 @@ def test_too_few_groups_of_a_class_are_named_with_the_remedy(tmp_path):
         prepare(table, tmp_path / "tfds")
 
 
+def test_near_duplicates_that_cost_a_group_are_named(tmp_path):
+    folder = fill(tmp_path / "images", ("a", "b"))
+    names = sorted(file.name for file in (folder / "a").iterdir())
+    (folder / "a" / names[1]).write_bytes((folder / "a" / names[0]).read_bytes())
+    table = write_table(folder / "t.csv", table_rows(folder, lambda file: f"P{int(file.stem[-2:]) % 5}"))
+    message = (
+        rf"4 groups of class a.*1 pair of near duplicates is kept together.*the first: a/{names[0]} and a/{names[1]}"
+    )
+    with pytest.raises(FoldError, match=message):
+        prepare(table, tmp_path / "tfds")
+
+
 def test_a_change_of_the_files_is_another_dataset(tmp_path):
     folder = fill(tmp_path / "images")
     table = write_table(folder / "t.csv", table_rows(folder))

@@ -55,6 +55,16 @@ class ImageList:
         """Yields a function from a member's path to its bytes."""
         yield self._read
 
+    def describe(self) -> str:
+        """What was understood, in a line: classes, images, groups, and what is left alone."""
+        counts = Counter(file.class_folder for file in self.files)
+        classes = ", ".join(f"{name} {counts[name]:,}" for name in self.class_names)
+        known = len(set(self.origins.values()))
+        groups = f"{known:,} groups given" if known else "no groups given, every image is its own"
+        ignored = ", ".join(f"{number:,} {suffix}" for suffix, number in self.ignored.items())
+        left = f"; left alone: {ignored}" if ignored else ""
+        return f"{len(self.files):,} images of {len(counts)} classes ({classes}); {groups}{left}"
+
     def digest(self) -> str:
         """SHA-256 hex digest of the images' names, labels, groups, sizes and times of change."""
         states = [

@@ -56,7 +56,7 @@ _STATUSES = {
     "unknown_format": "no PNG, JPEG, BMP or GIF",
     "too_small": "smaller than 16 pixels",
     "too_large": "larger than 25 million pixels",
-    "undecodable": "damaged",
+    "undecodable": "damaged, or 16 bits that are not used",
 }
 
 
