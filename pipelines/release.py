@@ -132,7 +132,7 @@ def _run(values: flags.FlagValues) -> None:
 
 
 def _open(path: pathlib.Path, class_names: Sequence[str] | None) -> Classifier:
-    from sperm_tf.serving.classifier import KERAS_SUFFIX, load_model
+    from sperm_tf.serving.loading import KERAS_SUFFIX, load_model
 
     if not (path.is_dir() or (path.is_file() and path.suffix == KERAS_SUFFIX)):
         raise ReleaseError(

@@ -103,7 +103,7 @@ def _describe(saved_model: pathlib.Path, name: str) -> ScoringModel:
 
 def _find_classifier(source: str, path: pathlib.Path) -> ScoringModel:
     from sperm_tf.models import released
-    from sperm_tf.serving.classifier import is_trained_model, load_model
+    from sperm_tf.serving.loading import is_trained_model, load_model
 
     classifier = load_model(source)
     if is_trained_model(source):

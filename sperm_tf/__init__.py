@@ -12,7 +12,7 @@ def __getattr__(name: str) -> Any:
     """Imports `load_model` where it is used: it brings TensorFlow, and importing this package must not (PEP 562)."""
     if name == "load_model":
         # By name, since the layers above this package's foot may not show among its imports.
-        return importlib.import_module("sperm_tf.serving.classifier").load_model
+        return importlib.import_module("sperm_tf.serving.loading").load_model
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -16,7 +16,6 @@ import functools
 import json
 import os
 import pathlib
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -26,22 +25,16 @@ import numpy as np
 import sperm_tf.models.weights  # noqa: F401  (registers the layers that a .keras file may hold)
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.explain.served_maps import CBAM_ATTENTION, SERVED_MAPS
-from sperm_tf.models import released
 from sperm_tf.models.classifier import LOGITS
-from sperm_tf.models.pretrained import build_released
 from sperm_tf.models.views import FEATURES, build_answering_model
 from sperm_tf.serving.files import File, batches, name_of, read_file
 
-KERAS_SUFFIX = ".keras"
 UNREADABLE = "unreadable"
 """Status of a file that the operating system does not hand out; the reason to refer every file without an answer."""
 _BATCH_SIZE = 32
-_TRAINED_FILES = ("model.keras", "model.json")
+TRAINED_FILES = MODEL_FILE, INFO_FILE = "model.keras", "model.json"
+"""What `save` writes beside the rule, and the Trainer and the Calibrator do."""
 
-_HINT_OF_SAVED_MODEL = (
-    " That is a SavedModel, which TensorFlow Serving and pipelines.score take. Name the folder that the Calibrator "
-    "wrote (runs/<preset>/Calibrator/<id>), which holds it and both files."
-)
 _MAPS_AT_ONCE = 4  # maps need what every layer answered
 
 
@@ -153,6 +146,25 @@ class Classifier:
             rule=self.rule,
         )
 
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Writes a folder that `load_model` opens again, with rule and views, which a `.keras` file alone lacks.
+
+        Args:
+            directory: must not exist, or be empty.
+
+        Raises:
+            ValueError: the directory is in use.
+        """
+        folder = pathlib.Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise ValueError(f"directory must not exist, or be empty. Received: {str(folder)!r}. Name another.")
+        self.keras_model.save(folder / MODEL_FILE)
+        info = {"class_names": list(self.class_names), "image_size": self.image_size, "views": self.views}
+        (folder / INFO_FILE).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+        if self.rule is not None:
+            self.rule.write(folder)
+
     def _predict_batch(self, files: Sequence[File]) -> Iterator[Prediction]:
         from sperm_tf.data.preprocess import OK, preprocess_batch
 
@@ -227,75 +239,3 @@ class Classifier:
     @functools.cached_property
     def _answering_model(self) -> keras.Model:
         return build_answering_model(self.keras_model, views=self.views)
-
-
-def load_model(source: str | os.PathLike[str], *, class_names: Sequence[str] | None = None) -> Classifier:
-    """Opens a trained classifier; needs no network.
-
-    Args:
-        source: name of a model that is released with this package (`smids`, `hushem`); or the path of a released
-            `.npz`, with its manifest beside it; or of a folder that the Calibrator wrote, or the Trainer, whose models
-            have no decision rule; or of a `.keras` file.
-        class_names: in the order of the logits, for a `.keras` file without a `model.json` beside it. Released models
-            know theirs.
-
-    Raises:
-        ValueError: there is no such model, class names are given for a released one, its file is missing or damaged,
-            or its class names are not known.
-    """
-    path = pathlib.Path(source).expanduser()
-    if is_trained_model(source):
-        return _load_keras_file(path / _TRAINED_FILES[0] if path.is_dir() else path, class_names)
-    if path.suffix == released.RELEASE_SUFFIX and path.is_file():
-        return _load_release(released.find_release_of_file(path), class_names)
-    releases = released.read_manifest()
-    if str(source) in releases:
-        return _load_release(releases[str(source)], class_names)
-    raise ValueError(
-        f"source must be one of the released models ({', '.join(releases) or 'none so far'}), the path of a .keras or "
-        f"of a released .npz file, or a folder with {' and '.join(_TRAINED_FILES)}. Received: source={str(source)!r}."
-        f"{_HINT_OF_SAVED_MODEL if (path / 'saved_model.pb').is_file() else ''}"
-    )
-
-
-def is_trained_model(source: str | os.PathLike[str]) -> bool:
-    """Whether `load_model` opens this path as a model that is no release; a folder may have a release's name."""
-    path = pathlib.Path(source).expanduser()
-    if path.is_dir():
-        return all((path / name).is_file() for name in _TRAINED_FILES)
-    return path.suffix == KERAS_SUFFIX and path.is_file()
-
-
-def _load_release(release: released.Release, class_names: Sequence[str] | None) -> Classifier:
-    if class_names:
-        raise ValueError(
-            f"class_names must be None for a released model. Received: class_names={list(class_names)} for "
-            f"{release.name}, whose classes are {', '.join(release.class_names)}."
-        )
-    card = release.card_path.read_text(encoding="utf-8") if release.card_path.is_file() else ""
-    rule = rule_lib.read(release.verify_rule()) if release.rule else None
-    return Classifier(build_released(release), release.class_names, release.image_size, release.views, rule, card)
-
-
-def _load_keras_file(path: pathlib.Path, class_names: Sequence[str] | None) -> Classifier:
-    info_file = path.with_name(_TRAINED_FILES[1])
-    info = json.loads(info_file.read_text(encoding="utf-8")) if info_file.is_file() else {}
-    names = class_names or info.get("class_names")
-    if not names:
-        raise ValueError(
-            f"class_names must be known: {path.name} does not hold them. Received: source={str(path)!r} without a "
-            f"{_TRAINED_FILES[1]} beside it. Pass class_names in the order of the logits."
-        )
-    if not zipfile.is_zipfile(path):
-        raise ValueError(
-            f"source must be a whole .keras file. Received: source={str(path)!r}, which is damaged or something else. "
-            "Copy it again."
-        )
-    try:
-        model = keras.models.load_model(path, compile=False)
-    except Exception as error:  # zipfile, h5py and Keras raise a dozen kinds.
-        raise ValueError(
-            f"source must be a whole .keras file of sperm_tf. Received: source={str(path)!r}, which cannot be read: "
-            f"{error}"
-        ) from error
-    return Classifier(model, tuple(names), model.input_shape[1], info.get("views", 1), rule_lib.read(path.parent))

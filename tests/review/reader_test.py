@@ -8,7 +8,8 @@ from sperm_tf.data.decode import decode_rgb
 from sperm_tf.data.identity import pixel_sha256
 from sperm_tf.decision.familiarity import Familiarity
 from sperm_tf.review.reader import Reader, digest_classifier
-from sperm_tf.serving.classifier import Classifier, load_model
+from sperm_tf.serving.classifier import Classifier
+from sperm_tf.serving.loading import load_model
 from tests import tiny_models
 from tests.review.reviews import make_image
 

@@ -216,6 +216,19 @@ def test_names_for_a_released_model_and_damaged_files_are_refused(tmp_path):
         sperm_tf.load_model(tmp_path / "half.keras", class_names=["a", "b"])
 
 
+def test_what_is_saved_opens_with_its_rule_and_views(tmp_path):
+    classifier = sperm_tf.load_model("smids")
+    classifier.save(tmp_path / "kept")
+    again = sperm_tf.load_model(tmp_path / "kept")
+    assert (again.class_names, again.image_size, again.views) == (classifier.class_names, 128, 8)
+    pixels = image_files.random_pixels(seed=3)
+    (before,), (after,) = classifier.predict(pixels), again.predict(pixels)
+    np.testing.assert_allclose(list(after.probabilities.values()), list(before.probabilities.values()), rtol=1e-5)
+    assert (after.reason, after.prediction_set) == (before.reason, before.prediction_set) != ("not_calibrated", ())
+    with pytest.raises(ValueError, match="directory must not exist, or be empty"):
+        classifier.save(tmp_path / "kept")
+
+
 def test_a_saved_model_is_not_taken_for_a_model_that_can_be_opened(model, tmp_path):
     Classifier(model, NAMES, SIZE).export(tmp_path / "1")
     with pytest.raises(ValueError, match=r"That is a SavedModel.* Name the folder that the Calibrator wrote"):
