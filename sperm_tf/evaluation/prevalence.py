@@ -18,7 +18,7 @@ from sperm_tf.evaluation.intervals import wilson
 Estimate = tuple[float, tuple[float, float]]
 """A share, 0-1, and its 95 % interval."""
 _NUM_DRAWS = 2000
-_MAX_ITERATIONS, _TOLERANCE = 2000, 1e-7
+_MAX_ITERATIONS, _TOLERANCE = 2000, 1e-6
 _JEFFREYS = 0.5
 _MIN_FIT = 0.05
 _ALMOST_ZERO = 0.01  # deviance that expectation maximization may leave of none
