@@ -34,6 +34,7 @@ class Evaluator(Component):
     """
 
     config: EvaluatorConfig
+    version = 2  # intervals of few groups are wider, ECE says what chance makes of it
 
     def __init__(self, config: EvaluatorConfig, *, serving_model_dir: pathlib.Path, **inputs: Any):
         super().__init__(config, **inputs)

@@ -40,6 +40,7 @@ class ExplanationValidator(Component):
     """
 
     config: ExplanationValidatorConfig
+    version = 2  # intervals of few groups are wider
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Chooses the images, explains, measures, and judges."""

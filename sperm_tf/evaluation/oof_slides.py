@@ -130,9 +130,7 @@ def _count_slide(rows: pd.DataFrame, fold: int, true_share: float, roles: ClassR
     counts = np.bincount(answers[chosen], minlength=len(is_normal))
     estimate = estimate_part(counts, confusion, part=is_normal, whole=is_sperm)
     named = chosen[is_accepted[chosen] & is_normal[answers[chosen]]]
-    foretold = None
-    if estimate:
-        foretold = estimate_wrong(counts, confusion, confident, part=is_normal, num_accepted=len(named))
+    foretold = estimate_wrong(counts, confusion, confident, part=is_normal, num_accepted=len(named))
     wrong = float(np.mean(~is_normal[labels[named]])) if foretold else np.nan
     likely, (fewest, largest) = foretold or (np.nan, (np.nan, np.nan))
     truth, num_sperm = num_normal / (num_normal + num_others), int(counts[is_sperm].sum())

@@ -209,10 +209,9 @@ def count(
         else:
             corrected = estimate_part(answers, confusion, part=roles.is_normal, whole=roles.is_sperm)
             correction = CORRECTED if corrected else NO_MIX_FITS
-            if corrected:
-                wrong_normal = estimate_wrong(
-                    answers, confusion, confident, part=roles.is_normal, num_accepted=num_accepted_normal
-                )
+            wrong_normal = estimate_wrong(
+                answers, confusion, confident, part=roles.is_normal, num_accepted=num_accepted_normal
+            )
     return Count(
         name=name,
         num_files=len(scores),

@@ -33,7 +33,6 @@ _PHOTOGRAPHS = (
 )
 _OTHER_TISSUE = ("ihc.png", "retina.jpg", "cell.png")
 _PRINT = ("page.png", "text.png")
-_NOTHING, _FAMILIAR = "nothing", "familiar"
 _BORDER_SHARE = 6  # the uppermost sixth of a crop rarely holds the head
 _CROP_SIDES = (60, 400)  # pixels of a stock picture that become one stranger
 
@@ -59,12 +58,7 @@ def make_strangers(kind: str, familiar: Sequence[np.ndarray], *, count: int, see
         raise ValueError("familiar must hold an image. Received: none. Pass images of the test part.")
     rng = np.random.default_rng([seed, list(KINDS).index(kind)])
     chosen = rng.choice(len(familiar), size=count, replace=count > len(familiar))
-    made = []
-    for index in chosen.tolist():
-        pixels, source = KINDS[kind](np.asarray(familiar[index]), rng)
-        is_picture = source not in (_NOTHING, _FAMILIAR)
-        made.append(Stranger(pixels, index if source == _FAMILIAR else None, source if is_picture else ""))
-    return made
+    return [KINDS[kind](np.asarray(familiar[index]), index, rng) for index in chosen.tolist()]
 
 
 def _uniform_noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -125,13 +119,14 @@ def _drawn_sperm(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return _resize(drawn.image, image.shape)
 
 
-def _stock(image: np.ndarray, rng: np.random.Generator, *, names: tuple[str, ...]) -> tuple[np.ndarray, str]:
+def _stock(image: np.ndarray, index: int, rng: np.random.Generator, *, names: tuple[str, ...]) -> Stranger:
     """A square out of a picture that comes with scikit-image."""
+    del index
     name = str(rng.choice(names))
     picture = _read_stock(name)
     side = int(rng.integers(_CROP_SIDES[0], min(_CROP_SIDES[1], *picture.shape[:2])))
     top, left = (int(rng.integers(length - side + 1)) for length in picture.shape[:2])
-    return _resize(picture[top : top + side, left : left + side], image.shape), name
+    return Stranger(_resize(picture[top : top + side, left : left + side], image.shape), picture=name)
 
 
 @functools.cache
@@ -154,28 +149,33 @@ def _to_uint8(values: np.ndarray) -> np.ndarray:
 
 
 _Draw = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-_Make = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, str]]
+_Make = Callable[[np.ndarray, int, np.random.Generator], Stranger]
 
 
-def _of(source: str, draw: _Draw) -> _Make:
-    return lambda image, rng: (draw(image, rng), source)
+def _new(draw: _Draw) -> _Make:
+    """Of nothing but the size of the familiar image."""
+    return lambda image, index, rng: Stranger(draw(image, rng))
+
+
+def _changed(draw: _Draw) -> _Make:
+    """Of the familiar image."""
+    return lambda image, index, rng: Stranger(draw(image, rng), familiar=index)
 
 
 KINDS: dict[str, _Make] = {
-    "uniform_noise": _of(_NOTHING, _uniform_noise),
-    "gaussian_noise": _of(_NOTHING, _gaussian_noise),
-    "blank": _of(_NOTHING, _blank),
-    "empty_field": _of(_FAMILIAR, _empty_field),
-    "stretched_border": _of(_FAMILIAR, _stretched_border),
+    "uniform_noise": _new(_uniform_noise),
+    "gaussian_noise": _new(_gaussian_noise),
+    "blank": _new(_blank),
+    "empty_field": _changed(_empty_field),
+    "stretched_border": _changed(_stretched_border),
     "photograph": functools.partial(_stock, names=_PHOTOGRAPHS),
     "other_tissue": functools.partial(_stock, names=_OTHER_TISSUE),
     "print": functools.partial(_stock, names=_PRINT),
-    "drawn_sperm": _of(_NOTHING, _drawn_sperm),
-    "hue_quarter_turn": _of(_FAMILIAR, functools.partial(_turn_hue, turn=0.25)),
-    "hue_half_turn": _of(_FAMILIAR, functools.partial(_turn_hue, turn=0.5)),
-    "grey": _of(_FAMILIAR, _grey),
-    "inverted": _of(_FAMILIAR, _inverted),
-    "swapped_channels": _of(_FAMILIAR, _swapped_channels),
+    "drawn_sperm": _new(_drawn_sperm),
+    "hue_quarter_turn": _changed(functools.partial(_turn_hue, turn=0.25)),
+    "hue_half_turn": _changed(functools.partial(_turn_hue, turn=0.5)),
+    "grey": _changed(_grey),
+    "inverted": _changed(_inverted),
+    "swapped_channels": _changed(_swapped_channels),
 }
-"""Name -> what makes one stranger of a familiar image, uint8 [H, W, 3], and a generator, and says what it is made of:
-of nothing but the size, of the familiar image, or of the picture of that name."""
+"""Name -> what makes one stranger of a familiar image, uint8 [H, W, 3], its index, and a generator."""

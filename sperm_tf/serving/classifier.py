@@ -177,30 +177,28 @@ class Classifier:
         answers = self._answer(images.numpy()[[status == OK for status in statuses]])
         for file, status in zip(files, statuses, strict=True):
             name = name_of(file)
-            yield dataclasses.replace(next(answers), file=name, status=OK) if status == OK else Prediction(name, status)
+            yield dataclasses.replace(next(answers), file=name) if status == OK else Prediction(name, status)
 
     def _explain_batch(self, files: Sequence[File]) -> Iterator[Prediction]:
+        from sperm_tf.data.preprocess import OK
+
         contents = [read_file(file) for file in files]
         answers = {
             name: value.numpy() for name, value in self._explain([content or b"" for content in contents]).items()
         }
         for row, (file, content) in enumerate(zip(files, contents, strict=True)):
             status = UNREADABLE if content is None else answers["status"][row].decode()
-            if status != "ok":
+            if status != OK:
                 yield Prediction(name_of(file), status)
                 continue
-            members = answers["prediction_set"][row]
-            yield Prediction(
-                file=name_of(file),
-                status=status,
-                predicted_class=answers["predicted_class"][row].decode(),
-                probabilities=dict(zip(self.class_names, answers["probabilities"][row].tolist(), strict=True)),
-                prediction_set=tuple(name for name, belongs in zip(self.class_names, members, strict=True) if belongs),
-                decision=answers["decision"][row].decode(),
-                reason=answers["reason"][row].decode(),
-                unfamiliarity=float(answers["unfamiliarity"][row]),
-                maps={name: answers[name][row] for name in (*SERVED_MAPS, CBAM_ATTENTION) if name in answers},
+            found = self._to_prediction(
+                answers["probabilities"][row],
+                answers["prediction_set"][row],
+                answers["reason"][row].decode(),
+                answers["unfamiliarity"][row],
             )
+            maps = {name: answers[name][row] for name in (*SERVED_MAPS, CBAM_ATTENTION) if name in answers}
+            yield dataclasses.replace(found, file=name_of(file), maps=maps)
 
     @functools.cached_property
     def _explain(self) -> Callable[[list[bytes]], dict[str, Any]]:
@@ -225,16 +223,22 @@ class Classifier:
         decisions = rule_lib.decide(self.rule, answers[LOGITS], answers[FEATURES])
         columns = [keras.ops.convert_to_numpy(column) for column in vars(decisions).values()]
         for probabilities, members, reason, unfamiliarity in zip(*columns, strict=True):
-            yield Prediction(
-                file="",
-                status="",
-                predicted_class=self.class_names[int(np.argmax(probabilities))],
-                probabilities=dict(zip(self.class_names, probabilities.tolist(), strict=True)),
-                prediction_set=tuple(name for name, belongs in zip(self.class_names, members, strict=True) if belongs),
-                decision=rule_lib.ACCEPT if rule_lib.REASONS[reason] == rule_lib.CONFIDENT else rule_lib.REFER,
-                reason=rule_lib.REASONS[reason],
-                unfamiliarity=float(unfamiliarity),
-            )
+            yield self._to_prediction(probabilities, members, rule_lib.REASONS[reason], unfamiliarity)
+
+    def _to_prediction(
+        self, probabilities: np.ndarray, members: np.ndarray, reason: str, unfamiliarity: float
+    ) -> Prediction:
+        """The answer to an image that was read."""
+        return Prediction(
+            file="",
+            status="ok",
+            predicted_class=self.class_names[int(np.argmax(probabilities))],
+            probabilities=dict(zip(self.class_names, probabilities.tolist(), strict=True)),
+            prediction_set=tuple(name for name, belongs in zip(self.class_names, members, strict=True) if belongs),
+            decision=rule_lib.ACCEPT if reason == rule_lib.CONFIDENT else rule_lib.REFER,
+            reason=reason,
+            unfamiliarity=float(unfamiliarity),
+        )
 
     @functools.cached_property
     def _answering_model(self) -> keras.Model:

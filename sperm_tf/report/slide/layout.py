@@ -9,11 +9,11 @@ from typing import Any
 from fpdf import FPDF
 from fpdf.fonts import FontFace, TTFFont
 
-MARGIN, WIDTH, HEIGHT = 15.0, 210.0, 297.0  # millimetres, as everything here
-INNER = WIDTH - 2 * MARGIN
+MARGIN, HEIGHT = 15.0, 297.0  # millimetres, as everything here
+INNER = 210.0 - 2 * MARGIN
 GAP = 8.0
-INK, MUTED, LINE = (27, 34, 44), (89, 99, 111), (200, 200, 195)
-FONT = "DejaVu"
+INK, MUTED, _LINE = (27, 34, 44), (89, 99, 111), (200, 200, 195)
+_FONT = "DejaVu"
 
 
 class Document(FPDF):
@@ -25,8 +25,8 @@ class Document(FPDF):
 
         self._content = content
         fonts = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf")  # fpdf2's own know Latin letters alone
-        self.add_font(FONT, "", fonts / "DejaVuSans.ttf")
-        self.add_font(FONT, "B", fonts / "DejaVuSans-Bold.ttf")
+        self.add_font(_FONT, "", fonts / "DejaVuSans.ttf")
+        self.add_font(_FONT, "B", fonts / "DejaVuSans-Bold.ttf")
         self.set_margin(MARGIN)
         self.set_auto_page_break(False)
         self.set_title("Sperm morphology: slide report")
@@ -45,7 +45,7 @@ class Document(FPDF):
 
         Two slides whose names differ in such letters alone must not become one.
         """
-        font = self.fonts[f"{FONT.lower()}{self.font_style}"]
+        font = self.fonts[f"{_FONT.lower()}{self.font_style}"]
         assert isinstance(font, TTFFont)
         return super().normalize_text(
             "".join(
@@ -55,7 +55,7 @@ class Document(FPDF):
 
     def style(self, size: float, *, bold: bool = False, colour: tuple[int, int, int] = INK) -> None:
         """Font size in points, weight and colour of what is written next."""
-        self.set_font(FONT, "B" if bold else "", size)
+        self.set_font(_FONT, "B" if bold else "", size)
         self.set_text_color(*colour)
 
     def line_of_text(self, text: str, size: float, **style: Any) -> None:
@@ -78,7 +78,7 @@ def write_table(
     pdf.style(9, bold=True)
     pdf.cell(width, 6, title, new_x="LEFT", new_y="NEXT")
     pdf.style(7.5)
-    pdf.set_draw_color(*LINE)
+    pdf.set_draw_color(*_LINE)
     pdf.set_fill_color(255)
     with pdf.table(
         width=width,
