@@ -243,6 +243,8 @@ class ShardScorer(beam.DoFn):
 
     def _draw_overlays(self, images: Sequence[_Image], rows: Sequence[dict[str, Any]], first: int) -> None:
         """Explains the images that are asked for and no others, since that costs; writes their names into the rows."""
+        from sperm_tf.explain.overlay import save_overlay
+
         only_referred = self._record["overlays"] == REFERRED
         wanted = []
         for number, (image, row) in enumerate(zip(images, rows, strict=True), start=first):
@@ -257,7 +259,7 @@ class ShardScorer(beam.DoFn):
         drawing = []
         for (content, row), heat_map in zip(wanted, maps, strict=True):
             path = self._folder.path / row[scores_file.OVERLAY]
-            drawing.append((row, self._pool.submit(_draw_overlay, content, heat_map, path)))
+            drawing.append((row, self._pool.submit(save_overlay, content, heat_map, path)))
         for row, future in drawing:
             try:
                 future.result()
@@ -272,15 +274,3 @@ class _Image:
     crop: Crop
     content: bytes | None
     quality: dict[str, float]
-
-
-def _draw_overlay(content: bytes, heat_map: Any, path: pathlib.Path) -> None:
-    """The image, and beside it the image with its map."""
-    import numpy as np
-    from PIL import Image
-
-    from sperm_tf.explain.overlay import draw_overlay
-
-    pixels = decode_rgb(content).pixels
-    path.parent.mkdir(exist_ok=True)
-    Image.fromarray(np.hstack([pixels, draw_overlay(pixels, heat_map)])).save(path)

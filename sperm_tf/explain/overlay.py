@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from sperm_tf.data.decode import decode_rgb
 from sperm_tf.data.preprocess import padding_before
 from sperm_tf.probabilities import write_probability
 
@@ -59,6 +60,23 @@ def draw_overlay(pixels: np.ndarray, heat_map: np.ndarray) -> np.ndarray:
     opacity = _OPACITY * values[:, :, None]
     grey = np.asarray(Image.fromarray(pixels).convert("L"))[:, :, None]
     return np.round(grey * (1 - opacity) + colours * opacity).astype(np.uint8)
+
+
+def save_overlay(content: bytes, heat_map: np.ndarray, path: pathlib.Path) -> None:
+    """Writes a picture: the image, and beside it the image with its map.
+
+    Args:
+        content: bytes of an image file.
+        heat_map: [h, w], 0-1, covers the padded square of the image.
+        path: of the picture, PNG; its folder is made.
+
+    Raises:
+        UndecodableImageError: the bytes hold no image.
+        ValueError: the map has another shape.
+    """
+    pixels = decode_rgb(content).pixels
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.hstack([pixels, draw_overlay(pixels, heat_map)])).save(path)
 
 
 def stretch(attention: np.ndarray) -> np.ndarray:

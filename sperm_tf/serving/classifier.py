@@ -23,6 +23,7 @@ import keras
 import numpy as np
 
 import sperm_tf.models.weights  # noqa: F401  (registers the layers that a .keras file may hold)
+from sperm_tf.data.decode import encode_png
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.explain.served_maps import CBAM_ATTENTION, SERVED_MAPS
 from sperm_tf.models.classifier import LOGITS
@@ -129,6 +130,8 @@ class Classifier:
     def export(self, directory: str | os.PathLike[str]) -> None:
         """Writes the SavedModel for TensorFlow Serving, with preprocessing and explanation in its graph.
 
+        It carries warm-up requests with an empty image, so that the first caller does not wait.
+
         Args:
             directory: where the SavedModel goes; it must not exist, or be empty.
 
@@ -136,6 +139,7 @@ class Classifier:
             ValueError: the directory is in use, or Keras does not run on TensorFlow.
         """
         from sperm_tf.serving.export import export_saved_model
+        from sperm_tf.serving.warmup import write_warmup_requests
 
         export_saved_model(
             self.keras_model,
@@ -145,6 +149,8 @@ class Classifier:
             views=self.views,
             rule=self.rule,
         )
+        empty = np.full([self.image_size, self.image_size, 3], 127, np.uint8)
+        write_warmup_requests(pathlib.Path(directory), [encode_png(empty)])
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Writes a folder that `load_model` opens again, with rule and views, which a `.keras` file alone lacks.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import dataclasses
 import http.client
 import json
@@ -21,12 +22,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sperm_tf.explain.served_maps import MAP_OUTPUTS
+from sperm_tf.explain.served_maps import MAP_OUTPUTS, SHOWN_MAP
 from sperm_tf.probabilities import write_probability
 
 SIGNATURES = ("serving_default", "explain")
 TRANSPORTS = ("rest", "grpc")
-MAX_REQUEST_IMAGES = 32
+MAX_REQUEST_IMAGES = 8
 """Images in one request: the `max_batch_size` of deploy/tf_serving/batching_parameters.txt. TensorFlow Serving refuses
 requests with more."""
 MAX_EXPLAIN_IMAGES = 4
@@ -268,14 +269,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--label", help="version label, such as stable")
     parser.add_argument("--transport", choices=TRANSPORTS, default="rest")
     parser.add_argument("--timeout_s", type=float, default=30.0)
-    options = parser.parse_args(arguments)
+    parser.add_argument("--overlays", type=pathlib.Path, metavar="FOLDER", help="ask for maps, too, and draw them here")
+    options = vars(parser.parse_args(arguments))
+    overlays = options.pop("overlays")
     try:
-        predictions = predict(**vars(options))
+        predictions = predict(**options, signature="explain" if overlays else "serving_default")
+        if overlays:
+            _draw_overlays(options["images"], predictions, overlays)
     except (ServingError, ImportError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(format_table(options.images, predictions))
+    print(format_table(options["images"], predictions))
     return int(any(prediction.status != "ok" for prediction in predictions))
+
+
+def _draw_overlays(paths: Sequence[str], predictions: Sequence[Prediction], folder: pathlib.Path) -> None:
+    """One picture for each image with an answer, numbered as on the command line."""
+    from sperm_tf.data.decode import UndecodableImageError
+    from sperm_tf.explain.overlay import save_overlay
+
+    for number, (path, prediction) in enumerate(zip(map(pathlib.Path, paths), predictions, strict=True), start=1):
+        if prediction.status != "ok":
+            continue
+        # The model's decoder forgives more than ours.
+        with contextlib.suppress(UndecodableImageError):
+            save_overlay(path.read_bytes(), prediction.maps[SHOWN_MAP], folder / f"{number:03d}_{path.stem}.png")
 
 
 if __name__ == "__main__":

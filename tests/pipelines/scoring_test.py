@@ -16,6 +16,7 @@ from pipelines import score, score_progress, scoring, scoring_model, slide_repor
 from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation import scores_file
+from sperm_tf.explain import overlay
 from sperm_tf.serving.classifier import Classifier
 from tests import image_files
 from tests.helpers import ROOT
@@ -171,6 +172,7 @@ def test_what_only_the_models_decoder_forgives_has_no_overlay(exported, crops, t
         return decode_rgb(content)
 
     monkeypatch.setattr(scoring, "decode_rgb", decode)
+    monkeypatch.setattr(overlay, "decode_rgb", decode)
     scoring.run(_request(exported, crops, tmp_path / "out", overlays="all"))
     table = scores_file.read(tmp_path / "out").table.set_index("file")
     assert table.loc["b.png", "status"] == "ok" and table.loc["b.png", "overlay"] == ""

@@ -105,6 +105,7 @@ def test_maps_are_those_of_the_export(model, views, tmp_path):
             other.reason,
         )
     classifier.export(tmp_path / "1")
+    assert (tmp_path / "1" / "assets.extra" / "tf_serving_warmup_requests").stat().st_size
     served = tf.saved_model.load(str(tmp_path / "1")).signatures["explain"](image_bytes=tf.constant(FILES))
     assert set(found[0].maps) == {"layer_integrated_gradients", "grad_cam_plus_plus"}  # it has no CBAM
     for name, values in found[0].maps.items():

@@ -15,6 +15,8 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from sperm_tf.data.decode import decode_rgb
+from sperm_tf.explain.overlay import draw_overlay
 from sperm_tf.serving import client
 from tests import helpers, image_files
 from tests.serving.conftest import CLASS_NAMES
@@ -151,15 +153,15 @@ def test_a_version_is_chosen_by_number_or_label(connection, backend, choice, ver
     assert backend.asked[-1] == (version, "serving_default")
 
 
-def test_many_images_are_asked_in_requests_of_32_and_answered_in_order(connection, backend):
-    images = [image_files.encode(image_files.random_pixels(16, 16, seed=seed), "PNG") for seed in range(70)]
-    images[40] = b"garbage"
+def test_many_images_are_asked_in_requests_of_8_and_answered_in_order(connection, backend):
+    images = [image_files.encode(image_files.random_pixels(16, 16, seed=seed), "PNG") for seed in range(20)]
+    images[10] = b"garbage"
     backend.sizes.clear()
     predictions = client.predict(images, model_name="sperm", **connection)
-    assert backend.sizes == [32, 32, 6]
+    assert backend.sizes == [8, 8, 4]
     expected = backend.signatures["serving_default"](image_bytes=tf.constant(images))["probabilities"].numpy()
-    assert len({tuple(row) for row in expected}) == 70  # so that another order would show
-    assert [index for index, prediction in enumerate(predictions) if prediction.status != "ok"] == [40]
+    assert len({tuple(row) for row in expected}) == 20  # so that another order would show
+    assert [index for index, prediction in enumerate(predictions) if prediction.status != "ok"] == [10]
     answered = [list(prediction.probabilities.values()) or [0, 0, 0] for prediction in predictions]
     np.testing.assert_allclose(answered, expected, rtol=1e-4, atol=1e-6)
 
@@ -252,6 +254,21 @@ def test_the_command_line_prints_a_table(rest_target, tmp_path):
     assert lines[1].endswith("not read: unknown_format")
     missing = subprocess.run([*command, "absent.png"], cwd=helpers.ROOT, capture_output=True, text=True, timeout=60)
     assert missing.returncode == 2 and "absent.png" in missing.stderr and "Traceback" not in missing.stderr
+
+
+def test_the_command_line_draws_the_maps_of_what_was_read(rest_target, tmp_path, capsys):
+    for name, content in zip(["one.png", "broken.png"], IMAGES[1:], strict=True):
+        (tmp_path / name).write_bytes(content)
+    folder = tmp_path / "new" / "overlays"
+    paths = [str(tmp_path / name) for name in ("broken.png", "one.png")]
+    arguments = [f"--target={rest_target}", "--model_name=sperm", f"--overlays={folder}"]
+    assert client.main([*arguments, *paths]) == 1
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert [path.name for path in folder.iterdir()] == ["002_one.png"]
+    shown = client.predict([IMAGES[1]], target=rest_target, model_name="sperm", signature="explain")[0].maps
+    pixels = decode_rgb(IMAGES[1]).pixels
+    drawn = draw_overlay(pixels, shown["layer_integrated_gradients"])
+    np.testing.assert_array_equal(decode_rgb((folder / "002_one.png").read_bytes()).pixels, np.hstack([pixels, drawn]))
 
 
 def test_the_rest_client_imports_no_tensorflow():
