@@ -25,8 +25,8 @@ def describe_transfer(answers: pd.DataFrame) -> dict[str, Any]:
         undefined): `auroc` of the probability of `normal`; `sensitivity`, the share of abnormal sperm that is not
         taken for normal; `specificity`, the share of normal sperm that is; `accepted`, `unfamiliar`, the shares that
         were accepted and that were referred as unfamiliar; `accepted_right`, of the accepted, the share that was
-        rightly taken for normal or not. `accepted` and `unfamiliar` also with `wilson_95`, as if one network had been
-        asked.
+        rightly taken for normal or not. The shares also with `wilson_95`, as if one network had been asked; None
+        where there is nothing to have a share in.
     """
     answers = answers.sort_values(["fold", "image_id"], kind="stable")
     folds = [rows for _, rows in answers.groupby("fold", sort=True)]
@@ -39,18 +39,18 @@ def describe_transfer(answers: pd.DataFrame) -> dict[str, Any]:
     scores = stacked(answers["p_normal"])
     says_normal = stacked(answers["predicted"] == NORMAL)
     is_accepted = stacked(answers["decision"] == "accept")
-    is_unfamiliar = stacked(answers["reason"] == "unfamiliar")
-    is_right = says_normal == is_normal
+    every = np.ones_like(is_accepted)
+    shares = {  # of which rows, which
+        "sensitivity": (every & ~is_normal, ~says_normal),
+        "specificity": (every & is_normal, says_normal),
+        "accepted": (every, is_accepted),
+        "accepted_right": (is_accepted, says_normal == is_normal),
+        "unfamiliar": (every, stacked(answers["reason"] == "unfamiliar")),
+    }
 
     def statistic(weights: np.ndarray) -> dict[str, np.ndarray]:
-        return {
-            "auroc": np.mean([weighted_auroc(one, is_normal, weights) for one in scores], axis=0),
-            "sensitivity": _share(weights, ~is_normal[None], ~says_normal),
-            "specificity": _share(weights, is_normal[None], says_normal),
-            "accepted": _share(weights, np.ones_like(is_accepted), is_accepted),
-            "accepted_right": _share(weights, is_accepted, is_right),
-            "unfamiliar": _share(weights, np.ones_like(is_unfamiliar), is_unfamiliar),
-        }
+        auroc = np.mean([weighted_auroc(one, is_normal, weights) for one in scores], axis=0)
+        return {"auroc": auroc, **{name: _share(weights, *rows) for name, rows in shares.items()}}
 
     values = statistic(np.ones((1, len(images))))
     bounds = intervals.group_bootstrap(images["group_id"].to_numpy(), statistic, samples=_SAMPLES, seed=_SEED)
@@ -58,14 +58,13 @@ def describe_transfer(answers: pd.DataFrame) -> dict[str, Any]:
         name: {"value": jsonable.number(values[name][0]), "bootstrap_95": jsonable.interval(*bounds[name])}
         for name in values
     }
-    for name in ("accepted", "unfamiliar"):
-        share = values[name][0]
-        figures[name]["wilson_95"] = jsonable.interval(*intervals.wilson(share * len(images), len(images)))
+    for name, (counts, members) in shares.items():
+        asked, found = counts.sum() / len(folds), (counts & members).sum() / len(folds)
+        figures[name]["wilson_95"] = jsonable.interval(*intervals.wilson(found, asked))
     return {"num_images": len(images), "num_folds": len(folds), **figures}
 
 
 def _share(weights: np.ndarray, counts: np.ndarray, members: np.ndarray) -> np.ndarray:
     """Of the rows that count, the share that are members, over all networks: [S]."""
-    counts = np.broadcast_to(counts, members.shape)
     total, found = weights @ counts.sum(axis=0), weights @ (counts & members).sum(axis=0)
     return np.divide(found, total, out=np.full(len(weights), np.nan), where=total > 0)

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import recall_score, roc_auc_score
+from statsmodels.stats.proportion import proportion_confint
 
 from sperm_tf.evaluation import transfer_figures
 
@@ -42,9 +43,13 @@ def test_figures_are_scikit_learns_averaged_over_the_networks():
         assert found[name]["value"] == pytest.approx(value), name
         low, high = found[name]["bootstrap_95"]
         assert low < value < high
+    asked = {"sensitivity": (~truth).sum() / 5, "accepted_right": accepted.sum() / 5, "unfamiliar": 80}
+    for name, count in asked.items():
+        bounds = proportion_confint(expected[name] * count, count, method="wilson")
+        assert found[name]["wilson_95"] == pytest.approx(bounds), name
 
 
 def test_where_nothing_is_accepted_its_accuracy_is_undefined():
     found = transfer_figures.describe_transfer(draw_answers().assign(decision="refer"))
     assert found["accepted"]["value"] == 0 and found["accepted"]["wilson_95"][1] > 0.04
-    assert found["accepted_right"] == {"value": None, "bootstrap_95": None}
+    assert found["accepted_right"] == {"value": None, "bootstrap_95": None, "wilson_95": None}
