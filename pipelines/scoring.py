@@ -21,11 +21,10 @@ from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation import scores_file
 from sperm_tf.evaluation.predictions import OK, REFER
 from sperm_tf.explain.served_maps import SHOWN_MAP
+from sperm_tf.serving.prediction import UNREADABLE
 from sperm_tf.version import __version__
 from sperm_tf.whole_files import replacing
 
-UNREADABLE = "unreadable"
-"""Status of a file that the operating system does not hand out."""
 NO_OVERLAYS, REFERRED, ALL = OVERLAY_CHOICES = ("none", "referred", "all")
 _NUM_READERS = 8
 

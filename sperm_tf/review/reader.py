@@ -19,7 +19,8 @@ from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.explain.activation_maps import ClassActivationMaps
 from sperm_tf.explain.served_maps import SHOWN_MAP
 from sperm_tf.review import pictures
-from sperm_tf.serving.classifier import UNREADABLE, Classifier, Prediction
+from sperm_tf.serving.classifier import Classifier
+from sperm_tf.serving.prediction import UNREADABLE, Prediction
 
 _THUMBNAIL_SIDE = 64  # pixels
 _CHUNK = 32  # files that are read and classified before progress is told

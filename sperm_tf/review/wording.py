@@ -9,7 +9,7 @@ from sperm_tf.data import preprocess
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.report.text import listing, percent, promised_percent
-from sperm_tf.serving.classifier import UNREADABLE, Prediction
+from sperm_tf.serving.prediction import UNREADABLE, Prediction
 
 NOTICE = (
     "Research software, not a medical device. It makes no diagnosis. The model can be wrong wherever it sounds sure: a "

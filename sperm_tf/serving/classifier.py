@@ -25,46 +25,16 @@ import numpy as np
 import sperm_tf.models.weights  # noqa: F401  (registers the layers that a .keras file may hold)
 from sperm_tf.data.decode import encode_png
 from sperm_tf.decision import rule as rule_lib
-from sperm_tf.explain.served_maps import CBAM_ATTENTION, SERVED_MAPS
+from sperm_tf.explain.served_maps import MAP_OUTPUTS
 from sperm_tf.models.classifier import LOGITS
 from sperm_tf.models.views import FEATURES, build_answering_model
 from sperm_tf.serving.files import File, batches, name_of, read_file
+from sperm_tf.serving.prediction import OK, UNREADABLE, Prediction
 
-UNREADABLE = "unreadable"
-"""Status of a file that the operating system does not hand out; the reason to refer every file without an answer."""
-_BATCH_SIZE = 32
 TRAINED_FILES = MODEL_FILE, INFO_FILE = "model.keras", "model.json"
 """What `save` writes beside the rule, and the Trainer and the Calibrator do."""
-
+_BATCH_SIZE = 32
 _MAPS_AT_ONCE = 4  # maps need what every layer answered
-
-
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """What the model says about one image.
-
-    Attributes:
-        file: path as it was given; empty where bytes were given.
-        status: `ok`, or why there is no answer: `unreadable`, or one of `sperm_tf.data.preprocess.STATUSES`.
-        predicted_class: name of the most probable class; empty where the status is not ok.
-        probabilities: class name -> probability, 0-1, calibrated where the model has a decision rule, in the order of
-            the model; empty where the status is not ok.
-        prediction_set: names of the classes that the image may belong to.
-        decision: `accept`, or `refer` for an image that a person has to look at.
-        reason: why, see `sperm_tf.serving.signatures.ServedClassifier`.
-        unfamiliarity: distance from the training images, or lack of contrast; above 1 it is a reason to refer.
-        maps: of `Classifier.explain` alone: name -> float32 [h, w], 0-1, see `sperm_tf.explain.served_maps`.
-    """
-
-    file: str
-    status: str
-    predicted_class: str = ""
-    probabilities: dict[str, float] = dataclasses.field(default_factory=dict)
-    prediction_set: tuple[str, ...] = ()
-    decision: str = rule_lib.REFER
-    reason: str = UNREADABLE
-    unfamiliarity: float = 0.0
-    maps: dict[str, np.ndarray] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,6 +65,10 @@ class Classifier:
                 f"class_names must hold {num_outputs} different names, one for each output of the model. Received: "
                 f"class_names={list(self.class_names)}. Pass them in the order of the logits."
             )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Its fields: what it built from them for itself, a graph among it, does not travel to another process."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def predict(self, files: Sequence[File] | File) -> list[Prediction]:
         """Classifies image files (PNG, JPEG, BMP, GIF); a bad one is reported and leaves the others unharmed.
@@ -172,7 +146,7 @@ class Classifier:
             self.rule.write(folder)
 
     def _predict_batch(self, files: Sequence[File]) -> Iterator[Prediction]:
-        from sperm_tf.data.preprocess import OK, preprocess_batch
+        from sperm_tf.data.preprocess import preprocess_batch
 
         contents = [read_file(file) for file in files]
         images, decoded = preprocess_batch([content or b"" for content in contents], self.image_size)
@@ -186,8 +160,6 @@ class Classifier:
             yield dataclasses.replace(next(answers), file=name) if status == OK else Prediction(name, status)
 
     def _explain_batch(self, files: Sequence[File]) -> Iterator[Prediction]:
-        from sperm_tf.data.preprocess import OK
-
         contents = [read_file(file) for file in files]
         answers = {
             name: value.numpy() for name, value in self._explain([content or b"" for content in contents]).items()
@@ -203,7 +175,7 @@ class Classifier:
                 answers["reason"][row].decode(),
                 answers["unfamiliarity"][row],
             )
-            maps = {name: answers[name][row] for name in (*SERVED_MAPS, CBAM_ATTENTION) if name in answers}
+            maps = {name: answers[name][row] for name in MAP_OUTPUTS if name in answers}
             yield dataclasses.replace(found, file=name_of(file), maps=maps)
 
     @functools.cached_property
@@ -237,7 +209,7 @@ class Classifier:
         """The answer to an image that was read."""
         return Prediction(
             file="",
-            status="ok",
+            status=OK,
             predicted_class=self.class_names[int(np.argmax(probabilities))],
             probabilities=dict(zip(self.class_names, probabilities.tolist(), strict=True)),
             prediction_set=tuple(name for name, belongs in zip(self.class_names, members, strict=True) if belongs),

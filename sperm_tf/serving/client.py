@@ -24,6 +24,8 @@ import numpy as np
 
 from sperm_tf.explain.served_maps import MAP_OUTPUTS, SHOWN_MAP
 from sperm_tf.probabilities import write_probability
+from sperm_tf.serving.files import File, batches, name_of, read_file
+from sperm_tf.serving.prediction import OK, UNREADABLE, Prediction
 
 SIGNATURES = ("serving_default", "explain")
 TRANSPORTS = ("rest", "grpc")
@@ -40,33 +42,6 @@ class ServingError(RuntimeError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Prediction:
-    """What the model says about one image.
-
-    Attributes:
-        status: `ok`, or why the image could not be read: one of `sperm_tf.data.preprocess.STATUSES`.
-        predicted_class: name of the most probable class; empty where the status is not ok.
-        probabilities: class name -> probability, 0-1, in the order of the model; empty where the status is not ok.
-        prediction_set: names of the classes that the image may belong to.
-        decision: `accept`, or `refer` for an image that a person has to look at.
-        reason: why, see `sperm_tf.serving.signatures.ServedClassifier`.
-        unfamiliarity: distance from the training images, or lack of contrast; above 1 it is a reason to refer.
-        maps: for the signature `explain`, name -> float32 array, 0-1: `layer_integrated_gradients` and
-            `grad_cam_plus_plus` [h, w] of the predicted class, `grad_cam_plus_plus_per_class` [C, h, w], and
-            `cbam_attention` [h', w'] for models with CBAM, at the resolution of the last CBAM.
-    """
-
-    status: str
-    predicted_class: str
-    probabilities: dict[str, float]
-    prediction_set: tuple[str, ...]
-    decision: str
-    reason: str
-    unfamiliarity: float
-    maps: dict[str, np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
 class _ServedModel:
     target: str
     name: str
@@ -80,7 +55,7 @@ class _ServedModel:
 
 
 def predict(
-    images: Sequence[bytes | str | pathlib.Path],
+    files: Sequence[File] | File,
     *,
     target: str,
     model_name: str,
@@ -95,7 +70,8 @@ def predict(
     A request holds up to `MAX_REQUEST_IMAGES`, or `MAX_EXPLAIN_IMAGES` for maps.
 
     Args:
-        images: the bytes of image files, or their paths.
+        files: as for `sperm_tf.serving.classifier.Classifier.predict`: paths, bytes or pixels. One that the operating
+            system does not hand out is reported, and the others are asked about.
         target: the server: `http://host:8501` (or `https://...`; without either, `http://`) for REST, `host:8500` for
             gRPC.
         model_name: name under which the model is served.
@@ -106,11 +82,11 @@ def predict(
         timeout_s: seconds to wait for the answer to each request.
 
     Returns:
-        One prediction for each image, in their order.
+        One prediction for each file, in their order.
 
     Raises:
         ValueError: an argument is invalid.
-        OSError: an image cannot be read from its path.
+        TypeError: a file is something else.
         ServingError: no server answers, or it refuses.
         ImportError: gRPC is asked for and not installed.
     """
@@ -121,24 +97,27 @@ def predict(
             f"version or label must be None. Received: version={version}, label={label!r}. Name the version in one way"
         )
     model = _ServedModel(target, model_name, version, label)
-    files = [image if isinstance(image, bytes) else pathlib.Path(image).read_bytes() for image in images]
     ask = _ask_rest if transport == "rest" else _ask_grpc
     predictions = []
     request_size = MAX_EXPLAIN_IMAGES if signature == "explain" else MAX_REQUEST_IMAGES
-    for start in range(0, len(files), request_size):
-        batch = files[start : start + request_size]
+    for batch in batches(files, request_size):
+        contents = [read_file(file) for file in batch]
+        readable = [content for content in contents if content is not None]
         try:
-            answered = ask(batch, model, signature, timeout_s)
+            answered = ask(readable, model, signature, timeout_s) if readable else []
         except (KeyError, TypeError) as error:
             raise ServingError(
                 f"{model} answered in another form ({error!r}). Serve a SavedModel that sperm_tf exported"
             ) from error
-        if len(answered) != len(batch):
+        if len(answered) != len(readable):
             raise ServingError(
-                f"{model} answered {len(answered)} rows to {len(batch)} images. "
+                f"{model} answered {len(answered)} rows to {len(readable)} images. "
                 "Serve a SavedModel that sperm_tf exported"
             )
-        predictions += answered
+        answers = iter(answered)
+        for file, content in zip(batch, contents, strict=True):
+            answer = Prediction("", UNREADABLE) if content is None else next(answers)
+            predictions.append(dataclasses.replace(answer, file=name_of(file)))
     return predictions
 
 
@@ -226,9 +205,10 @@ def parse_response(response) -> list[Prediction]:
 
 
 def _to_prediction(row):
-    is_ok = row["status"] == "ok"
+    is_ok = row["status"] == OK
     probabilities = zip(row["class_names"], row["probabilities"], strict=True) if is_ok else ()
     return Prediction(
+        file="",
         status=str(row["status"]),
         predicted_class=str(row["predicted_class"]),
         probabilities={str(name): float(probability) for name, probability in probabilities},
@@ -247,22 +227,22 @@ def _check_choice(name, value, choices):
         raise ValueError(f"{name} must be one of {', '.join(choices)}. Received: {name}={value!r}")
 
 
-def format_table(names: Sequence[str], predictions: Sequence[Prediction]) -> str:
+def format_table(predictions: Sequence[Prediction]) -> str:
     """Lines for a terminal, one for each image: the decision, then the classes sorted by probability."""
-    width = max((len(name) for name in names), default=0)
+    width = max((len(prediction.file) for prediction in predictions), default=0)
     lines = []
-    for name, prediction in zip(names, predictions, strict=True):
+    for prediction in predictions:
         ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
         shown = "  ".join(f"{class_name} {write_probability(probability)}" for class_name, probability in ranked)
         decided = prediction.decision if prediction.decision == "accept" else f"refer ({prediction.reason})"
-        lines.append(f"{name:<{width}}  {decided:<22}  {shown or 'not read: ' + prediction.status}")
+        lines.append(f"{prediction.file:<{width}}  {decided:<22}  {shown or 'not read: ' + prediction.status}")
     return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status, 1 when an image could not be read and 2 when no answer came."""
     parser = argparse.ArgumentParser(prog="python -m sperm_tf.serving.client", description=__doc__.split("\n")[0])
-    parser.add_argument("images", nargs="+", help="paths of PNG, JPEG, BMP or GIF files")
+    parser.add_argument("files", nargs="+", help="paths of PNG, JPEG, BMP or GIF files")
     parser.add_argument("--target", required=True, help="REST: http://host:8501 or host:8501; gRPC: host:8500")
     parser.add_argument("--model_name", required=True)
     parser.add_argument("--version", type=int)
@@ -275,22 +255,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         predictions = predict(**options, signature="explain" if overlays else "serving_default")
         if overlays:
-            _draw_overlays(options["images"], predictions, overlays)
+            _draw_overlays(predictions, overlays)
     except (ServingError, ImportError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(format_table(options["images"], predictions))
-    return int(any(prediction.status != "ok" for prediction in predictions))
+    print(format_table(predictions))
+    return int(any(prediction.status != OK for prediction in predictions))
 
 
-def _draw_overlays(paths: Sequence[str], predictions: Sequence[Prediction], folder: pathlib.Path) -> None:
+def _draw_overlays(predictions: Sequence[Prediction], folder: pathlib.Path) -> None:
     """One picture for each image with an answer, numbered as on the command line."""
     from sperm_tf.data.decode import UndecodableImageError
     from sperm_tf.explain.overlay import save_overlay
 
-    for number, (path, prediction) in enumerate(zip(map(pathlib.Path, paths), predictions, strict=True), start=1):
-        if prediction.status != "ok":
+    for number, prediction in enumerate(predictions, start=1):
+        if prediction.status != OK:
             continue
+        path = pathlib.Path(prediction.file)
         # The model's decoder forgives more than ours.
         with contextlib.suppress(UndecodableImageError):
             save_overlay(path.read_bytes(), prediction.maps[SHOWN_MAP], folder / f"{number:03d}_{path.stem}.png")

@@ -12,12 +12,11 @@ from sperm_tf.explain.activation_maps import ClassActivationMaps
 from sperm_tf.explain.served_maps import CBAM_ATTENTION, GRAD_CAM_PLUS_PLUS, LAYER_INTEGRATED_GRADIENTS
 from sperm_tf.models.classifier import LOGITS
 from sperm_tf.models.views import FEATURES, build_answering_model
+from sperm_tf.serving.prediction import UNREADABLE
 
 SERVING_DEFAULT = "serving_default"
 SERVING_EXAMPLES = "serving_examples"
 EXPLAIN = "explain"
-UNREADABLE = "unreadable"
-"""The reason to refer a row that is not ok."""
 INPUT_NAMES = {SERVING_DEFAULT: "image_bytes", SERVING_EXAMPLES: "examples", EXPLAIN: "image_bytes"}
 """Signature -> name of its only input, string [B]."""
 

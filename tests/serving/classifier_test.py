@@ -1,5 +1,6 @@
 import json
 import pathlib
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -14,7 +15,8 @@ import sperm_tf
 from sperm_tf.config import ModelConfig
 from sperm_tf.data.preprocess import preprocess
 from sperm_tf.models import released, vit
-from sperm_tf.serving.classifier import Classifier, Prediction
+from sperm_tf.serving.classifier import Classifier
+from sperm_tf.serving.prediction import Prediction
 from tests import image_files
 from tests.helpers import ROOT, real_data_dir
 from tests.models import weight_files
@@ -107,11 +109,20 @@ def test_maps_are_those_of_the_export(model, views, tmp_path):
     classifier.export(tmp_path / "1")
     assert (tmp_path / "1" / "assets.extra" / "tf_serving_warmup_requests").stat().st_size
     served = tf.saved_model.load(str(tmp_path / "1")).signatures["explain"](image_bytes=tf.constant(FILES))
-    assert set(found[0].maps) == {"layer_integrated_gradients", "grad_cam_plus_plus"}  # it has no CBAM
+    gradients = {"layer_integrated_gradients", "grad_cam_plus_plus", "grad_cam_plus_plus_per_class"}
+    assert set(found[0].maps) == gradients  # it has no CBAM
     for name, values in found[0].maps.items():
         np.testing.assert_allclose(values, served[name][0], atol=1e-4)
-        assert values.ndim == 2 and values.dtype == np.float32
+        assert values.ndim == (3 if name.endswith("_per_class") else 2) and values.dtype == np.float32
     assert not found[3].maps and not found[4].maps and not expected[0].maps
+
+
+def test_a_used_classifier_travels_to_another_process(classifier):
+    expected = classifier.predict(FILES)
+    classifier.explain(FILES[:1])
+    copied = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_allclose(_probabilities(copied.predict(FILES)), _probabilities(expected), rtol=1e-4, atol=1e-6)
+    assert (copied.class_names, copied.views) == (classifier.class_names, classifier.views)
 
 
 def test_a_classifier_is_short_to_look_at():

@@ -18,6 +18,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from sperm_tf.data.decode import decode_rgb
 from sperm_tf.explain.overlay import draw_overlay
 from sperm_tf.serving import client
+from sperm_tf.serving.prediction import Prediction
 from tests import helpers, image_files
 from tests.serving.conftest import CLASS_NAMES
 
@@ -129,7 +130,8 @@ def test_predictions_are_those_of_the_saved_model(connection, backend, tmp_path)
             expected["reason"].numpy()[row].decode(),
         )
         assert prediction.unfamiliarity == pytest.approx(float(expected["unfamiliarity"][row]), rel=1e-6)
-    assert predictions[2] == client.Prediction("unknown_format", "", {}, (), "refer", "unreadable", 0.0, {})
+    assert predictions[2] == Prediction("", "unknown_format", "", {}, (), "refer", "unreadable", 0.0, {})
+    assert [prediction.file for prediction in predictions] == [str(path), "", ""]
 
 
 def test_explanations_carry_their_maps(connection, backend):
@@ -252,8 +254,17 @@ def test_the_command_line_prints_a_table(rest_target, tmp_path):
     assert done.returncode == 1 and len(lines) == 2, done.stderr
     assert pathlib.Path(lines[0].split()[0]).name == "one.png" and "%" in lines[0]
     assert lines[1].endswith("not read: unknown_format")
-    missing = subprocess.run([*command, "absent.png"], cwd=helpers.ROOT, capture_output=True, text=True, timeout=60)
-    assert missing.returncode == 2 and "absent.png" in missing.stderr and "Traceback" not in missing.stderr
+
+
+def test_a_file_that_is_not_there_leaves_its_neighbours_unharmed(connection, backend, tmp_path, capsys):
+    backend.sizes.clear()
+    found = client.predict([tmp_path / "absent.png", IMAGES[0], tmp_path], model_name="sperm", **connection)
+    assert [prediction.status for prediction in found] == ["unreadable", "ok", "unreadable"]
+    assert found[0] == Prediction(str(tmp_path / "absent.png"), "unreadable") and backend.sizes == [1]
+    assert client.predict([IMAGES[0]], model_name="sperm", **connection)[0] == found[1]
+    arguments = [f"--{name}={value}" for name, value in connection.items()]
+    assert client.main([*arguments, "--model_name=sperm", "absent.png"]) == 1
+    assert capsys.readouterr().out == "absent.png  refer (unreadable)      not read: unreadable\n"
 
 
 def test_the_command_line_draws_the_maps_of_what_was_read(rest_target, tmp_path, capsys):
