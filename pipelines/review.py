@@ -90,7 +90,9 @@ def _serve(values: flags.FlagValues) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):  # stop as Ctrl+C does: what was dropped in is deleted
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, signal.default_int_handler)
-    page = Page(Reader(classifier, name=name_model(values.model)), journal)
+    reader = Reader(classifier, name=name_model(values.model))
+    reader.warm_up()
+    page = Page(reader, journal)
     try:
         address = _launch(page, host=values.host, port=values.port)
         if values.host not in _LOCAL:

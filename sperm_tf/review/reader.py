@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from sperm_tf.data import preprocess
-from sperm_tf.data.decode import UndecodableImageError, decode_rgb
+from sperm_tf.data.decode import UndecodableImageError, decode_rgb, encode_png
 from sperm_tf.data.identity import pixel_sha256
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.explain.activation_maps import ClassActivationMaps
@@ -124,6 +124,13 @@ class Reader:
         label = self.class_names.index(item.prediction.predicted_class)
         with self._lock:
             return self._explain(images, np.array([label], np.int32)).numpy()[0]
+
+    def warm_up(self) -> None:
+        """Reads and explains an empty image: what is built on the way need not be waited for by the first person."""
+        empty = encode_png(np.full([self.classifier.image_size, self.classifier.image_size, 3], 127, np.uint8))
+        with self._lock:
+            (prediction,) = self.classifier.predict([empty])
+        self.explain(Item(empty, prediction))
 
     def _read_chunk(self, paths: Sequence[pathlib.Path], group: str) -> Iterator[Item]:
         contents = [_read(path) for path in paths]

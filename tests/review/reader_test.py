@@ -43,6 +43,14 @@ def test_the_map_is_that_of_the_served_model(classifier, files, tmp_path, views)
     assert np.ptp(served) > 0.5
 
 
+def test_a_warm_reader_builds_no_graph_for_the_first_person(classifier, files):
+    reader = Reader(classifier, name="tiny")
+    reader.warm_up()
+    item = next(item for item in reader.read(files) if item.is_readable)
+    reader.explain(item)
+    assert reader._explain.experimental_get_tracing_count() == 1
+
+
 def test_the_digest_is_that_of_the_model_however_it_is_stored(classifier, rule, tmp_path):
     digest = digest_classifier(classifier)
     classifier.keras_model.save(tmp_path / "model.keras")
