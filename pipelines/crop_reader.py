@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pathlib
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
 from typing import TypeVar
 
-from pipelines.crops import ARCHIVE_ERRORS, IN_ARCHIVE, UNKNOWN, Crop, open_tar, spellings
+from pipelines.crops import ARCHIVE_ERRORS, UNKNOWN, Crop, is_stored_whole, open_tar, spellings, split_address
 from sperm_tf.data.archives import archive_kind
 
+MAX_BYTES = 250_000_000
+"""More than any image has that `sperm_tf.data.preprocess` accepts; a small archive may hold files of any size."""
 _Found = TypeVar("_Found")
 
 
@@ -30,10 +34,10 @@ class CropReader:
 
     def read(self, crop: Crop) -> bytes | None:
         """The bytes of a file; None where it cannot be read."""
-        archive, member = self._split(crop.file)
+        archive, member = split_address(crop.file, self._root)
         try:
             if not member:
-                return (self._root / crop.file).read_bytes()
+                return self._read_file(crop.file)
             if crop.offset != UNKNOWN:
                 return self._read_slice(archive, crop.offset, crop.size)
             return self._read_member(archive, member)
@@ -50,16 +54,11 @@ class CropReader:
         content = self.read(crop._replace(offset=UNKNOWN))  # another archive has its files elsewhere
         if content is None or crop.size not in (UNKNOWN, len(content)):
             return None
-        archive, member = self._split(crop.file)
+        archive, member = split_address(crop.file, self._root)
         if member and crop.size != UNKNOWN and archive_kind(self._root / archive) == "zip":
             return content if zlib.crc32(content) == crop.state else None
         changed_ns = (self._root / archive).stat().st_mtime_ns
         return content if not in_place or changed_ns == crop.state else None
-
-    def _split(self, file: str) -> tuple[str, str]:
-        """The file on the disk, and the name inside it; empty where it is no archive's."""
-        archive, _, member = file.partition(IN_ARCHIVE)
-        return (file, "") if (self._root / file).is_file() else (archive, member)
 
     def close(self) -> None:
         """Closes the archives."""
@@ -67,26 +66,54 @@ class CropReader:
             archive.close()
         self._zips.clear()
 
+    def _read_file(self, name: str) -> bytes:
+        with (self._root / name).open("rb") as file:
+            return _limited(file.read(MAX_BYTES + 1))
+
     def _read_slice(self, archive: str, offset: int, size: int) -> bytes:
         with (self._root / archive).open("rb") as file:
             file.seek(offset)
-            return file.read(size)
+            return _limited(file.read(min(size, MAX_BYTES + 1)))
+
+    def _read_zipped(self, archive: str, member: str) -> bytes:
+        with self._zips[archive].open(member) as file:
+            return _limited(file.read(MAX_BYTES + 1))
 
     def _read_member(self, archive: str, member: str) -> bytes:
         path = self._root / archive
         if archive in self._zips or (archive not in self._offsets and archive_kind(path) == "zip"):
             if archive not in self._zips:
                 self._zips[archive] = zipfile.ZipFile(path)
-            return _find(member, self._zips[archive].read)
+            return _find(member, functools.partial(self._read_zipped, archive))
         if archive not in self._offsets:
             with open_tar(path) as tar:
-                self._offsets[archive] = {info.name: (info.offset_data, info.size) for info in tar if info.isreg()}
+                self._offsets[archive] = _list_members(tar)
         return self._read_slice(archive, *_find(member, self._offsets[archive].__getitem__))
 
 
+def _limited(content: bytes) -> bytes:
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"a crop must have at most {MAX_BYTES} bytes")
+    return content
+
+
+def _list_members(tar: tarfile.TarFile) -> dict[str, tuple[int, int]]:
+    """Name -> place and size of every member that can be read in place; a hard link is what it leads to."""
+    members: dict[str, tuple[int, int]] = {}
+    for info in tar:
+        if is_stored_whole(info):
+            members[info.name] = info.offset_data, info.size
+        elif info.islnk() and info.linkname in members:
+            members[info.name] = members[info.linkname]
+    return members
+
+
 def _find(member: str, look_up: Callable[[str], _Found]) -> _Found:
-    """What a name stands for, however the archive spells it: a table composes accents, some systems decompose them."""
-    for form in spellings(member):
+    """What a name stands for, however the archive spells it.
+
+    A table composes accents, and some systems decompose them; a tar of `.` puts it before every name.
+    """
+    for form in (*spellings(member), *(f"./{form}" for form in spellings(member))):
         with contextlib.suppress(KeyError):
             return look_up(form)
     raise KeyError(member)

@@ -23,8 +23,8 @@ from typing import NamedTuple
 
 from pipelines.crop_table import FILE, read_table
 from sperm_tf.data.archives import archive_kind
-from tfds_builders.own_images.image_list import HIDDEN, NO_SUFFIX, SUFFIXES, is_hidden, walk_images
-from tfds_builders.own_images.names import DataDirError
+from tfds_builders.own_images.image_list import HIDDEN, SUFFIXES, is_hidden, suffix_of, walk_images
+from tfds_builders.own_images.names import DataDirError, is_file
 from tfds_builders.own_images.table import TABLE_SUFFIXES
 
 IN_ARCHIVE = "!"
@@ -157,11 +157,23 @@ def _crop_of_file(path: pathlib.Path, root: pathlib.Path, further: Sequence[str]
 
 
 def _archive_state(address: str, root: pathlib.Path) -> int:
-    archive, _, member = address.partition(IN_ARCHIVE)
+    archive, member = split_address(address, root)
     try:
         return (root / archive).stat().st_mtime_ns if member else UNKNOWN
     except OSError:
         return UNKNOWN
+
+
+def split_address(address: str, root: pathlib.Path) -> tuple[str, str]:
+    """The file on the disk, and the name inside it; empty where it is no archive's.
+
+    Folders and files may have an exclamation mark in their own names: the archive ends at the first that makes a file.
+    """
+    if not is_file(root / address):
+        for mark in re.finditer(IN_ARCHIVE, address):
+            if is_file(root / address[: mark.start()]):
+                return address[: mark.start()], address[mark.end() :]
+    return address, ""
 
 
 def _list_zip(path: pathlib.Path, root: pathlib.Path, ignored: Counter[str]) -> Iterator[Crop]:
@@ -183,12 +195,21 @@ def _list_tar(path: pathlib.Path, root: pathlib.Path, ignored: Counter[str]) -> 
     with _archive_errors(path), open_tar(path) as archive:
         for info in archive:
             archive.members = []  # type: ignore[attr-defined]  # or it keeps every header that it has read
-            if (kind := _kind(info.name)) in SUFFIXES and info.isreg():
+            if (kind := _kind(info.name)) in SUFFIXES and (info.isreg() or info.islnk()):
                 address = _address(f"{name}{IN_ARCHIVE}{info.name}")
-                crops[address] = Crop(address, info.size, changed_ns, info.offset_data)
+                if is_stored_whole(info):
+                    crops[address] = Crop(address, info.size, changed_ns, info.offset_data)
+                else:  # a hard link is what it leads to; of a sparse file the bytes do not lie here
+                    linked = crops.get(f"{name}{IN_ARCHIVE}{info.linkname}", Crop("", state=changed_ns))
+                    crops[address] = linked._replace(file=address)
             elif not info.isdir():
                 ignored[kind] += 1
     yield from crops.values()
+
+
+def is_stored_whole(info: tarfile.TarInfo) -> bool:
+    """Whether a member's bytes lie in the tar one after the other."""
+    return info.isreg() and not info.issparse()
 
 
 def open_tar(path: pathlib.Path) -> tarfile.TarFile:
@@ -212,7 +233,7 @@ def _kind(member: str) -> str:
     path = pathlib.PurePosixPath(member.replace("\\", "/"))
     if any(is_hidden(pathlib.Path(part)) for part in path.parts):
         return HIDDEN
-    return path.suffix.casefold() or NO_SUFFIX
+    return suffix_of(path)
 
 
 def _address(text: str) -> str:
@@ -234,7 +255,7 @@ def _list_table(path: pathlib.Path) -> CropList:
 
 def _existing(root: pathlib.Path, file: str) -> str:
     """The name as the disk has it: accents are composed on one system and decomposed on another."""
-    return next((form for form in spellings(file) if (root / form).is_file()), file)
+    return next((form for form in spellings(file) if is_file(root / form)), file)
 
 
 def spellings(name: str) -> tuple[str, ...]:

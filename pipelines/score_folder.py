@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pipelines.crops import INPUTS_FILE, RUN_FILE, Crop, CropList
-from sperm_tf.evaluation import scores_file
+from sperm_tf.evaluation import predictions, scores_file
 from sperm_tf.whole_files import replacing, write_text
 
 if TYPE_CHECKING:
@@ -142,12 +142,13 @@ class ScoreFolder:
         Raises:
             ScoreFolderError: a row is lost or doubled.
         """
+        import pyarrow.compute as pc
         import pyarrow.csv
         import pyarrow.parquet as pq
 
         counts: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
         parquet, csv = (self.path / name for name in (scores_file.PARQUET_FILE, scores_file.CSV_FILE))
-        num_rows = 0
+        num_rows, num_copies, seen = 0, 0, set[bytes]()
         with replacing(parquet) as new_parquet, replacing(csv) as new_csv:
             with pq.ParquetWriter(new_parquet, schema) as rows, pyarrow.csv.CSVWriter(new_csv, schema) as lines:
                 for number in range(len(shard_sizes(record))):
@@ -155,6 +156,12 @@ class ScoreFolder:
                     rows.write_table(table)
                     lines.write(table)
                     num_rows += table.num_rows
+                    digests = table.filter(pc.equal(table[scores_file.STATUS], predictions.OK))[
+                        scores_file.IMAGE_DIGEST
+                    ]
+                    for digest in map(bytes.fromhex, digests.to_pylist()):
+                        num_copies += digest in seen
+                        seen.add(digest)
                     for name, counter in counts.items():
                         counter.update(table[name].to_pylist())
             if num_rows != record["num_files"]:
@@ -162,7 +169,8 @@ class ScoreFolder:
                     f"shards must hold {record['num_files']} rows. Received: {num_rows} in {self.path / SHARDS}. "
                     "Delete that folder's content and run again."
                 )
-        summary = {**record, "counts": {name: dict(sorted(counter.items())) for name, counter in counts.items()}}
+        sorted_counts = {name: dict(sorted(counter.items())) for name, counter in counts.items()}
+        summary = {**record, "num_copies": num_copies, "counts": sorted_counts}
         summary["counts"][scores_file.PREDICTED].pop("", None)
         write_text(self.path / SUMMARY_FILE, json.dumps(summary, indent=2, sort_keys=True) + "\n")
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import datetime
+import hashlib
 import pathlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -27,6 +30,7 @@ from sperm_tf.whole_files import replacing
 
 NO_OVERLAYS, REFERRED, ALL = OVERLAY_CHOICES = ("none", "referred", "all")
 _NUM_READERS = 8
+_LARGE = 12_000_000  # values, of 2,000 by 2,000 pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,14 +90,16 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
 
 
 def describe(summary: dict[str, Any]) -> str:
-    """The result in two lines, for the terminal."""
+    """The result in a few lines, for the terminal."""
     counts = summary["counts"]
     classes = ", ".join(f"{name} {count:,}" for name, count in counts[scores_file.PREDICTED].items())
     unreadable = sum(count for status, count in counts[scores_file.STATUS].items() if status != OK)
     referred = counts[scores_file.DECISION].get(REFER, 0) - unreadable
+    copies = summary.get("num_copies", 0)  # not of an older version's scores
     return (
         f"{summary['num_files']:,} files: {classes or 'none could be read'}; {unreadable:,} not readable.\n"
-        f"To be looked at by a person: {referred:,} of the readable ones."
+        + (f"{copies:,} files are copies of others, byte for byte: a cell counts twice there.\n" if copies else "")
+        + f"To be looked at by a person: {referred:,} of the readable ones."
     )
 
 
@@ -164,6 +170,7 @@ class ShardScorer(beam.DoFn):
     def setup(self) -> None:
         """Opens what every shard needs."""
         self._reader = CropReader(self._record["root"])
+        self._large = threading.Lock()
         self._pool = concurrent.futures.ThreadPoolExecutor(_NUM_READERS)
 
     def teardown(self) -> None:
@@ -207,7 +214,10 @@ class ShardScorer(beam.DoFn):
                 "what is scored is kept."
             )
         try:
-            quality = dataclasses.asdict(measure_quality(decode_rgb(content or b"").pixels))
+            pixels = decode_rgb(content or b"").pixels
+            # Of 25 million pixels the figures take more than a gigabyte: one such image at a time.
+            with self._large if pixels.size > _LARGE else contextlib.nullcontext():
+                quality = dataclasses.asdict(measure_quality(pixels))
         except UndecodableImageError:
             quality = {}
         return _Image(crop, content, quality)
@@ -235,7 +245,8 @@ class ShardScorer(beam.DoFn):
             scores_file.DECISION: answer["decision"][index].decode(),
             scores_file.REASON: answer["reason"][index].decode(),
             scores_file.UNFAMILIARITY: answer["unfamiliarity"][index] if status == OK else None,
-            **image.quality,
+            **(image.quality if status == OK else {}),
+            scores_file.IMAGE_DIGEST: "" if image.content is None else hashlib.sha256(image.content).hexdigest(),
             scores_file.MODEL: self._record["model"],
             scores_file.MODEL_DIGEST: self._record["model_digest"],
         }
@@ -249,8 +260,8 @@ class ShardScorer(beam.DoFn):
         for number, (image, row) in enumerate(zip(images, rows, strict=True), start=first):
             row[scores_file.OVERLAY] = ""
             if row[scores_file.STATUS] == OK and (row[scores_file.DECISION] == REFER or not only_referred):
-                stem = pathlib.PurePosixPath(image.crop.file).stem
-                row[scores_file.OVERLAY] = f"{score_folder.OVERLAYS}/{number:06d}_{stem[:80]}.png"
+                stem = pathlib.PurePosixPath(image.crop.file).stem.encode()[:80].decode(errors="ignore")
+                row[scores_file.OVERLAY] = f"{score_folder.OVERLAYS}/{number:06d}_{stem}.png"
                 wanted.append((image.content or b"", row))
         if not wanted:
             return

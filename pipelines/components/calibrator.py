@@ -32,7 +32,7 @@ class Calibrator(Component):
     """
 
     config: CalibratorConfig
-    version = 8  # counts the calibration images that it would accept
+    version = 9  # the rule names its model
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Asks the model about calibration and training images, fits and exports."""
@@ -59,7 +59,7 @@ class Calibrator(Component):
         measured = keras.ops.convert_to_numpy(familiarity.measure(answers["features"]))
         labels = np.array([label for _, label in aside.as_numpy_iterator()], np.int64)
         rule = fit_rule(answers["logits"], labels, self.config, familiarity=familiarity, measured=measured)
-        rule.write(output)
+        rule.write(output, model=output / "model.keras")
         served = {name: info[name] for name in ("class_names", "image_size", "views")}
         export_saved_model(model, output / "saved_model", **served, rule=rule)
         write_warmup_requests(output / "saved_model", _first_images(folder, NUM_WARMUP_IMAGES))

@@ -63,6 +63,9 @@ def decode_rgb(data: bytes) -> DecodedImage:
     if not data:
         raise UndecodableImageError("data must be an encoded image. Received: 0 bytes. Check the source file")
     try:
+        if data.startswith(PNG_SIGNATURE):
+            with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+                image.verify()  # checksums, which decoding passes over: a tail of zeros becomes pixels
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image.width, image.height)
             # Pillow calls a JPEG with further pictures behind it, as some cameras write, MPO.

@@ -6,6 +6,7 @@ The same code runs in the served graph and in Python.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import pathlib
@@ -27,6 +28,7 @@ REASONS = (CONFIDENT, UNFAMILIAR, NO_GUARANTEE, UNCERTAIN, NOT_CALIBRATED)
 """Why an answer is accepted (the first) or referred to a person (all others); the first that applies is given."""
 
 RULE_FILE, FAMILIARITY_FILE = "decision.json", "familiarity.npz"
+_MODEL_DIGEST = "model_sha256"
 _SLACK = 1e-6  # a probability's last bits differ between processors; an image at a threshold belongs to the set
 
 
@@ -130,10 +132,17 @@ class DecisionRule:
         reason = ops.where(unfamiliarity <= 1.0, reason, REASONS.index(UNFAMILIAR))  # NaN is unfamiliar
         return Decisions(probabilities, prediction_set, ops.cast(reason, "int32"), unfamiliarity)
 
-    def write(self, folder: pathlib.Path) -> None:
-        """Writes `RULE_FILE`, and `FAMILIARITY_FILE` where there is a familiarity."""
+    def write(self, folder: pathlib.Path, *, model: pathlib.Path | None = None) -> None:
+        """Writes `RULE_FILE`, and `FAMILIARITY_FILE` where there is a familiarity.
+
+        Args:
+            folder: it exists.
+            model: file of the model whose rule this is, by whose content `read` knows it again.
+        """
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del fields["familiarity"]
+        if model is not None:
+            fields[_MODEL_DIGEST] = _digest(model)
         content = json.dumps({name: _to_json(value) for name, value in fields.items()}, indent=2, allow_nan=False)
         (folder / RULE_FILE).write_text(content + "\n", encoding="utf-8")
         if self.familiarity is not None:
@@ -159,17 +168,22 @@ def decide(rule: DecisionRule | None, logits: Any, features: Any) -> Decisions:
     )
 
 
-def read(folder: pathlib.Path) -> DecisionRule | None:
+def read(folder: pathlib.Path, *, model: pathlib.Path | None = None) -> DecisionRule | None:
     """The rule that `DecisionRule.write` wrote; None where there is none.
 
+    Args:
+        folder: where it may be.
+        model: file of the model that it is to decide for; None where the caller knows that they belong together.
+
     Raises:
-        ValueError: its file is damaged.
+        ValueError: its file is damaged, or it is the rule of another model.
     """
     file = folder / RULE_FILE
     if not file.is_file():
         return None
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
+        model_digest = fields.pop(_MODEL_DIGEST, None)
         thresholds = tuple(_from_json(value) for value in fields.pop("set_thresholds"))
         counts: dict[str, Any] = {
             name: tuple(tuple(map(int, row)) for row in fields.pop(name, ())) for name in ("confusion", "confident")
@@ -177,12 +191,23 @@ def read(folder: pathlib.Path) -> DecisionRule | None:
         fields = {name: _from_json(value) for name, value in fields.items()}
         density = folder / FAMILIARITY_FILE
         familiarity = Familiarity.read(density) if density.is_file() else None
-        return DecisionRule(**fields, set_thresholds=thresholds, familiarity=familiarity, **counts)
+        rule = DecisionRule(**fields, set_thresholds=thresholds, familiarity=familiarity, **counts)
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"decision rule must be the {RULE_FILE} and {FAMILIARITY_FILE} that the Calibrator wrote. Received: "
             f"{str(file)!r}, which cannot be read: {error!r}. Copy both again, or run the Calibrator again."
         ) from error
+    if model is not None and model_digest not in (None, _digest(model)):
+        raise ValueError(
+            f"decision rule must be that of its model. Received: {str(file)!r}, which was fitted to another file than "
+            f"{model.name} is now. Its promises hold for no other weights. Run the Calibrator again, or move the model "
+            "out of this folder: then every image is referred."
+        )
+    return rule
+
+
+def _digest(file: pathlib.Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _is_highest(probabilities: Any) -> Any:

@@ -17,6 +17,7 @@ PARQUET_FILE, CSV_FILE = "scores.parquet", "scores.csv"
 FILE, STATUS, PREDICTED, DECISION, REASON = "file", "status", "predicted_class", "decision", "reason"
 PREDICTION_SET, UNFAMILIARITY, OVERLAY = "prediction_set", "unfamiliarity", "overlay"
 MODEL, MODEL_DIGEST = "model", "model_digest"
+IMAGE_DIGEST = "sha256"
 PROBABILITY_PREFIX = "p_"
 QUALITY = ("width", "height", "snr", "cnr", "sharpness")
 SET_SEPARATOR = "|"
@@ -68,6 +69,7 @@ def schema(
         (REASON, text),
         (UNFAMILIARITY, real),
         *((name, pa.int32() if name in _WHOLE_PIXELS else real) for name in QUALITY),
+        (IMAGE_DIGEST, text),
         *([(OVERLAY, text)] if overlays else []),
         (MODEL, text),
         (MODEL_DIGEST, text),

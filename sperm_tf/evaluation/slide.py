@@ -60,6 +60,8 @@ class Count:
             of, there is no spermatozoon, or the answers are such as these errors give for no mix of the classes.
         wrong_normal: share of the accepted normal forms that likely are none, by the same errors; None where it is not
             known, or there is none.
+        num_copies: readable images that are copies of another, byte for byte: a cell that counts twice. 0 where the
+            scores do not tell.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Count:
     corrected: Estimate | None = None
     correction: str = NO_ERRORS_KNOWN
     wrong_normal: Estimate | None = None
+    num_copies: int = 0
 
     @property
     def num_readable(self) -> int:
@@ -186,7 +189,8 @@ def count(
     """Counts images.
 
     Args:
-        scores: the columns `status`, `predicted_class`, `decision` and `reason` of `sperm_tf.evaluation.scores_file`.
+        scores: the columns `status`, `predicted_class`, `decision`, `reason`, and where they have it `sha256`, of
+            `sperm_tf.evaluation.scores_file`.
         roles: of the classes.
         name: of what is counted.
         confusion: [C][C], calibration images by class and answer, of the model's decision rule; empty where not known.
@@ -225,6 +229,7 @@ def count(
         corrected=corrected,
         correction=correction,
         wrong_normal=wrong_normal,
+        num_copies=int(readable["sha256"].duplicated().sum()) if "sha256" in readable else 0,
     )
 
 

@@ -17,6 +17,7 @@ COLOUR_MAP = "inferno"
 """Perceptually uniform and rising in lightness, so that it survives grey print and colour blindness."""
 _OPACITY = 0.65  # of the map where it is 1; where it is 0 the grey image shows through untouched
 _TILE_SIDE = 224  # pixels; the longer side of an image in a panel
+_MAX_SIDE = 2048  # pixels, of a picture that is kept
 _MIN_RANGE = 0.02  # of attention that is stretched to its full range
 _MARGIN, _LINE_HEIGHT, _FONT_SIZE = 8, 20, 14
 _RIGHT, _WRONG, _INK, _PAPER = (0, 120, 60), (190, 30, 30), (30, 30, 30), (255, 255, 255)
@@ -63,7 +64,7 @@ def draw_overlay(pixels: np.ndarray, heat_map: np.ndarray) -> np.ndarray:
 
 
 def save_overlay(content: bytes, heat_map: np.ndarray, path: pathlib.Path) -> None:
-    """Writes a picture: the image, and beside it the image with its map.
+    """Writes a picture: the image, made smaller where a side is over 2,048 pixels, and beside it the same with its map.
 
     Args:
         content: bytes of an image file.
@@ -74,7 +75,9 @@ def save_overlay(content: bytes, heat_map: np.ndarray, path: pathlib.Path) -> No
         UndecodableImageError: the bytes hold no image.
         ValueError: the map has another shape.
     """
-    pixels = decode_rgb(content).pixels
+    image = Image.fromarray(decode_rgb(content).pixels)
+    image.thumbnail((_MAX_SIDE, _MAX_SIDE), Image.Resampling.LANCZOS)
+    pixels = np.asarray(image)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.hstack([pixels, draw_overlay(pixels, heat_map)])).save(path)
 

@@ -143,7 +143,7 @@ class Classifier:
         info = {"class_names": list(self.class_names), "image_size": self.image_size, "views": self.views}
         (folder / INFO_FILE).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
         if self.rule is not None:
-            self.rule.write(folder)
+            self.rule.write(folder, model=folder / MODEL_FILE)
 
     def _predict_batch(self, files: Sequence[File]) -> Iterator[Prediction]:
         from sperm_tf.data.preprocess import preprocess_batch

@@ -47,7 +47,7 @@ def read_file(file: File) -> bytes | None:
     if _is_array(file):
         pixels = np.asarray(file)
         if pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3:
-            return encode_png(pixels)
+            return encode_png(pixels) if pixels.size else b""
         raise TypeError(
             f"pixels must be uint8 [H, W, 3], RGB, 0-255. Received: {pixels.dtype} {list(pixels.shape)}. Convert them, "
             "or pass the path or the bytes of the file."

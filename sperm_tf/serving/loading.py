@@ -14,7 +14,7 @@ import sperm_tf.models.weights  # noqa: F401  (registers the layers that a .kera
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.models import released
 from sperm_tf.models.pretrained import build_released
-from sperm_tf.serving.classifier import TRAINED_FILES, Classifier
+from sperm_tf.serving.classifier import INFO_FILE, MODEL_FILE, TRAINED_FILES, Classifier
 
 KERAS_SUFFIX = ".keras"
 _HINT_OF_SAVED_MODEL = (
@@ -29,17 +29,18 @@ def load_model(source: str | os.PathLike[str], *, class_names: Sequence[str] | N
     Args:
         source: name of a model that is released with this package (`smids`, `hushem`); or the path of a released
             `.npz`, with its manifest beside it; or of a folder that the Calibrator wrote, or the Trainer, whose models
-            have no decision rule; or of a `.keras` file.
+            have no decision rule; or of a `.keras` file. Rule and views are taken up with the folder, or with the
+            `model.keras` in it; another `.keras` file has none, whatever lies beside it.
         class_names: in the order of the logits, for a `.keras` file without a `model.json` beside it. Released models
             know theirs.
 
     Raises:
-        ValueError: there is no such model, class names are given for a released one, its file is missing or damaged,
-            or its class names are not known.
+        ValueError: there is no such model, other class names are given than its own, a file is missing or damaged, the
+            rule is that of another model, or its class names are not known.
     """
     path = pathlib.Path(source).expanduser()
     if is_trained_model(source):
-        return _load_keras_file(path / TRAINED_FILES[0] if path.is_dir() else path, class_names)
+        return _load_keras_file(path / MODEL_FILE if path.is_dir() else path, class_names)
     if path.suffix == released.RELEASE_SUFFIX and path.is_file():
         return _load_release(released.find_release_of_file(path), class_names)
     releases = released.read_manifest()
@@ -72,13 +73,19 @@ def _load_release(release: released.Release, class_names: Sequence[str] | None) 
 
 
 def _load_keras_file(path: pathlib.Path, class_names: Sequence[str] | None) -> Classifier:
-    info_file = path.with_name(TRAINED_FILES[1])
-    info = json.loads(info_file.read_text(encoding="utf-8")) if info_file.is_file() else {}
-    names = class_names or info.get("class_names")
+    is_own = path.name == MODEL_FILE  # what lies beside another file is not of it
+    info_file = path.with_name(INFO_FILE)
+    info = json.loads(info_file.read_text(encoding="utf-8")) if is_own and info_file.is_file() else {}
+    names = info.get("class_names") or class_names
+    if names and class_names and list(names) != list(class_names):
+        raise ValueError(
+            f"class_names must be those of the model. Received: class_names={list(class_names)}, and {info_file} says "
+            f"{names}. Leave them out."
+        )
     if not names:
         raise ValueError(
             f"class_names must be known: {path.name} does not hold them. Received: source={str(path)!r} without a "
-            f"{TRAINED_FILES[1]} beside it. Pass class_names in the order of the logits."
+            f"{INFO_FILE} of its own beside it. Pass class_names in the order of the logits."
         )
     if not zipfile.is_zipfile(path):
         raise ValueError(
@@ -92,4 +99,5 @@ def _load_keras_file(path: pathlib.Path, class_names: Sequence[str] | None) -> C
             f"source must be a whole .keras file of sperm_tf. Received: source={str(path)!r}, which cannot be read: "
             f"{error}"
         ) from error
-    return Classifier(model, tuple(names), model.input_shape[1], info.get("views", 1), rule_lib.read(path.parent))
+    rule = rule_lib.read(path.parent, model=path) if is_own else None
+    return Classifier(model, tuple(names), model.input_shape[1], info.get("views", 1), rule)

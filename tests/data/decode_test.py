@@ -61,6 +61,17 @@ def test_jpeg_is_decoded():
     np.testing.assert_allclose(decoded.pixels.reshape(-1, 3).mean(axis=0), (200, 100, 50), atol=3)
 
 
+@pytest.mark.parametrize("kept", (0.1, 0.5, 0.9))
+def test_a_png_whose_tail_is_zeros_is_refused(kept):
+    """As an interrupted copy leaves it; Pillow alone makes pixels of the zeros."""
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+    data = encode(Image.fromarray(pixels), "PNG")
+    whole = round(len(data) * kept)
+    with pytest.raises(UndecodableImageError, match="complete"):
+        decode_rgb(data[:whole] + bytes(len(data) - whole))
+    assert np.array_equal(decode_rgb(data).pixels, pixels)
+
+
 def test_grey_is_replicated():
     grey = RGB[:, :, 0]
     decoded = decode_rgb(encode(Image.fromarray(grey), "PNG"))

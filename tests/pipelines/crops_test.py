@@ -1,12 +1,14 @@
 import io
 import os
 import shutil
+import subprocess
 import tarfile
 import unicodedata
 import zipfile
 
 import pytest
 
+from pipelines import crop_reader
 from pipelines.crop_reader import CropReader
 from pipelines.crops import Crop, list_crops
 from tests import image_files
@@ -53,6 +55,63 @@ def test_a_folder_gives_the_images_below_it(folder):
 def test_archives_are_read_in_place(folder):
     assert _read_all(list_crops(str(folder / "s.tar"))) == {"s.tar!b.png": CONTENT["b"], "s.tar!x/a.png": CONTENT["a"]}
     assert _read_all(list_crops(str(folder / "s.zip"))) == {"s.zip!c.png": CONTENT["c"]}
+
+
+def test_a_hard_link_in_a_tar_is_what_it_leads_to(folder):
+    with tarfile.open(folder / "s.tar", "a") as archive:
+        info = tarfile.TarInfo("linked.png")
+        info.type, info.linkname = tarfile.LNKTYPE, "b.png"
+        archive.addfile(info)
+    assert _read_all(list_crops(str(folder / "s.tar")))["s.tar!linked.png"] == CONTENT["b"]
+
+
+@pytest.mark.skipif(not shutil.which("tar"), reason="needs tar")
+def test_a_sparse_member_is_not_read_as_other_bytes(tmp_path):
+    with (tmp_path / "holes.png").open("wb") as file:
+        file.write(CONTENT["a"])
+        file.truncate(1_000_000)
+    (tmp_path / "last.png").write_bytes(CONTENT["b"])
+    subprocess.run(["tar", "-C", tmp_path, "-Scf", tmp_path / "s.tar", "holes.png", "last.png"], check=True)
+    found = _read_all(list_crops(str(tmp_path / "s.tar")))
+    assert found == {"s.tar!holes.png": None, "s.tar!last.png": CONTENT["b"]}
+
+
+def test_an_exclamation_mark_in_a_folder_hides_no_archive(folder):
+    (folder / "p!1").mkdir()
+    shutil.copy(folder / "s.zip", folder / "p!1")
+    shutil.copy(folder / "s.tar", folder / "p!1")
+    found = _read_all(list_crops(str(folder / "p!1" / "*")))
+    assert list(found.values()) == [CONTENT["b"], CONTENT["a"], CONTENT["c"]]
+    found = _read_all(list_crops(str(folder / "p*" / "*")))
+    assert found["p!1/s.zip!c.png"] == CONTENT["c"] and found["p!1/s.tar!b.png"] == CONTENT["b"]
+
+
+def test_a_table_names_members_of_a_tar_of_the_folder_itself(folder):
+    _write_tar(folder / "h.tar", {"./a.png": CONTENT["a"]})
+    (folder / "t.csv").write_text("file\nh.tar!a.png\nh.tar!./a.png\n")
+    assert set(_read_all(list_crops(str(folder / "t.csv"))).values()) == {CONTENT["a"]}
+
+
+def test_a_name_that_is_too_long_for_the_disk_is_one_unreadable_file(folder):
+    long = "x" * 250 + ".png"
+    _write_tar(folder / "s.tar", {long: CONTENT["a"], "b.png": CONTENT["b"]})
+    assert _read_all(list_crops(str(folder / "s.tar"))) == {f"s.tar!{long}": CONTENT["a"], "s.tar!b.png": CONTENT["b"]}
+    (folder / "t.csv").write_text(f"file\n{long}{long}\nb.PNG\n")
+    assert _read_all(list_crops(str(folder / "t.csv"))) == {f"{long}{long}": None, "b.PNG": CONTENT["b"]}
+
+
+def test_a_file_larger_than_any_image_is_not_read(folder, monkeypatch):
+    monkeypatch.setattr(crop_reader, "MAX_BYTES", len(CONTENT["a"]) - 1)
+    big = {name for name, content in CONTENT.items() if len(content) >= len(CONTENT["a"])}
+    for source in ("s.tar", "s.zip"):
+        for address, content in _read_all(list_crops(str(folder / source))).items():
+            assert (content is None) == (address[-5] in big)
+    assert CropReader(folder).read(Crop("slide 2/a!1.bmp")) is None
+
+
+def test_suffixes_that_are_no_text_are_counted_in_what_a_terminal_prints(folder):
+    (folder / os.fsdecode(b"notes.caf\xe9")).write_bytes(b"")
+    assert list_crops(str(folder)).ignored["\\xe9".join([".caf", ""])] == 1
 
 
 def test_a_pattern_matches_images_folders_and_archives(folder):

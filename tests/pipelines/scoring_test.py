@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -177,6 +178,20 @@ def test_what_only_the_models_decoder_forgives_has_no_overlay(exported, crops, t
     table = scores_file.read(tmp_path / "out").table.set_index("file")
     assert table.loc["b.png", "status"] == "ok" and table.loc["b.png", "overlay"] == ""
     assert table.loc["a.png", "overlay"] != ""
+
+
+def test_copies_are_counted_and_named(exported, crops, tmp_path):
+    shutil.copy(crops / "a.png", crops / "a (1).png")
+    shutil.copy(crops / "bad.png", crops / "bad (1).png")  # what cannot be read counts nowhere
+    name = "🔬" * 60 + ".png"
+    (crops / name).write_bytes((crops / "b.png").read_bytes())
+    summary = scoring.run(_request(exported, crops, tmp_path / "out", shard_size=4, overlays="all"))
+    assert summary["num_copies"] == 2 and "2 files are copies of others" in scoring.describe(summary)
+    table = scores_file.read(tmp_path / "out").table.set_index("file")
+    assert table.loc["a.png", "sha256"] == table.loc["a (1).png", "sha256"]
+    assert table.loc["a.png", "sha256"] == hashlib.sha256((crops / "a.png").read_bytes()).hexdigest()
+    assert (tmp_path / "out" / table.loc[name, "overlay"]).is_file()
+    assert table.loc["bad.png", list(scores_file.QUALITY)].isna().all()
 
 
 def test_only_what_gets_an_overlay_is_explained(exported, crops, tmp_path, monkeypatch):

@@ -142,7 +142,37 @@ def test_the_signature_stands_below_what_is_signed(tmp_path):
     _, (_, pdf) = _write(tmp_path, _scores(names, 60))
     pages = _text_of(pdf)
     assert len(pages) == 3 and "Signature" in pages[1] and "Signature" not in pages[0]
-    assert "Accepted answers" in pages[0]
+    assert "Image quality" in pages[0] and pages[1].find("Accepted answers") >= 0  # it had no room above the foot
+    assert pages[1].find("Accepted answers") < pages[1].find("Signature")
+
+
+def test_long_names_of_replicates_push_nothing_off_the_page(tmp_path):
+    scores = _scores(SMIDS, 96)
+    scores.table["replicate"] = [
+        f"{index % 8} of a slide with a name that goes on and on and on" for index in range(96)
+    ]
+    _, (_, pdf) = _write(tmp_path, scores)
+    places = []
+    for sheet in pypdf.PdfReader(pdf).pages:
+        sheet.extract_text(visitor_text=lambda text, _, matrix, *rest: text.strip() and places.append(matrix[5]))
+    assert min(places) > 0 and "Signature" in "".join(_text_of(pdf))
+
+
+def test_copies_are_said_to_count_twice(tmp_path):
+    scores = _scores(SMIDS, 60)
+    scores.table["sha256"] = [f"{index % 57:064x}" for index in range(60)]
+    text, (_, pdf) = _write(tmp_path, scores)
+    assert "3 images are copies of others and count twice" in text
+    assert "3 images are copies of others and count twice" in _text_of(pdf)[0]
+
+
+def test_a_report_that_fails_leaves_the_earlier_one(tmp_path, monkeypatch):
+    _, written = _write(tmp_path, _scores(SMIDS, 12))
+    before = [file.read_bytes() for file in written]
+    monkeypatch.setattr(page.document, "write", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        _write(tmp_path, _scores(SMIDS, 24))
+    assert [file.read_bytes() for file in written] == before
 
 
 def test_the_contact_sheet_says_what_it_lacks(tmp_path):

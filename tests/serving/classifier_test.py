@@ -241,6 +241,29 @@ def test_what_is_saved_opens_with_its_rule_and_views(tmp_path):
         classifier.save(tmp_path / "kept")
 
 
+def test_a_rule_decides_for_no_other_weights(tmp_path):
+    classifier = sperm_tf.load_model("smids")
+    classifier.save(tmp_path / "kept")
+    other = tmp_path / "kept" / "tuned.keras"
+    weights = classifier.keras_model.get_weights()
+    classifier.keras_model.set_weights([weight + 0.01 for weight in weights])
+    classifier.keras_model.save(other)
+    beside = sperm_tf.load_model(other, class_names=NAMES)
+    assert beside.rule is None and beside.views == 1 and beside.class_names == NAMES
+    with pytest.raises(ValueError, match="class_names must be known"):
+        sperm_tf.load_model(other)
+    with pytest.raises(ValueError, match=r"class_names must be those of the model.*Leave them out"):
+        sperm_tf.load_model(tmp_path / "kept", class_names=["a", "b", "c"])
+    other.replace(tmp_path / "kept" / "model.keras")
+    with pytest.raises(ValueError, match=r"decision rule must be that of its model.*Run the Calibrator again"):
+        sperm_tf.load_model(tmp_path / "kept")
+
+
+def test_a_crop_without_pixels_sinks_no_batch(classifier):
+    found = classifier.predict([image_files.random_pixels(seed=1), np.zeros((0, 30, 3), np.uint8)])
+    assert [prediction.status for prediction in found] == ["ok", "empty"]
+
+
 def test_a_saved_model_is_not_taken_for_a_model_that_can_be_opened(model, tmp_path):
     Classifier(model, NAMES, SIZE).export(tmp_path / "1")
     with pytest.raises(ValueError, match=r"That is a SavedModel.* Name the folder that the Calibrator wrote"):

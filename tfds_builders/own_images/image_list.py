@@ -184,12 +184,17 @@ def walk_images(
         elif entry.suffix.casefold() in SUFFIXES and (entry.is_file() or not entry.exists()):
             yield entry  # a link to nowhere too: it is listed as unreadable, a pipe is not waited for
         else:
-            ignored[entry.suffix.casefold() or NO_SUFFIX] += 1
+            ignored[suffix_of(entry)] += 1
 
 
 def is_hidden(path: pathlib.Path) -> bool:
     """Whether a file or folder is hidden, or was left by a file manager, an archiver or a network drive."""
     return path.name.startswith(".") or path.name.casefold() in _SYSTEM_NAMES
+
+
+def suffix_of(path: pathlib.PurePath) -> str:
+    """By which files that are no images are counted; what is no UTF-8 is written as code points."""
+    return os.fsencode(path.suffix.casefold()).decode(errors="backslashreplace") or NO_SUFFIX
 
 
 def _identity(path: pathlib.Path) -> tuple[int, int]:

@@ -57,3 +57,11 @@ def safe_member(text: str, *, where: str) -> str:
 def _is_text(text: str) -> bool:
     """Whether it can be written as UTF-8 and holds no control character."""
     return not any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
+
+
+def is_file(path: pathlib.Path) -> bool:
+    """`Path.is_file`, which raises where a name is longer than the disk allows: such a file is not there."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

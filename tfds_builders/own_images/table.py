@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tfds_builders.own_images.names import DataDirError, clean_label, safe_member
+from tfds_builders.own_images.names import DataDirError, clean_label, is_file, safe_member
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 _REQUIRED = ("file", "label")
@@ -136,7 +136,7 @@ def _with_existing_files(rows: Sequence[TableRow], path: pathlib.Path) -> Iterat
     for row in rows:
         # Names with accents are composed on one system and decomposed on another.
         forms = (row.file, *(unicodedata.normalize(form, row.file) for form in ("NFC", "NFD")))
-        found = next((name for name in forms if (path.parent / name).is_file()), None)
+        found = next((name for name in forms if is_file(path.parent / name)), None)
         if found is None:
             missing.append(row)
         else:

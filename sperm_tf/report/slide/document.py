@@ -13,7 +13,7 @@ from sperm_tf.report.slide.layout import GAP, HEIGHT, INK, INNER, MARGIN, MUTED,
 
 NUM_CELLS = 28
 _COLUMNS = 4
-_SIGNATURE = HEIGHT - 24
+_SIGNATURE, _FOOT = HEIGHT - 24, HEIGHT - 15
 _BLUE, _BAND = (31, 95, 153), (245, 224, 170)
 _VERDICTS = {"good": (227, 241, 232), "bad": (250, 231, 225), "none": (241, 241, 238)}
 _MAX_UNREADABLE, _MAX_REPLICATES = 4, 8
@@ -42,7 +42,7 @@ def _write_figures(pdf: Document, slide: Mapping[str, Any], content: Mapping[str
     _write_verdict(pdf, slide["verdict"])
     pdf.line_of_text(" ".join(slide["notes"]), 6.5, colour=MUTED)
     pdf.ln(1)
-    names = slide["columns"]
+    names = [_shorten(name, 14) for name in slide["columns"]]
     classes = [[_with_role(row), *map(str, row["counts"]), str(row["total"]), row["share"]] for row in slide["classes"]]
     reasons = [[row["text"], str(row["count"]), row["percent"]] for row in slide["reasons"]]
     total = ["All referred", str(slide["num_referred"]), slide["referred_percent"]]
@@ -80,7 +80,10 @@ def _write_replicates(pdf: Document, replicates: Sequence[Mapping[str, Any]]) ->
         "num_referred": "Referred",
         "num_unreadable": "No answer",
     }
-    rows = [[str(row[key]) for key in columns] for row in replicates[:_MAX_REPLICATES]]
+    rows = [
+        [_shorten(str(row[key]), 18) for key in columns]  # of the figures none is as long
+        for row in replicates[:_MAX_REPLICATES]
+    ]
     if len(replicates) > _MAX_REPLICATES:
         rows.append([f"{len(replicates) - _MAX_REPLICATES} more", *[""] * (len(columns) - 1)])
     write_table(pdf, "Replicates", list(columns.values()), rows, (1.5, 1, 1, 1.2, 1.6, 1.3, 1.6, 1.2, 1.3), width=INNER)
@@ -100,6 +103,7 @@ def _write_share(pdf: Document, slide: Mapping[str, Any]) -> None:
         f"counted {slide['counted']}",
         f"count after review of referred images {slide['bounds'] or '–'}",
         slide["accepted_normal"],
+        slide["copies"],
     )
     for line in filter(None, lines):
         pdf.cell(75, 4.2, line, new_x="LMARGIN", new_y="NEXT")
@@ -154,15 +158,17 @@ def _write_unreadable(pdf: Document, slide: Mapping[str, Any], width: float) -> 
 
 
 def _write_model(pdf: Document, model: Mapping[str, Any]) -> None:
-    pdf.set_x(MARGIN)
-    pdf.style(9, bold=True)
-    pdf.cell(0, 6, "Model", new_x="LMARGIN", new_y="NEXT")
     lines = (
         f"{model['name']}, SHA-256 {model['digest'][:16]}…; scored on {model['scored']}, sperm_tf {model['version']}.",
         f"Classes: {model['classes']}. Normal forms: {model['normal']}. No spermatozoon: {model['not_sperm']}.",
         f"Test accuracy: {model['accuracy']}.",
         f"Accepted answers: {model['promise'][0].lower()}{model['promise'][1:]}",
     )
+    pdf.set_x(MARGIN)
+    if pdf.get_y() + 6 + sum(pdf.height_of(line, 7.5) for line in lines) > _FOOT:
+        pdf.add_page()
+    pdf.style(9, bold=True)
+    pdf.cell(0, 6, "Model", new_x="LMARGIN", new_y="NEXT")
     for line in lines:
         pdf.line_of_text(line, 7.5)
 

@@ -87,6 +87,7 @@ def describe_slide(slide: Slide, scores: Any, roles: ClassRoles, rule: Mapping[s
         "counted_share": total.normal_share,
         "counted": _describe_counted(total),
         "accepted_normal": accepted_normal,
+        "copies": _describe_copies(total),
         "bounds": text.percent_interval(total.bounds),
         "bounds_bounds": [lowest, highest],
         "is_defined": math.isfinite(share),
@@ -241,6 +242,12 @@ def _describe_accepted_normal(total: Count) -> str:
         f"{text.count(number)} accepted as normal forms: likely {round(share * number):,} of them wrong "
         f"({round(low * number):,}–{round(high * number):,})"
     )
+
+
+def _describe_copies(total: Count) -> str:
+    if not total.num_copies:
+        return ""
+    return f"{text.count(total.num_copies)} images are copies of others and count twice: take them out"
 
 
 def _describe_replicates(slide: Slide) -> list[dict[str, Any]]:

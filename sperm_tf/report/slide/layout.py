@@ -63,6 +63,13 @@ class Document(FPDF):
         self.style(size, **style)
         self.multi_cell(0, size * 0.5, text, align="L", new_x="LMARGIN", new_y="NEXT")
 
+    def height_of(self, text: str, size: float) -> float:
+        """Of one paragraph that `line_of_text` would write."""
+        self.style(size)
+        height = self.multi_cell(0, size * 0.5, text, align="L", dry_run=True, output="HEIGHT")
+        assert isinstance(height, float)
+        return height
+
 
 def write_table(
     pdf: Document,

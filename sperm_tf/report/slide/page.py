@@ -13,6 +13,7 @@ from sperm_tf.evaluation.class_roles import ClassRoles
 from sperm_tf.report import build
 from sperm_tf.report.slide import contact_sheet, document, facts, model_facts
 from sperm_tf.version import __version__
+from sperm_tf.whole_files import replacing
 
 HTML_FILE, PDF_FILE = "slide.html", "slide.pdf"
 _TEMPLATE = "slide.html.j2"
@@ -95,8 +96,9 @@ def write_report(
     output.mkdir(parents=True, exist_ok=True)
     html, pdf = output / HTML_FILE, output / PDF_FILE
     rendered = build.make_environment().get_template(_TEMPLATE).render(**content)
-    html.write_text(rendered.rstrip() + "\n", encoding="utf-8")
-    document.write(pdf, content)
+    with replacing(html) as new_html, replacing(pdf) as new_pdf:
+        new_html.write_text(rendered.rstrip() + "\n", encoding="utf-8")
+        document.write(new_pdf, content)
     return [html, pdf]
 
 
