@@ -1,4 +1,4 @@
-# Two commands work on a fresh machine with only Python (3.10-3.13) and make: `make run` and `make test`.
+# Two commands work on a fresh machine with only Python (3.11-3.13) and make: `make run` and `make test`.
 
 PYTHON ?= python3
 VENV := .venv
@@ -28,7 +28,7 @@ format: $(INSTALLED)
 
 # Resolves for all supported versions of Python at once.
 lock: $(INSTALLED)
-	$(BIN)/uv pip compile setup.py --extra all --universal --python-version 3.10 --no-annotate --upgrade \
+	$(BIN)/uv pip compile setup.py --extra all --universal --python-version 3.11 --no-annotate --upgrade \
 		--custom-compile-command "make lock" --output-file requirements.lock
 
 clean:

@@ -179,7 +179,7 @@ class Component(abc.ABC):
         shutil.rmtree(directory, ignore_errors=True)  # an artifact that is no longer intact
         output.mkdir()
         work_dir.mkdir(exist_ok=True)
-        started_at = datetime.datetime.now(datetime.timezone.utc)
+        started_at = datetime.datetime.now(datetime.UTC)
         start = time.monotonic()
         own_context = dataclasses.replace(context, work_dir=work_dir, external=fields["external"])
         properties = self.execute(inputs, output, own_context)

@@ -14,6 +14,7 @@ from pipelines.artifacts import to_jsonable
 from pipelines.units import Unit
 from sperm_tf.data import image_table
 from sperm_tf.data.image_table import ImageTable
+from sperm_tf.data.partitions import digest_parts
 from sperm_tf.models.released import find_weights_file
 from sperm_tf.training.run_plan import IMAGES_FILE, PLAN_FILE
 
@@ -56,11 +57,13 @@ def take_in(folder: pathlib.Path, units: Sequence[Unit], table: ImageTable) -> N
             answer = json.loads(str(arrays["summary"]))
         partition = fits.partition_of(table, unit.config)
         sizes = {name: len(getattr(partition, name)) for name in probabilities}
-        if any(len(rows) != sizes[name] for name, rows in probabilities.items()):
+        is_other = answer.pop("parts", "") != digest_parts(vars(partition))
+        if is_other or any(len(rows) != sizes[name] for name, rows in probabilities.items()):
             raise ValueError(
                 f"import_from must hold the answers to this plan. Received: {path}, with "
-                f"{ {name: len(rows) for name, rows in probabilities.items()} } rows instead of {sizes}. Delete it, "
-                f"and run the plan again."
+                f"{ {name: len(rows) for name, rows in probabilities.items()} } rows for {sizes}"
+                f"{', of parts that were drawn in another way' if is_other else ''}. Delete it, write the plan anew, "
+                "and run it again."
             )
         unit.rows = fits.answer_rows(table, partition, unit.config, probabilities)
         unit.summary = fits.summarize(table, partition, unit.config, probabilities, **answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import pathlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -16,9 +17,10 @@ from sperm_tf.config import FitConfig, TrainerConfig
 from sperm_tf.data.folds import FoldError
 from sperm_tf.data.image_table import ImageTable, read_examples
 from sperm_tf.data.partitions import Partition, check_partition, make_partition
-from sperm_tf.evaluation import oof
+from sperm_tf.evaluation import oof, oof_file
 from sperm_tf.models.released import WITHOUT_FILE, identify_weights
 
+ANSWERS_FILE = "predictions.csv"
 read_table = functools.lru_cache(maxsize=2)(read_examples)
 
 
@@ -101,6 +103,24 @@ def partition_of(table: ImageTable, config: FitConfig) -> Partition:
         raise FoldError(message) from error
     check_partition(partition, groups=table.group_ids, pixel_hashes=table.pixel_hashes)
     return partition
+
+
+def check_answered(table: ImageTable, partition: Partition, file: pathlib.Path) -> None:
+    """Checks that a finished fit was tested and calibrated on these parts; the others are what it was trained on.
+
+    Raises:
+        FoldError: it was not: its parts were drawn in another way.
+    """
+    answered = oof_file.read_csv(file, complete=False)
+    for part in (oof.TEST, oof.CALIBRATION):
+        names = set(answered["image_id"][answered["part"] == part])
+        expected = set(table.image_ids[getattr(partition, part)])
+        if names != expected:
+            raise FoldError(
+                f"the {part} part must be that of the fit. Received: {len(expected)} images, of which {file} has "
+                f"answers to {len(names & expected)}; the others may be training images. It was made with another "
+                "version of scikit-learn, which draws other parts: delete that fit and train it again."
+            )
 
 
 def seeded(config: FitConfig) -> TrainerConfig:

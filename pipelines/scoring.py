@@ -140,7 +140,7 @@ def _describe(request: Request, model: scoring_model.ScoringModel, crops: Any) -
         "overlays": request.overlays,
         "shard_size": request.shard_size,
         "package_version": __version__,
-        "started_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "started_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 
 

@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines import artifacts, graph, recipes
+from pipelines import artifacts, fits, graph, recipes
 from pipelines.artifacts import Artifact
 from pipelines.component import RunContext
 from pipelines.components.fit import Fit
@@ -82,12 +82,17 @@ def recall(units: list[Unit], context: RunContext, results_dir: pathlib.Path) ->
             continue
         directory = unit.directory(context)
         if artifacts.find(directory) is not None:
-            unit.rows = oof_file.read_csv(directory / "predictions.csv", complete=False)
+            unit.rows = oof_file.read_csv(directory / fits.ANSWERS_FILE, complete=False)
             unit.summary = json.loads((directory / "fit.json").read_text(encoding="utf-8"))
         elif unit.fingerprint in recorded:
             model = unit.config.trainer.model.name
             if model not in tables:
                 tables[model] = oof_file.read_csv(results_dir / f"{model}.csv", complete=False)
+                # Who publishes another recipe's answers strikes these from the list first.
+                listed = {fit["fingerprint"] for fit in fits_file.read_json(results_dir / fits_file.FITS_FILE)}
+                recorded = {name: fit for name, fit in recorded.items() if name in listed}
+            if unit.fingerprint not in recorded:
+                continue
             table = tables[model]
             rows = table[(table["repeat"] == unit.config.repeat) & (table["fold"] == unit.config.fold)]
             unit.rows = rows.reset_index(drop=True)

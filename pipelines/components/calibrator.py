@@ -32,7 +32,7 @@ class Calibrator(Component):
     """
 
     config: CalibratorConfig
-    version = 9  # the rule names its model
+    version = 9  # the rule names its model; what is familiar is drawn over all training images
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Asks the model about calibration and training images, fits and exports."""
@@ -52,7 +52,7 @@ class Calibrator(Component):
         model = keras.models.load_model(output / "model.keras", compile=False)
         folder = inputs["examples"].directory
         aside = _read(folder, _held_aside(info["config"]))
-        familiar = _read(folder, ["train"]).take(self.config.max_training_images)
+        familiar = _draw(_read(folder, ["train"]), self.config.max_training_images)
         style = _predict(build_style_model(model, views=views), familiar, num_classes, views)
         answers = _predict(build_answering_model(model, views=views), aside, num_classes, views)
         familiarity = Familiarity.fit(style)
@@ -83,6 +83,19 @@ def _read(folder: pathlib.Path, splits: list[str]) -> Any:
     for images in others:
         first = first.concatenate(images)
     return first
+
+
+def _draw(images: Any, count: int) -> Any:
+    """At most so many, drawn over all of them: the first ones would be of the first folds and patients alone."""
+    import tensorflow as tf
+
+    if len(images) <= count:
+        return images
+    is_drawn = np.zeros(len(images), bool)
+    is_drawn[np.random.default_rng(0).permutation(len(images))[:count]] = True
+    kept = tf.constant(is_drawn)
+    drawn = images.enumerate().filter(lambda index, _: kept[index]).map(lambda _, row: row)
+    return drawn.apply(tf.data.experimental.assert_cardinality(count))
 
 
 def _predict(model: Any, images: Any, num_classes: int, views: int) -> Any:

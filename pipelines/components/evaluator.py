@@ -13,10 +13,9 @@ from pipelines.component import Component, RunContext, StageError
 from pipelines.quality_pass import measure_quality, read_bins
 from sperm_tf.config import QUALITY_FIGURES, EvaluatorConfig
 from sperm_tf.data import examples
-from sperm_tf.evaluation.baseline import Baseline, newest_pushed
+from sperm_tf.evaluation.baseline import LATEST_PUSHED, Baseline, newest_pushed
 
 SPLIT = "test"
-LATEST_PUSHED = "latest_pushed"
 NO_BASELINE = "none"
 
 
@@ -34,7 +33,7 @@ class Evaluator(Component):
     """
 
     config: EvaluatorConfig
-    version = 2  # intervals of few groups are wider, ECE says what chance makes of it
+    version = 3  # intervals of a class know how few groups it has
 
     def __init__(self, config: EvaluatorConfig, *, serving_model_dir: pathlib.Path, **inputs: Any):
         super().__init__(config, **inputs)

@@ -66,7 +66,7 @@ class Fit(Component):
             verbose="auto" if sys.stdout.isatty() else 2,
         )
         answers = fits.answer_rows(table, partition, self.config, fit.probabilities)
-        oof_file.write_csv(answers, output / "predictions.csv", complete=False)
+        oof_file.write_csv(answers, output / fits.ANSWERS_FILE, complete=False)
         shutil.copyfile(context.work_dir / "history.json", output / "history.json")
         fit.model.save(output / "model.keras")
         summary = fits.summarize(

@@ -62,6 +62,7 @@ class FoldCalibrator(Component):
         shutil.copyfile(inputs["fit"].directory / "model.keras", output / "model.keras")
         table = fits.read_table(inputs["examples"].directory)
         partition = fits.partition_of(table, config)
+        fits.check_answered(table, partition, inputs["fit"].directory / fits.ANSWERS_FILE)
         views = config.trainer.views
         style = build_style_model(keras.models.load_model(output / "model.keras", compile=False), views=views)
 

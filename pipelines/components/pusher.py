@@ -6,7 +6,7 @@ import datetime
 import json
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import filelock
@@ -14,7 +14,7 @@ import filelock
 from pipelines.artifacts import Artifact, digest_directory
 from pipelines.component import Component, RunContext
 from sperm_tf.config import PusherConfig
-from sperm_tf.evaluation.baseline import PUSH_FILE
+from sperm_tf.evaluation.baseline import LATEST_PUSHED, PUSH_FILE, newest_pushed
 from sperm_tf.whole_files import move_into_place
 
 PUSHED_FILE = "pushed.json"
@@ -60,7 +60,12 @@ class Pusher(Component):
         result: dict[str, Any] = {"pushed": False, "model_name": self.serving_model_dir.name, "reasons": []}
         try:
             check_blessings(**{name: inputs[name] for name in ("model", *BLESSINGS)})
-            version = push(inputs["model"].directory / "saved_model", self.serving_model_dir, marker)
+            version = push(
+                inputs["model"].directory / "saved_model",
+                self.serving_model_dir,
+                marker,
+                check=lambda: check_baseline(inputs["evaluation"], self.serving_model_dir, marker),
+            )
             result |= {"pushed": True, "version": version, "path": str(self.serving_model_dir / str(version))}
         except NotBlessedError as error:
             result["reasons"] = str(error).splitlines()
@@ -99,7 +104,32 @@ def check_blessings(*, model: Artifact, **blessings: Artifact) -> None:
         raise NotBlessedError("\n".join(reasons))
 
 
-def push(saved_model: pathlib.Path, serving_model_dir: pathlib.Path, marker: Mapping[str, str]) -> int:
+def check_baseline(evaluation: Artifact, serving_model_dir: pathlib.Path, marker: Mapping[str, str]) -> None:
+    """Checks that what the model was compared with is still the newest version, where it was to be that.
+
+    Args:
+        evaluation: of the Evaluator.
+        serving_model_dir: as for `push`.
+        marker: as for `push`.
+
+    Raises:
+        NotBlessedError: another run has pushed since, and nobody compared the two.
+    """
+    compared = json.loads((evaluation.directory / "validation.json").read_text(encoding="utf-8"))["baseline"]
+    if compared["configured"] != LATEST_PUSHED:
+        return
+    digests = {name: marker[name] for name in ("model_digest", "examples_digest")}
+    if newest_pushed(serving_model_dir, **digests).digest != (compared["model"] or {"digest": ""})["digest"]:
+        raise NotBlessedError("another version was pushed since the model was compared with the newest: run again")
+
+
+def push(
+    saved_model: pathlib.Path,
+    serving_model_dir: pathlib.Path,
+    marker: Mapping[str, str],
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> int:
     """Copies a SavedModel to the next version.
 
     A model that already is the newest version, because an earlier push was interrupted after its last step or only
@@ -109,6 +139,7 @@ def push(saved_model: pathlib.Path, serving_model_dir: pathlib.Path, marker: Map
         saved_model: directory of the SavedModel.
         serving_model_dir: `<serving_base>/<model_name>`.
         marker: digests to record; `model_digest` identifies the model.
+        check: raises where nothing is to be copied; it is called while no other run can push.
 
     Returns:
         The version, a positive integer.
@@ -119,6 +150,7 @@ def push(saved_model: pathlib.Path, serving_model_dir: pathlib.Path, marker: Map
         newest = max(versions, default=0)
         if newest and _pushed_model(versions[newest]) == marker["model_digest"]:
             return newest
+        check()
         version = newest + 1
         copy = serving_model_dir / ".pushing"  # a name that TensorFlow Serving ignores
         shutil.rmtree(copy, ignore_errors=True)
@@ -127,7 +159,7 @@ def push(saved_model: pathlib.Path, serving_model_dir: pathlib.Path, marker: Map
             raise OSError(f"the copy of {saved_model} in {copy} differs from it. Check the disk, and run again.")
         record = {
             **marker,
-            "pushed_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "pushed_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
         (copy / PUSH_FILE).parent.mkdir(exist_ok=True)
         (copy / PUSH_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -7,6 +7,9 @@ what makes published accuracies too good.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -33,6 +36,12 @@ class Partition:
     validation: np.ndarray
     calibration: np.ndarray
     test: np.ndarray
+
+
+def digest_parts(parts: Mapping[str, Sequence[int]]) -> str:
+    """SHA-256 hex digest of the indices of every part, by name."""
+    listed = {name: [int(index) for index in parts[name]] for name in PARTS}
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
 def make_partition(

@@ -6,6 +6,8 @@ import dataclasses
 import json
 import pathlib
 
+LATEST_PUSHED = "latest_pushed"
+"""The setting that compares with the newest pushed version."""
 PUSH_FILE = pathlib.PurePath("assets.extra", "push.json")
 
 

@@ -6,6 +6,7 @@ be, so it is too narrow where groups are large; the group bootstrap draws whole 
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
@@ -38,6 +39,7 @@ def group_bootstrap(
     seed: int = 0,
     level: float = LEVEL,
     shifted: Collection[str] = (),
+    rows: Mapping[str, np.ndarray] = types.MappingProxyType({}),
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Expanded percentile intervals of statistics over groups drawn with replacement.
 
@@ -56,10 +58,12 @@ def group_bootstrap(
         shifted: names of statistics, 0 or more, that drawing again makes higher, such as the calibration error, in
             which the noise of each bin becomes error. Their bounds are lowered by the mean excess over the statistic of
             the rows as they are: the interval of a well calibrated model would lie above its own error.
+        rows: name of a statistic that not all rows enter -> those that do, bool [N], or [N, ...] where it has further
+            axes: the images of a class, for its recall. Their groups are then what there is few or many of.
 
     Returns:
         Name of the statistic -> lower and upper bound, arrays without the axis S. NaN where no resample defines the
-        statistic, and everywhere when there are fewer than `MIN_GROUPS`.
+        statistic, and where the rows that enter it are of fewer than `MIN_GROUPS` groups.
     """
     names, members = np.unique(np.asarray(groups), return_inverse=True)
     rng = np.random.default_rng(seed)
@@ -69,8 +73,10 @@ def group_bootstrap(
     for start in range(0, samples, step):
         draws = rng.multinomial(len(names), shares, size=min(step, samples - start))
         parts.append(statistic(draws[:, members].astype(np.float64)))
-    outside = _share_outside(len(names), level)
-    bounds = {name: _percentiles(parts, name, outside) for name in parts[0]}
+    everywhere = np.ones(len(members), bool)
+    bounds = {
+        name: _percentiles(parts, name, _count_groups(members, rows.get(name, everywhere)), level) for name in parts[0]
+    }
     original = statistic(np.ones((1, len(members)))) if shifted else {}
     for name in shifted:
         excess = np.concatenate([part[name] for part in parts]).mean(axis=0) - original[name][0]
@@ -89,10 +95,22 @@ def _share_outside(num_groups: int, level: float) -> float:
     return float(scipy.stats.norm.sf(quantile * np.sqrt(num_groups / (num_groups - 1))))
 
 
-def _percentiles(parts: list[Mapping[str, np.ndarray]], name: str, outside: float) -> tuple[np.ndarray, np.ndarray]:
+def _count_groups(members: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Of how many groups the rows are: [...] for rows [N, ...]."""
+    columns = rows.reshape(len(members), -1).T
+    counts = [len(np.unique(members[column])) for column in columns]
+    return np.array(counts, np.int64).reshape(rows.shape[1:])
+
+
+def _percentiles(
+    parts: list[Mapping[str, np.ndarray]], name: str, num_groups: np.ndarray, level: float
+) -> tuple[np.ndarray, np.ndarray]:
     values = np.concatenate([part[name] for part in parts])
     bounds = np.full((2, *values.shape[1:]), np.nan)
-    defined = np.isfinite(values).any(axis=0)
-    if np.isfinite(outside) and defined.any():
-        bounds[:, defined] = np.nanquantile(values[:, defined], [outside, 1 - outside], axis=0)
+    num_groups = np.broadcast_to(num_groups, values.shape[1:])
+    for number in np.unique(num_groups):
+        outside = _share_outside(int(number), level)
+        chosen = np.isfinite(values).any(axis=0) & (num_groups == number)
+        if np.isfinite(outside) and chosen.any():
+            bounds[:, chosen] = np.nanquantile(values[:, chosen], [outside, 1 - outside], axis=0)
     return bounds[0], bounds[1]

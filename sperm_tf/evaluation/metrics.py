@@ -74,6 +74,22 @@ def figures_from_counts(counts: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def rows_of_figures(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> dict[str, np.ndarray]:
+    """Which images enter the figures of each class.
+
+    Args:
+        labels: int [N], true classes.
+        predicted: int [N], `NO_ANSWER` for none.
+        num_classes: C.
+
+    Returns:
+        `precision`, `recall` and `f1`, bool [N, C].
+    """
+    classes = np.arange(num_classes)
+    is_true, is_predicted = np.asarray(labels)[:, None] == classes, np.asarray(predicted)[:, None] == classes
+    return {"precision": is_predicted, "recall": is_true, "f1": is_true | is_predicted}
+
+
 def one_vs_rest_auc(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Area under the ROC curve of every class against the others, exact, ties counting one half.
 

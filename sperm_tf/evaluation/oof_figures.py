@@ -166,4 +166,6 @@ def _bootstrap(
         return {name: np.mean([one[name] for one in each], axis=0) for name in each[0]}
 
     groups = repeats[0]["group_id"].to_numpy()
-    return intervals.group_bootstrap(groups, statistic, samples=samples, seed=SEED, shifted=("ece",))
+    each = [metrics.rows_of_figures(labels, metrics.predict(answers), num_classes) for labels, answers in parts]
+    entering = {name: np.any([one[name] for one in each], axis=0) for name in each[0]}
+    return intervals.group_bootstrap(groups, statistic, samples=samples, seed=SEED, shifted=("ece",), rows=entering)

@@ -83,8 +83,11 @@ class _Figures:
         columns = np.where(predicted == metrics.NO_ANSWER, self._num_classes, predicted)
         self._cells = np.eye(self._counts.size)[self._labels * (self._num_classes + 1) + columns]
         self._values = self._statistic(np.ones((1, len(predictions))))
+        rows = metrics.rows_of_figures(self._labels, predicted, self._num_classes)
+        of_class = rows["recall"]
+        rows |= {"auc": of_class, "shares": np.repeat(of_class[:, :, None], self._num_classes + 1, axis=2)}
         self._bounds = intervals.group_bootstrap(
-            np.array(predictions.group_ids), self._statistic, samples=bootstrap_samples, seed=SEED
+            np.array(predictions.group_ids), self._statistic, samples=bootstrap_samples, seed=SEED, rows=rows
         )
 
     def _statistic(self, weights: np.ndarray) -> dict[str, np.ndarray]:

@@ -53,7 +53,10 @@ def describe_transfer(answers: pd.DataFrame) -> dict[str, Any]:
         return {"auroc": auroc, **{name: _share(weights, *rows) for name, rows in shares.items()}}
 
     values = statistic(np.ones((1, len(images))))
-    bounds = intervals.group_bootstrap(images["group_id"].to_numpy(), statistic, samples=_SAMPLES, seed=_SEED)
+    entering = {name: counts.any(axis=0) for name, (counts, _) in shares.items()}
+    bounds = intervals.group_bootstrap(
+        images["group_id"].to_numpy(), statistic, samples=_SAMPLES, seed=_SEED, rows=entering
+    )
     figures: dict[str, dict[str, Any]] = {
         name: {"value": jsonable.number(values[name][0]), "bootstrap_95": jsonable.interval(*bounds[name])}
         for name in values

@@ -110,6 +110,7 @@ class _Figures:
             samples=bootstrap_samples,
             seed=SEED,
             shifted=("ece", "ece_equal_mass"),
+            rows={f"share:{name}": counts for name, (counts, _) in self._shares().items()},
         )
 
     def _statistic(self, weights: np.ndarray) -> dict[str, np.ndarray]:

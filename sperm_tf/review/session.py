@@ -147,7 +147,7 @@ class Session:
     def _review(self, item: Item, label: str | None, reviewer: str, comment: str) -> Review:
         prediction = item.prediction
         agrees = label == prediction.predicted_class
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = datetime.datetime.now(datetime.UTC)
         return Review(
             time_utc=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             file=item.name,

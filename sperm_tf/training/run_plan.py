@@ -3,11 +3,13 @@
     KERAS_BACKEND=jax python -m sperm_tf.training.run_plan PLAN_DIR OUTPUT_DIR --time_limit_s=540
 
 `python -m pipelines.cross_validate --plan_dir=PLAN_DIR` writes the plan, `--import_from=OUTPUT_DIR` takes in what comes
-back. The fits are the same as those that are run without a plan, up to the rounding of another processor.
+back. The recipe and the images of a fit are the same as without a plan; its random numbers are those of the backend,
+so its weights are other ones, of the same quality.
 
 Layout of PLAN_DIR: `images.npz` (`sperm_tf.data.image_table`), `plan.json` (a list of fits: `fingerprint`, `name`,
 `trainer`, `parts`), the files of initial weights that it names. Layout of OUTPUT_DIR: `<fingerprint>.npz` for each fit:
-`validation`, `calibration` and `test` (probabilities, float32), `summary` (JSON: history, best epoch, backend).
+`validation`, `calibration` and `test` (probabilities, float32), `summary` (JSON: history, best epoch, backend, and a
+digest of the parts).
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import numpy as np
 
 from sperm_tf.config import ModelConfig, TrainerConfig
 from sperm_tf.data import image_table
-from sperm_tf.data.partitions import Partition
+from sperm_tf.data.partitions import Partition, digest_parts
 from sperm_tf.training.fit import Fit, run_fit
 from sperm_tf.whole_files import replacing
 
@@ -64,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 work_dir=work_dir,
                 verbose=0,
             )
-        _write(fit, output)
+        _write(fit, entry["parts"], output)
         seconds = time.monotonic() - began
         longest = max(longest, seconds)
         accuracy = (fit.probabilities["test"].argmax(1) == table.labels[entry["parts"]["test"]]).mean()
@@ -84,8 +86,13 @@ def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
 
 
-def _write(fit: Fit, path: pathlib.Path) -> None:
-    summary = {"history": fit.history, "best_epoch": fit.best_epoch, "backend": keras.config.backend()}
+def _write(fit: Fit, parts: Mapping[str, Sequence[int]], path: pathlib.Path) -> None:
+    summary = {
+        "history": fit.history,
+        "best_epoch": fit.best_epoch,
+        "backend": keras.config.backend(),
+        "parts": digest_parts(parts),
+    }
     arrays: dict[str, Any] = {"summary": np.array(json.dumps(summary)), **fit.probabilities}
     with replacing(path) as unfinished:
         np.savez_compressed(unfinished, **arrays)

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from sperm_tf.config import TrainerConfig
 from sperm_tf.data import batches, examples
+from sperm_tf.training.augmentation import AUGMENTATIONS, build_augmentation
 from tests import examples_fixture
 
 
@@ -23,6 +25,13 @@ def test_images_are_those_of_the_files(images):
     assert found == drawn
     assert len(images) == 16
     assert np.bincount(batches.read_labels(images)).tolist() == [4, 4, 4, 4]
+
+
+def test_every_augmentation_takes_images_of_the_files(images):
+    for name in set(AUGMENTATIONS) - {"stain_jitter"}:  # which needs keras-cv, and is its layer
+        augmentation = build_augmentation(TrainerConfig(augmentation=(name,), mixup_alpha=0.0))
+        ((batch, _), *_) = epoch(images, 1, augmentation=augmentation)
+        assert batch.shape == (5, 40, 48, 3) and np.isfinite(batch).all(), name
 
 
 def test_a_training_epoch_holds_every_image_once_but_the_remainder(images):

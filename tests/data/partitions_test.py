@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sperm_tf.data.folds import FoldError, assign_folds
-from sperm_tf.data.partitions import PARTS, check_partition, make_partition
+from sperm_tf.data.partitions import PARTS, check_partition, digest_parts, make_partition
 
 LABELS = np.arange(300) % 3
 GROUPS = np.array([f"g{index // 2 if index < 60 else index}" for index in range(300)])  # 30 pairs across classes
@@ -30,6 +30,18 @@ def test_parts_are_disjoint_stratified_and_whole(repeat):
             assert np.abs(counts - 100 * share).max() <= 3, (name, counts)
         tested += sorted(members["test"])
     assert sorted(tested) == list(range(300)), "every image is tested once in a repeat"
+
+
+@pytest.mark.parametrize(
+    ("repeat", "fold", "digest"),
+    [
+        (0, 2, "3ea9e6849b9e063978b5304d3b3e017d01ac7a515697c5291223da912e1f7183"),
+        (1, 0, "3df5c63a6eae99110ea8c37cf611efc7318e014d5e3c471058eadd4c90a6267e"),
+    ],
+)
+def test_parts_are_those_that_the_published_networks_were_trained_on(repeat, fold, digest):
+    """scikit-learn before 1.8 draws others, and a later one may again: networks would be tested on what they saw."""
+    assert digest_parts(vars(_make(repeat, fold)[0])) == digest
 
 
 def test_repeat_0_tests_on_the_datasets_own_folds():

@@ -188,7 +188,7 @@ def test_pairs_are_compared_fold_by_fold(tables, results):
         for fold in range(5):
             num_test = len(oof.select(table, part="test", repeat=repeat, fold=fold))
             num_calibration = len(oof.select(table, part="calibration", repeat=repeat, fold=fold))
-            ratios.append(num_test / (results["num_images"] - num_test - num_calibration))
+            ratios.append(num_test / (results["num_images"] - num_test - 2 * num_calibration))
     assert pair["test_train_ratio"] == pytest.approx(np.mean(ratios))
     uncorrected = scipy.stats.ttest_1samp(differences, 0).statistic
     assert test["statistic"] == pytest.approx(uncorrected * np.sqrt(0.1 / (0.1 + np.mean(ratios))))

@@ -61,6 +61,24 @@ def test_a_few_groups_give_no_interval(num_groups):
     assert np.isfinite(intervals.group_bootstrap(groups, mean_of(np.arange(20)), samples=50)["mean"]).all()
 
 
+def test_only_the_groups_of_the_rows_that_enter_count():
+    """Twenty patients, of whom a class has three: its recall is known from three."""
+    groups, values = np.repeat(np.arange(20), 10), np.random.default_rng(0).random(200)
+    of_class = np.stack([groups < 3, groups < 6, np.ones(200, bool)], axis=1)
+
+    def means(weights):
+        inside = weights[:, :, None] * of_class
+        return {"recall": np.sum(inside * values[:, None], axis=1) / inside.sum(axis=1)}
+
+    few, some, all_groups = np.transpose(
+        intervals.group_bootstrap(groups, means, samples=400, rows={"recall": of_class})["recall"]
+    )
+    assert np.isnan(few).all() and np.isfinite(all_groups).all()
+    plain = intervals.group_bootstrap(groups, means, samples=400)["recall"]
+    np.testing.assert_array_equal(all_groups, [plain[0][2], plain[1][2]])
+    assert some[0] < plain[0][1] and some[1] > plain[1][1], "six groups are fewer than twenty"
+
+
 @pytest.mark.parametrize("num_groups", [8, 20])
 def test_few_patients_hold_the_truth_about_as_often_as_many(num_groups):
     """Patients with 90 % right on average, and some with more: percentiles themselves hold 88 and 91 times in 100."""

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -157,6 +158,31 @@ def test_another_machine_answers_the_same(copy, tmp_path, monkeypatch):
     _forbid_training(monkeypatch)
     assert run_sweep(copy, f"--import_from={tmp_path / 'answers'}") == 0
     assert (_results(copy) / "simple_cnn.csv").read_bytes() == expected
+
+
+def test_answers_of_other_parts_are_refused(copy, tmp_path, capsys):
+    """A plan that another version of scikit-learn drew: as many images, and other ones."""
+    shutil.rmtree(copy / "root" / "Fit")
+    shutil.rmtree(copy / "results")
+    assert run_sweep(copy, f"--plan_dir={tmp_path / 'plan'}") == 0
+    plan = json.loads((tmp_path / "plan" / run_plan.PLAN_FILE).read_text())[:1]
+    parts = plan[0]["parts"]
+    parts["train"][0], parts["test"][0] = parts["test"][0], parts["train"][0]
+    (tmp_path / "plan" / run_plan.PLAN_FILE).write_text(json.dumps(plan))
+    assert run_plan.main([str(tmp_path / "plan"), str(tmp_path / "answers")]) == 0
+    assert run_sweep(copy, f"--import_from={tmp_path / 'answers'}") == 1
+    assert "drawn in another way" in capsys.readouterr().err
+
+
+def test_a_network_of_other_parts_is_not_audited(copy):
+    file = next((copy / "root" / "Fit").glob("*/predictions.csv"))
+    rows = oof_file.read_csv(file, complete=False)
+    table = types.SimpleNamespace(image_ids=rows["image_id"].to_numpy())
+    parts = {part: np.flatnonzero(rows["part"] == part) for part in ("test", "calibration")}
+    fits.check_answered(table, types.SimpleNamespace(**parts), file)
+    parts["test"][0] = parts["calibration"][0]
+    with pytest.raises(FoldError, match="delete that fit and train it again"):
+        fits.check_answered(table, types.SimpleNamespace(**parts), file)
 
 
 def test_fewer_repeats_than_published_are_refused(copy, monkeypatch, capsys):

@@ -26,7 +26,7 @@ def make_saved_model(folder, content="graph"):
     return folder
 
 
-def make_pusher(tmp_path, blessings=GIVEN):
+def make_pusher(tmp_path, blessings=GIVEN, baseline=None):
     directories = {name: tmp_path / name for name in ("examples", "model", *BLESSINGS)}
     for directory in directories.values():
         directory.mkdir(exist_ok=True)
@@ -36,6 +36,8 @@ def make_pusher(tmp_path, blessings=GIVEN):
         (directories[directory] / name).unlink(missing_ok=True)
         if name in blessings:
             (directories[directory] / name).touch()
+    verdict = {"baseline": baseline or {"configured": "none"}}
+    (directories["evaluation"] / "validation.json").write_text(json.dumps(verdict))
     inputs = {name: make_artifact(directory, {}) for name, directory in directories.items()}
     for name in BLESSINGS:
         inputs[name] = make_artifact(directories[name], {"model": inputs["model"].reference()})
@@ -65,6 +67,20 @@ def test_without_all_blessings_nothing_is_pushed(tmp_path, blessings):
     assert not pushed_versions(tmp_path / "serving" / "sperm")
     with pytest.raises(NotBlessedError):
         check_blessings(**{name: pusher.inputs[name] for name in ("model", *BLESSINGS)})
+
+
+def test_what_was_pushed_since_the_comparison_is_not_overruled(tmp_path):
+    compared = {"configured": "latest_pushed", "model": None}
+    pusher = make_pusher(tmp_path, baseline=compared)
+    digests = {"model_digest": "other", "examples_digest": pusher.inputs["examples"].digest, "evaluation_digest": "v"}
+    push(make_saved_model(tmp_path / "other", "other graph"), tmp_path / "serving" / "sperm", digests)
+    artifact = pusher.run(RunContext(tmp_path / "root"))
+    assert artifact.properties["reasons"] == [
+        "another version was pushed since the model was compared with the newest: run again"
+    ]
+    assert list(pushed_versions(tmp_path / "serving" / "sperm")) == [1]
+    again = make_pusher(tmp_path, baseline=compared | {"model": {"path": "1", "digest": "other"}})
+    assert again.run(RunContext(tmp_path / "root")).properties["version"] == 2
 
 
 def test_another_model_s_blessings_do_not_count(tmp_path):
