@@ -38,7 +38,6 @@ Flags:
   --cards_dir=docs/model_cards      where the model card goes, too
   --results_dir=docs/results        where the figures of the cross-validation lie
 """
-_DATASETS = {"synthetic": "synthetic_sperm"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,11 +107,11 @@ def _run(values: flags.FlagValues) -> None:
     releases = released.read_manifest(folder) if (folder / released.MANIFEST).is_file() else {}
     # Packed and compared beside the folder first: what is released stays until the new one is known to be sound.
     with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished_") as unfinished:
-        packed = pack(classifier, name=values.name, training=training, folder=pathlib.Path(unfinished))
+        dataset = values.dataset or released.default_dataset(values.name)
+        packed = pack(classifier, name=values.name, dataset=dataset, training=training, folder=pathlib.Path(unfinished))
         difference = release_precision.compare(classifier.keras_model, packed, images, source)
         training["half_precision"] = dataclasses.asdict(difference)
         release = dataclasses.replace(packed, folder=folder)
-        dataset = values.dataset or _DATASETS.get(values.name, values.name)
         card = release_card.write(release, dataset=dataset, results_dir=pathlib.Path(values.results_dir))
         packed.path.replace(release.path)
         shutil.rmtree(folder / release.name, ignore_errors=True)

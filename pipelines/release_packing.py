@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.artifacts import ARTIFACT_FILE, digest_file
 from sperm_tf.models import released
+from sperm_tf.models.errors import WeightsError
 
 if TYPE_CHECKING:
     import keras
@@ -23,12 +24,15 @@ class ReleaseError(ValueError):
     """A model that cannot be released."""
 
 
-def pack(classifier: Classifier, *, name: str, training: dict[str, Any], folder: pathlib.Path) -> released.Release:
+def pack(
+    classifier: Classifier, *, name: str, dataset: str, training: dict[str, Any], folder: pathlib.Path
+) -> released.Release:
     """Writes the weights of a classifier.
 
     Args:
         classifier: what to release.
         name: of the release.
+        dataset: what it was trained on.
         training: how the weights came about.
         folder: where the file goes.
 
@@ -41,6 +45,7 @@ def pack(classifier: Classifier, *, name: str, training: dict[str, Any], folder:
     recipe = training.get("recipe", {})
     config = dataclasses.asdict(_architecture(classifier.keras_model))
     weights = recipe.get("model", {}).get("weights", "none")
+    initial = "" if weights in released.WITHOUT_FILE else _identify(weights)
     config["weights"] = weights if "/" not in weights else pathlib.Path(weights).name  # not the path on this machine
     if "model" in recipe:
         training["recipe"] = {**recipe, "model": {**recipe["model"], "weights": config["weights"]}}
@@ -64,7 +69,17 @@ def pack(classifier: Classifier, *, name: str, training: dict[str, Any], folder:
         training=training,
         folder=folder,
         rule={file.name: digest_file(file) for file in sorted((folder / name).glob("*"))},
+        dataset=dataset,
+        initial_sha256=initial,
     )
+
+
+def _identify(weights: str) -> str:
+    """SHA-256 of initial weights; empty where their file is gone since the training."""
+    try:
+        return released.identify_weights(weights)
+    except WeightsError:
+        return ""
 
 
 def describe_training(folder: pathlib.Path, further: str) -> dict[str, Any]:

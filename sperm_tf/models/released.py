@@ -9,6 +9,7 @@ Imports nothing heavy: a wrong name is found in milliseconds.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -47,6 +48,8 @@ class Release:
         training: how the weights came about.
         folder: where the manifest lies.
         rule: name -> SHA-256 of the files of the decision rule, in the folder `<name>`; empty for a model without.
+        dataset: TFDS name of what it was trained on.
+        initial_sha256: of the file that the training started from; empty for none, and where it was not known.
     """
 
     name: str
@@ -60,6 +63,8 @@ class Release:
     training: dict[str, Any]
     folder: pathlib.Path
     rule: dict[str, str] = dataclasses.field(default_factory=dict)
+    dataset: str = ""
+    initial_sha256: str = ""
 
     @property
     def path(self) -> pathlib.Path:
@@ -197,6 +202,11 @@ def find_weights_file(weights: str) -> pathlib.Path | None:
     return file
 
 
+def default_dataset(name: str) -> str:
+    """What a release was trained on that does not say so: what it is called by."""
+    return _DATASETS.get(name, name)
+
+
 def check_unseen(weights: str, dataset: str) -> None:
     """Refuses initial weights that were trained on the dataset that is to be tested on, directly or a release earlier.
 
@@ -207,18 +217,23 @@ def check_unseen(weights: str, dataset: str) -> None:
     Raises:
         WeightsError: these weights have seen the test images; or as `find_weights_file`.
     """
-    if weights in WITHOUT_FILE or not (RELEASED_DIR / MANIFEST).is_file():
+    if weights in WITHOUT_FILE:
         return
-    releases = read_manifest()
-    digest = identify_weights(weights)
-    names = [name for name, release in releases.items() if release.sha256 == digest]
-    while names and names[-1] in releases:
-        if _DATASETS.get(names[-1], names[-1]) == dataset:
+    known = list(read_manifest().values()) if (RELEASED_DIR / MANIFEST).is_file() else []
+    if weights not in NAMES:
+        with contextlib.suppress(WeightsError):  # no manifest beside the file, or one of another program
+            known += read_manifest(pathlib.Path(weights).expanduser().parent).values()
+    by_digest = {release.sha256: release for release in known}
+    by_name = {release.name: release for release in known}
+    release = by_digest.pop(identify_weights(weights), None)
+    while release is not None:
+        if release.dataset == dataset:
             raise WeightsError(
                 f"weights must not have seen the test images. Received: weights={weights!r}, which were trained on all "
                 f"images of {dataset}. Start from others, such as 'none'."
             )
-        names.append(releases[names[-1]].model.weights)
+        start = by_name.get(release.model.weights)
+        release = by_digest.pop(release.initial_sha256 or (start.sha256 if start else ""), None)
 
 
 def find_release_of_file(path: pathlib.Path) -> Release:
@@ -248,5 +263,6 @@ def parse_model_config(fields: Mapping[str, Any]) -> ModelConfig:
 
 
 def _parse(name: str, entry: dict[str, Any], folder: pathlib.Path) -> Release:
-    fields = {**entry, "model": parse_model_config(entry["model"]), "class_names": tuple(entry["class_names"])}
+    fields = {"dataset": default_dataset(name), **entry}
+    fields |= {"model": parse_model_config(entry["model"]), "class_names": tuple(entry["class_names"])}
     return Release(name=name, folder=folder, **fields)

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 import subprocess
 import sys
@@ -137,6 +138,24 @@ def test_the_manifest_says_which_file_is_meant(folder, tmp_path):
     with pytest.raises(WeightsError, match=r"manifest\.json beside it names. Received: .*other\.npz"):
         released.find_release_of_file(folder / "other.npz")
     assert json.loads((tmp_path / "manifest.json").read_text())["smids"]["file"] == "smids.npz"
+
+
+def test_a_release_is_known_by_what_it_was_trained_on_and_started_from(tmp_path):
+    """Under names of their own, with initial weights that were named by their path."""
+    smids = released.find_release("smids")
+    names = {"robust": {"dataset": "smids"}, "later": {"dataset": "mine", "initial_sha256": smids.sha256}}
+    releases = {}
+    for number, (name, fields) in enumerate(names.items()):
+        file = tmp_path / f"{name}.npz"
+        file.write_bytes(smids.path.read_bytes() + bytes(number + 1))
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        changes = {"name": name, "file": file.name, "sha256": digest, "folder": tmp_path, **fields}
+        releases[name] = dataclasses.replace(smids, **changes)
+    released.write_manifest(releases, tmp_path)
+    for name, dataset in (("robust", "smids"), ("later", "mine"), ("later", "smids"), ("later", "synthetic_sperm")):
+        with pytest.raises(released.WeightsError, match="must not have seen the test images"):
+            released.check_unseen(str(tmp_path / f"{name}.npz"), dataset)
+        released.check_unseen(str(tmp_path / f"{name}.npz"), "hushem")
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ def test_a_trained_model_is_released_and_loads(trained, run, tmp_path, capsys, m
     release = released.read_manifest(tmp_path / "released")["smids"]
     assert release.model == ModelConfig(name="simple_cnn", weights="start.npz", dropout=0.4, norm_momentum=0.9)
     assert (release.class_names, release.image_size, release.views) == (NAMES, 32, 8)
+    assert (release.dataset, release.initial_sha256) == ("smids", "")  # whose file is not there
     assert release.training["images"] == "all clean images" and release.training["recipe"]["full_epochs"] == 7
     assert sorted(path.name for path in (tmp_path / "released").iterdir()) == ["manifest.json", "smids.md", "smids.npz"]
     difference = release.training["half_precision"]
@@ -218,7 +219,7 @@ def test_models_that_are_too_large_are_refused(trained, run, tmp_path, capsys, m
         (("--model={trained}", "--images={trained}"), 1, "images must be a folder with readable images"),
         (("--model={trained}", "--training={trained}/list.json"), 1, "must hold a JSON object"),
         (("--model={trained}", "--training={trained}/half.json"), 1, "half.json must hold a JSON object"),
-        (("--model={trained}/other.keras",), 1, "model must be one of simple_cnn"),
+        (("--model={trained}/other.keras", "--class_names=a,b,c"), 1, "model must be one of simple_cnn"),
         ((), 2, "model"),
     ),
 )
