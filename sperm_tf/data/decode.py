@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 
 import numpy as np
 from PIL import Image
@@ -22,6 +23,7 @@ MIN_DEEP_PEAK = 64
 into 16 without scaling them, and nothing is left in the upper 8 but black; a bright field is never that dark."""
 PNG_SIGNATURE, PNG_DEPTH_AT = b"\x89PNG\r\n\x1a\n", 24
 JPEG_END = b"\xff\xd9"
+JPEG_SCAN, JPEG_RESTART_INTERVAL, JPEG_SEQUENTIAL = 0xDA, 0xDD, (0xC0, 0xC1)  # second bytes of markers
 JPEG_PROBE = bytes((37 * i + 11) % 251 for i in range(64))
 """Any bytes, save for 0xFF, which starts a marker. Put before the end mark of a JPEG, they change its pixels where data
 are missing: decoders fill these without an error, and read nothing past data that are complete."""
@@ -75,7 +77,9 @@ def decode_rgb(data: bytes) -> DecodedImage:
                 "a PNG with 16 bits must use them. Received: one whose upper 8 bits are all but black, as of a camera "
                 "with 10 to 14 bits. Multiply its values until white is near 65,535, or save 8 bits"
             )
-        if decoded.source_format == "JPEG" and not _is_complete_jpeg(data, decoded.pixels):
+        if decoded.source_format == "JPEG" and not (
+            _is_complete_jpeg(data, decoded.pixels) and _has_every_restart(data)
+        ):
             raise UndecodableImageError(
                 f"a JPEG must hold data for all of its pixels. Received: {len(data)} bytes that end before. Copy the "
                 "source file again"
@@ -115,6 +119,34 @@ def _is_complete_jpeg(data: bytes, pixels: np.ndarray) -> bool:
         return True  # without its end mark Pillow refuses a part
     with Image.open(io.BytesIO(data[:end] + JPEG_PROBE + data[end:]), formats=("JPEG",)) as image:
         return np.array_equal(pixels, _to_rgb(image))
+
+
+def _has_every_restart(data: bytes) -> bool:
+    """Whether the restart markers of a JPEG are all there, in order; True for one without them, or of several scans.
+
+    ITU-T T.81, sections B.2 and E.1.4. Decoders make up the pixels between two markers of which one is missing.
+    """
+    position, interval, frame = 2, 0, 0
+    while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != JPEG_SCAN:
+        marker = data[position + 1]
+        if marker == JPEG_RESTART_INTERVAL:
+            interval = int.from_bytes(data[position + 4 : position + 6], "big")
+        if marker in JPEG_SEQUENTIAL:
+            frame = position
+        # 0xFF may be repeated before a marker.
+        position += 1 if marker == 0xFF else 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    if not (interval and frame) or data[position + 4] != data[frame + 9]:
+        return True
+    start = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    end = data.find(JPEG_END, start)
+    found = [match[0][1] - 0xD0 for match in re.finditer(rb"\xff[\xd0-\xd7]", data[start : end if end >= 0 else None])]
+    height, width = (int.from_bytes(data[frame + at : frame + at + 2], "big") for at in (5, 7))
+    factors = data[frame + 11 : frame + 11 + 3 * data[frame + 9] : 3]
+    across, down = (max(factor >> 4 for factor in factors), max(factor & 15 for factor in factors))
+    if len(factors) == 1:  # a single component is not interleaved, whatever its factors
+        across = down = 1
+    num_units = -(-width // (8 * across)) * -(-height // (8 * down))
+    return found == [index % 8 for index in range(-(-num_units // interval) - 1)]
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:

@@ -1,10 +1,13 @@
+import re
 import struct
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from sperm_tf.data import image_formats
+from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from tests import image_files
 
 LOSSLESS = image_files.lossless_files()
@@ -64,6 +67,37 @@ def test_complete_jpegs_of_many_contents_decode(seed, quality):
     np.testing.assert_array_equal(
         image_formats.decode(tf.constant(data)), tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
     )
+
+
+def _lose_intervals(data, lost):
+    """A JPEG without some of the data between its restart markers, as of packets that did not arrive."""
+    head = data.rindex(b"\xff\xda")
+    pieces = re.split(rb"(?=\xff[\xd0-\xd7])", data[head:-2])
+    return data[:head] + b"".join(piece for index, piece in enumerate(pieces) if index not in lost) + data[-2:]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("blocks", [1, 3, 7])
+def test_jpegs_that_lost_restart_intervals_are_refused(mode, subsampling, blocks):
+    image = Image.fromarray(image_files.random_pixels(83, 101)).convert(mode)
+    data = image_files.encode(image, "JPEG", quality=95, subsampling=subsampling, restart_marker_blocks=blocks)
+    num_pieces = len(re.findall(rb"\xff[\xd0-\xd7]", data)) + 1
+    assert num_pieces > 3
+    for whole in (data, data + b"behind the end", data[:2] + b"\xff" + data[2:]):
+        np.testing.assert_array_equal(image_formats.decode(tf.constant(whole)), decode_rgb(whole).pixels)
+    for lost in ({1}, {1, 2}, {num_pieces - 1}, set(range(num_pieces // 2, num_pieces))):
+        damaged = _lose_intervals(data, lost)
+        assert image_files.pillow_rgb(damaged).shape == (83, 101, 3), "Pillow alone makes the pixels up"
+        with pytest.raises(UndecodableImageError):
+            decode_rgb(damaged)
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            image_formats.decode(tf.constant(damaged))
+
+
+def test_progressive_jpegs_with_restarts_decode():
+    data = image_files.encode(image_files.random_pixels(83, 101), "JPEG", progressive=True, restart_marker_blocks=3)
+    np.testing.assert_array_equal(image_formats.decode(tf.constant(data)), decode_rgb(data).pixels)
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "BMP", "GIF", "JPEG", "progressive JPEG", "interlaced PNG", "2 frames"])
