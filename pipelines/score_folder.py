@@ -156,10 +156,8 @@ class ScoreFolder:
                     rows.write_table(table)
                     lines.write(table)
                     num_rows += table.num_rows
-                    digests = table.filter(pc.equal(table[scores_file.STATUS], predictions.OK))[
-                        scores_file.IMAGE_DIGEST
-                    ]
-                    for digest in map(bytes.fromhex, digests.to_pylist()):
+                    readable = table.filter(pc.equal(table[scores_file.STATUS], predictions.OK))
+                    for digest in map(bytes.fromhex, readable[scores_file.IMAGE_DIGEST].to_pylist()):
                         num_copies += digest in seen
                         seen.add(digest)
                     for name, counter in counts.items():

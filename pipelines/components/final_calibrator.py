@@ -38,7 +38,7 @@ class FinalCalibrator(Component):
     """
 
     config: CalibratorConfig
-    version = 5  # counts the calibration images that it would accept
+    version = 6  # the rule names its model
 
     def __init__(self, config: CalibratorConfig, *, answers: pathlib.Path, **inputs: Any):
         super().__init__(config, **inputs)
@@ -86,7 +86,7 @@ class FinalCalibrator(Component):
             ]
         )
         rule = fit_rule(logits, labels, self.config, familiarity=Familiarity.fit(features), measured=measured)
-        rule.write(output)
+        rule.write(output, model=output / "model.keras")
         return {
             **inputs["model"].properties,
             "num_calibration_images": rule.num_images,

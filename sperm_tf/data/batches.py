@@ -31,10 +31,10 @@ def read_images(folder: str | os.PathLike[str], split: str) -> tf.data.Dataset:
 
     serialized = examples.read_serialized(examples.shard_paths(folder, split))
     size = int(serialized.reduce(np.int64(0), lambda count, _: count + 1))
-    images = serialized.map(decode, num_parallel_calls=tf.data.AUTOTUNE).cache()
+    images = serialized.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
     for image, _ in images.take(1):  # all are of one size, which augmentations have to know before they see an image
         images = images.map(lambda image, label, shape=image.shape: (tf.ensure_shape(image, shape), label))
-    return images.apply(tf.data.experimental.assert_cardinality(size))
+    return images.cache().apply(tf.data.experimental.assert_cardinality(size))
 
 
 def read_labels(images: tf.data.Dataset) -> np.ndarray:

@@ -24,6 +24,10 @@ into 16 without scaling them, and nothing is left in the upper 8 but black; a br
 PNG_SIGNATURE, PNG_DEPTH_AT = b"\x89PNG\r\n\x1a\n", 24
 JPEG_END = b"\xff\xd9"
 JPEG_SCAN, JPEG_RESTART_INTERVAL, JPEG_SEQUENTIAL = 0xDA, 0xDD, (0xC0, 0xC1)  # second bytes of markers
+JPEG_WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD8))
+JPEG_LONGEST_FRAME = 1024  # bytes: 11, and 3 for each of up to 255 components
+JPEG_MAX_SEGMENTS = 1_000
+"""That are passed before the first scan, each 0xFF that is repeated among them: bounds the work on a hostile file."""
 JPEG_PROBE = bytes((37 * i + 11) % 251 for i in range(64))
 """Any bytes, save for 0xFF, which starts a marker. Put before the end mark of a JPEG, they change its pixels where data
 are missing: decoders fill these without an error, and read nothing past data that are complete."""
@@ -122,20 +126,26 @@ def _is_complete_jpeg(data: bytes, pixels: np.ndarray) -> bool:
 
 
 def _has_every_restart(data: bytes) -> bool:
-    """Whether the restart markers of a JPEG are all there, in order; True for one without them, or of several scans.
+    """Whether the restart markers of a decodable JPEG are all there, in order; True without them, or of several scans.
 
     ITU-T T.81, sections B.2 and E.1.4. Decoders make up the pixels between two markers of which one is missing.
     """
+    length, data = len(data), data + bytes(JPEG_LONGEST_FRAME)
     position, interval, frame = 2, 0, 0
-    while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != JPEG_SCAN:
+    for _ in range(JPEG_MAX_SEGMENTS):
         marker = data[position + 1]
+        if data[position] != 0xFF or marker == JPEG_SCAN:
+            break
+        size = 2 + int.from_bytes(data[position + 2 : position + 4], "big")
         if marker == JPEG_RESTART_INTERVAL:
             interval = int.from_bytes(data[position + 4 : position + 6], "big")
         if marker in JPEG_SEQUENTIAL:
             frame = position
         # 0xFF may be repeated before a marker.
-        position += 1 if marker == 0xFF else 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    if not (interval and frame) or data[position + 4] != data[frame + 9]:
+        step = 1 if marker == 0xFF else 2 if marker in JPEG_WITHOUT_LENGTH else size
+        position = min(position + step, length)
+    is_scan = data[position + 1] == JPEG_SCAN and data[position + 4] == data[frame + 9]
+    if not (interval and frame and is_scan):
         return True
     start = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     end = data.find(JPEG_END, start)

@@ -1,5 +1,6 @@
 import re
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -84,15 +85,24 @@ def test_jpegs_that_lost_restart_intervals_are_refused(mode, subsampling, blocks
     data = image_files.encode(image, "JPEG", quality=95, subsampling=subsampling, restart_marker_blocks=blocks)
     num_pieces = len(re.findall(rb"\xff[\xd0-\xd7]", data)) + 1
     assert num_pieces > 3
-    for whole in (data, data + b"behind the end", data[:2] + b"\xff" + data[2:]):
+    before_marker, without_length = (data[:2] + extra + data[2:] for extra in (b"\xff", b"\xff\xd0"))
+    for whole in (data, data + b"behind the end", before_marker, without_length):
         np.testing.assert_array_equal(image_formats.decode(tf.constant(whole)), decode_rgb(whole).pixels)
     for lost in ({1}, {1, 2}, {num_pieces - 1}, set(range(num_pieces // 2, num_pieces))):
-        damaged = _lose_intervals(data, lost)
+        damaged = _lose_intervals(without_length, lost)
         assert image_files.pillow_rgb(damaged).shape == (83, 101, 3), "Pillow alone makes the pixels up"
         with pytest.raises(UndecodableImageError):
             decode_rgb(damaged)
         with pytest.raises(tf.errors.InvalidArgumentError):
             image_formats.decode(tf.constant(damaged))
+
+
+def test_a_jpeg_of_nothing_but_fill_bytes_costs_no_time():
+    data = image_files.encode(image_files.random_pixels(83, 101), "JPEG", restart_marker_blocks=3)
+    filled = data[:2] + b"\xff" * 3_000_000 + data[2:]
+    start = time.monotonic()
+    np.testing.assert_array_equal(image_formats.decode(tf.constant(filled)), decode_rgb(filled).pixels)
+    assert time.monotonic() - start < 20
 
 
 def test_progressive_jpegs_with_restarts_decode():
