@@ -11,7 +11,7 @@ import io
 import re
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG")
 # The limits of `sperm_tf.data.preprocess`, which is not imported because it imports TensorFlow.
@@ -163,4 +163,6 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion clips at 255 instead of scaling.
         grey = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode == "CMYK" and "adobe" not in image.info:  # Pillow inverts every one; Adobe's alone are stored so
+        image = ImageChops.invert(image)
     return np.asarray(image.convert("RGB"))

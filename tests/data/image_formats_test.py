@@ -39,6 +39,18 @@ def test_jpeg_decodes_like_pillow(mode, options):
     assert image_formats.read_size(tf.constant(data)).numpy().tolist() == [40, 50]
 
 
+def test_inks_without_the_mark_of_adobe_are_no_negative():
+    """Adobe stores 255 less the ink, and marks its files; Pillow takes all files for Adobe's."""
+    inks = np.kron(np.random.default_rng(3).integers(0, 256, (6, 5, 4), np.uint8), np.ones((8, 8, 1), np.uint8))
+    data = image_files.encode(Image.fromarray(inks, "CMYK"), "JPEG", quality=100, subsampling=0)
+    mark = data.index(b"\xff\xee\x00\x0eAdobe")
+    unmarked = data[:mark] + data[mark + 16 :]
+    cyan_magenta_yellow, black = np.split(255 - inks.astype(float), [3], axis=2)  # as they are stored
+    expected = (255 - cyan_magenta_yellow) * (255 - black) / 255
+    np.testing.assert_allclose(decode_rgb(unmarked).pixels, expected, atol=3)
+    np.testing.assert_allclose(image_formats.decode(tf.constant(unmarked)), expected, atol=3)
+
+
 @pytest.mark.parametrize("tail", [b"", b"\0\0", b"\xff\xd8 a second image \xff\xd9"], ids=str)
 def test_bytes_around_a_jpeg_do_not_matter(tail):
     data = image_files.encode(image_files.random_pixels(), "JPEG")

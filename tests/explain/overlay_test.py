@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from sperm_tf.data.preprocess import preprocess
 from sperm_tf.explain import overlay
@@ -68,3 +69,15 @@ def test_other_shapes_are_refused():
 def test_attention_is_stretched_to_its_range_unless_it_hardly_varies():
     np.testing.assert_allclose(overlay.stretch(np.array([[0.4, 0.5], [0.6, 0.45]])), [[0, 0.5], [1, 0.25]])
     assert overlay.stretch(np.array([[0.5, 0.5001]])).max() < 0.01
+
+
+@pytest.mark.parametrize(("size", "saved"), [((90, 60), (180, 60)), ((4096, 1024), (4096, 512))])
+def test_large_images_are_kept_smaller(size, saved, tmp_path):
+    image = Image.new("RGB", size, (200, 30, 90))
+    file = tmp_path / "new_folder" / "overlay.png"
+    overlay.save_overlay(image_files.encode(image, "PNG"), np.zeros((7, 7)), file)
+    with Image.open(file) as picture:
+        assert picture.size == saved
+        assert picture.getpixel((5, 5)) == (200, 30, 90), "the image stands on the left"
+        red, green, blue = picture.getpixel((saved[0] - 5, 5))
+        assert red == green == blue, "beside it, its map over grey"

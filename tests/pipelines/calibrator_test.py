@@ -13,6 +13,7 @@ import tensorflow as tf
 import sperm_tf
 from pipelines.artifacts import Artifact
 from pipelines.component import RunContext
+from pipelines.components import calibrator
 from pipelines.components.calibrator import Calibrator
 from sperm_tf.config import CalibratorConfig
 from sperm_tf.data import batches, examples
@@ -86,6 +87,17 @@ def test_what_is_served_is_the_saved_model_averaged_over_views_and_calibrated(ca
             np.testing.assert_array_equal(explained[name], value)
         else:
             np.testing.assert_allclose(explained[name], value, rtol=1e-3, atol=1e-6)
+
+
+def test_what_is_familiar_is_learnt_from_images_of_every_fold(transformed):
+    images = batches.read_images(transformed.directory, "train")
+    everything = [pixels.tobytes() for pixels, _ in images.as_numpy_iterator()]
+    count = len(everything) // 3
+    drawn = calibrator._draw(images, count)
+    places = [everything.index(pixels.tobytes()) for pixels, _ in drawn.as_numpy_iterator()]
+    assert len(drawn) == len(set(places)) == count
+    assert min(places) < len(everything) / 3 and max(places) > 2 * len(everything) / 3
+    assert len(calibrator._draw(images, len(everything))) == len(everything)
 
 
 def test_python_and_the_graph_decide_the_same(calibrated, served, transformed):
