@@ -16,6 +16,7 @@ from absl import flags
 from pipelines.flags import HELP_FLAGS, FlagError, parse_own
 from pipelines.release_packing import ReleaseError, describe_training, pack
 from sperm_tf.models import released
+from sperm_tf.whole_files import write_text
 
 if TYPE_CHECKING:
     from sperm_tf.serving.classifier import Classifier
@@ -24,12 +25,14 @@ USAGE = """Packs a trained model into half precision, with its entry in the mani
 
   python -m pipelines.release --name=smids --model=runs/smids/FinalCalibrator/<fingerprint>
   python -m pipelines.release --name=smids --model=model.keras --class_names=normal,abnormal,non-sperm
+  python -m pipelines.release --name=smids     # writes its model card anew, with the figures that there are now
 
 Flags:
   --name=NAME                       name of the release: smids, hushem, synthetic, or one of your own
   --model=DIR|FILE                  folder that the Calibrator or the FinalCalibrator wrote, or the Trainer, whose
                                     models have no decision rule; or a .keras file
-  --class_names=A,B,...             in the order of the logits; for a .keras file without a model.json beside it
+  --class_names=A,B,...             in the order of the logits; for a .keras file that is no model.keras with its
+                                    model.json beside it
   --dataset=NAME                    what it was trained on; default: the name of the release
   --views=1|8                       what an answer is averaged over; default: as in model.json, or 1
   --training=FILE                   JSON file with an object: how the weights came about, beyond what the folder says
@@ -61,7 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
     try:
-        _run(values)
+        if values.model:
+            _run(values)
+        else:
+            _rewrite_card(values)
     except (ValueError, OSError) as error:
         print(f"pipelines.release: {error}", file=sys.stderr)
         return 1
@@ -72,7 +78,7 @@ def _define_flags() -> flags.FlagValues:
     values = flags.FlagValues()
     for name, default, required in (
         ("name", None, True),
-        ("model", None, True),
+        ("model", "", False),
         ("dataset", "", False),
         ("training", "", False),
         ("images", "", False),
@@ -118,16 +124,30 @@ def _run(values: flags.FlagValues) -> None:
         if release.rule:
             (packed.folder / release.name).rename(folder / release.name)
     released.write_manifest({**releases, release.name: release}, folder)
-    cards_dir = pathlib.Path(values.cards_dir)
-    cards_dir.mkdir(parents=True, exist_ok=True)
-    for path in (release.card_path, cards_dir / release.card_path.name):
-        path.write_text(card, encoding="utf-8")
+    card_file = _write_card(release, card, values)
     print(
         f"{release.path}: {release.num_bytes:,} bytes, SHA-256 {release.sha256}\n"
         f"Half precision moved probabilities by at most {difference.max_probability_difference:.2g} and changed the "
         f"class of {difference.num_changed_classes} of {difference.num_images} {source}.\n"
-        f"Model card: {cards_dir / release.card_path.name}"
+        f"Model card: {card_file}"
     )
+
+
+def _rewrite_card(values: flags.FlagValues) -> None:
+    from pipelines import release_card
+
+    release = released.find_release(values.name, pathlib.Path(values.released_dir))
+    card = release_card.write(release, dataset=release.dataset, results_dir=pathlib.Path(values.results_dir))
+    print(f"Model card: {_write_card(release, card, values)}")
+
+
+def _write_card(release: released.Release, card: str, values: flags.FlagValues) -> pathlib.Path:
+    """Writes it beside the weights and for readers; where these find it."""
+    cards_dir = pathlib.Path(values.cards_dir)
+    cards_dir.mkdir(parents=True, exist_ok=True)
+    for path in (release.card_path, cards_dir / release.card_path.name):
+        write_text(path, card)
+    return cards_dir / release.card_path.name
 
 
 def _open(path: pathlib.Path, class_names: Sequence[str] | None) -> Classifier:
@@ -135,7 +155,8 @@ def _open(path: pathlib.Path, class_names: Sequence[str] | None) -> Classifier:
 
     if not (path.is_dir() or (path.is_file() and path.suffix == KERAS_SUFFIX)):
         raise ReleaseError(
-            f"model must be a folder that the Trainer wrote, or a {KERAS_SUFFIX} file. Received: model={str(path)!r}."
+            "model must be a folder that the Calibrator, the FinalCalibrator or the Trainer wrote, or a "
+            f"{KERAS_SUFFIX} file. Received: model={str(path)!r}."
         )
     return load_model(path, class_names=class_names)
 

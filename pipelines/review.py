@@ -26,7 +26,8 @@ USAGE = """Serves a page on this machine, on which a person looks at a model's a
 Flags:
   --model=NAME|DIR|FILE    a released model (smids, hushem), a folder that the Calibrator wrote, or a .keras file
   --output=DIR             where verdicts go: reviews.csv, images/, and labels.csv, which is training data
-  --class_names=A,B,...    in the order of the logits; for a .keras file without a model.json beside it
+  --class_names=A,B,...    in the order of the logits; for a .keras file that is no model.keras with its
+                           model.json beside it
   --host=127.0.0.1         address to listen on; any other than this machine's own lets others in, without a password
   --port=7860              to listen on
 

@@ -55,11 +55,10 @@ def test_what_is_accepted_is_what_was_published():
 def test_the_price_of_noticing_strange_images_is_what_was_published():
     found = read("smids", "audits.json")[MODEL]["strangers"]["kinds"]["tested"]
     unfamiliar, accepted = (100 * found[name]["value"] for name in ("unfamiliar", "accepted"))
+    alone = 100 * read("smids", "decisions.json")[MODEL]["repeats"][0]["selection"]["accepted"]["value"]
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    assert (
-        f"first repeat {unfamiliar:.1f} % are referred as unlike those of the training, which leaves {accepted:.1f} %"
-        in text
-    )
+    assert f"first repeat these are {unfamiliar:.1f} % of all, and what is answered" in text
+    assert f"falls from {alone:.1f} to {accepted:.1f} %" in text
 
 
 def test_what_a_count_says_is_what_was_published():

@@ -5,7 +5,7 @@
 
 For reading beside the paper's table, not for choosing a model: `pipelines.cross_validate` measures.
 
-The paper reports 90.2 % on its test images, whose number and choice are not known. Here fold 0 tests (592 images),
+The paper reports 90.2 % on its test images, whose number and choice are not known. Here fold 0 tests (590 images),
 fold 1 validates, and the others train.
 
 The learning rates and numbers of epochs are not in the paper's abstract either; these are customary for fine-tuning.

@@ -2,7 +2,7 @@
 
     python -m sperm_tf.serving.client --target=http://localhost:8501 --model_name=sperm_smids image.bmp
 
-REST needs nothing but Python; gRPC needs grpcio and tensorflow-serving-api.
+REST needs NumPy and Pillow, overlays Matplotlib, too; gRPC needs grpcio and tensorflow-serving-api.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ def load_model(source: str | os.PathLike[str], *, class_names: Sequence[str] | N
             `.npz`, with its manifest beside it; or of a folder that the Calibrator wrote, or the Trainer, whose models
             have no decision rule; or of a `.keras` file. Rule and views are taken up with the folder, or with the
             `model.keras` in it; another `.keras` file has none, whatever lies beside it.
-        class_names: in the order of the logits, for a `.keras` file without a `model.json` beside it. Released models
-            know theirs.
+        class_names: in the order of the logits, for a `.keras` file that is no `model.keras` with its `model.json`
+            beside it. Released models know theirs.
 
     Raises:
         ValueError: there is no such model, other class names are given than its own, a file is missing or damaged, the

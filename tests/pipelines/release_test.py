@@ -159,6 +159,29 @@ def test_without_results_the_card_says_so(trained, run, tmp_path):
     assert "No cross-validated figures of `simple_cnn` on `hushem`" in card
 
 
+def test_a_card_is_written_again_with_newer_figures(trained, run, tmp_path, capsys):
+    results = tmp_path / "results" / "smids" / "results.json"
+    results.parent.mkdir(parents=True)
+    results.write_text(json.dumps(RESULTS), encoding="utf-8")
+    assert run(f"--model={trained}") == 0
+    weights = (tmp_path / "released" / "smids.npz").read_bytes()
+    results.write_text(json.dumps(RESULTS).replace("0.8262", "0.8444"), encoding="utf-8")
+    assert run() == 0
+    assert str(tmp_path / "cards" / "smids.md") in capsys.readouterr().out
+    for card in (tmp_path / "cards" / "smids.md", tmp_path / "released" / "smids.md"):
+        assert "0.844" in card.read_text(encoding="utf-8") and "0.826" not in card.read_text(encoding="utf-8")
+    assert (tmp_path / "released" / "smids.npz").read_bytes() == weights
+
+
+@pytest.mark.parametrize("name", released.NAMES)
+def test_the_published_cards_hold_the_published_figures(name):
+    """`python -m pipelines.release --name=<name>` writes them anew."""
+    release = released.find_release(name)
+    card = release_card.write(release, dataset=release.dataset, results_dir=ROOT / "docs" / "results")
+    assert release.card_path.read_text(encoding="utf-8") == card
+    assert (ROOT / "docs" / "model_cards" / f"{name}.md").read_text(encoding="utf-8") == card
+
+
 def test_a_keras_file_with_class_names_and_images_of_ones_own(run, tmp_path, capsys):
     weight_files.build(CONFIG).save(tmp_path / "mine.keras")
     (tmp_path / "images" / "a").mkdir(parents=True)
@@ -212,7 +235,7 @@ def test_models_that_are_too_large_are_refused(trained, run, tmp_path, capsys, m
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     (
-        (("--model=nothing",), 1, "model must be a folder that the Trainer wrote, or a .keras file"),
+        (("--model=nothing",), 1, "model must be a folder that the Calibrator, the FinalCalibrator or the Tr"),
         (("--model={trained}", "--views=3"), 2, "views"),
         (("--model={trained}", "--wrong=1"), 2, "wrong"),
         (("--model={trained}", "rest"), 2, "arguments must be flags"),
@@ -220,7 +243,7 @@ def test_models_that_are_too_large_are_refused(trained, run, tmp_path, capsys, m
         (("--model={trained}", "--training={trained}/list.json"), 1, "must hold a JSON object"),
         (("--model={trained}", "--training={trained}/half.json"), 1, "half.json must hold a JSON object"),
         (("--model={trained}/other.keras", "--class_names=a,b,c"), 1, "model must be one of simple_cnn"),
-        ((), 2, "model"),
+        ((), 1, "manifest must be"),
     ),
 )
 def test_wrong_arguments_are_named(arguments, status, message, trained, run, capsys):

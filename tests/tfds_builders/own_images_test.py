@@ -298,6 +298,8 @@ def test_wrong_folders(tmp_path):
     fill(tmp_path / "split" / "train")
     fill(tmp_path / "split" / "Test")
     assert "Test, train" in refused(tmp_path / "split")
+    fill(tmp_path / "split" / "unlabelled")
+    assert "splits: Test, train. Join" in refused(tmp_path / "split")
 
 
 def test_a_file_name_that_is_no_text_is_named(tmp_path):

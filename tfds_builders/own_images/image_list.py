@@ -129,10 +129,10 @@ def _list_folder(path: pathlib.Path) -> ImageList:
     files: list[SourceFile] = []
     origins: dict[str, str] = {}
     folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and not is_hidden(entry)]
-    if folders and all(folder.name.casefold() in _SPLIT_NAMES for folder in folders):
+    if splits := [folder.name for folder in folders if folder.name.casefold() in _SPLIT_NAMES]:
         raise DataDirError(
             f"data_dir must hold one folder per class. Received: data_dir={path}, whose folders are splits: "
-            f"{', '.join(folder.name for folder in folders)}. Join them to one folder per class: the pipeline makes "
+            f"{', '.join(splits)}. Join them to one folder per class: the pipeline makes "
             "its own folds, so that no near duplicate stands in two of them"
         )
     for entry in path.iterdir():

@@ -8,12 +8,13 @@ document.addEventListener('keydown', (event) => {
     if (event.key === 'Escape' || (event.key === 'Enter' && event.target.closest('#rv-comment'))) event.target.blur();
     return;
   }
-  if (event.key === 'c') {
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key; // Caps Lock may be on
+  if (key === 'c') {
     document.querySelector('#rv-comment textarea, #rv-comment input')?.focus();
     event.preventDefault();
     return;
   }
-  const button = document.getElementById(KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key]);
+  const button = document.getElementById(KEYS[key]);
   if (button?.offsetParent) {
     event.preventDefault();
     button.click();
