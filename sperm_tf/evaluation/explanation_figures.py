@@ -153,7 +153,8 @@ def _means(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarr
         total, count = weights @ filled, weights @ is_known.astype(np.float64)
         return {"mean": np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)}
 
-    lower, upper = intervals.group_bootstrap(groups, statistic, samples=_SAMPLES, seed=_SEED)["mean"]
+    bounds = intervals.group_bootstrap(groups, statistic, samples=_SAMPLES, seed=_SEED, rows={"mean": is_known})
+    lower, upper = bounds["mean"]
     return statistic(np.ones((1, len(values))))["mean"][0], lower, upper
 
 

@@ -79,7 +79,7 @@ def group_bootstrap(
     }
     original = statistic(np.ones((1, len(members)))) if shifted else {}
     for name in shifted:
-        excess = np.concatenate([part[name] for part in parts]).mean(axis=0) - original[name][0]
+        excess = np.nanmean(np.concatenate([part[name] for part in parts]), axis=0) - original[name][0]
         lower, upper = bounds[name]
         bounds[name] = (np.maximum(lower - excess, 0.0), np.maximum(upper - excess, 0.0))
     return bounds

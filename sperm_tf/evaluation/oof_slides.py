@@ -112,7 +112,7 @@ def _find_accepted(decided: Predictions) -> dict[str, bool]:
 
 
 def _count_slide(rows: pd.DataFrame, fold: int, true_share: float, roles: ClassRoles) -> dict[str, float] | None:
-    """One slide; None where the fold has too few normal forms."""
+    """One slide; None where the fold has too few normal forms, or no other spermatozoa."""
     is_normal, is_sperm = np.array(roles.is_normal), np.array(roles.is_sperm)
     labels, answers = oof.labels(rows), oof.probabilities(rows).argmax(axis=1)
     is_tested, is_accepted = rows["fold"].to_numpy() == fold, rows["is_accepted"].to_numpy(bool)
@@ -124,7 +124,7 @@ def _count_slide(rows: pd.DataFrame, fold: int, true_share: float, roles: ClassR
     normal = np.flatnonzero(is_tested & is_normal[labels])
     num_others = int(is_sperm[labels[others]].sum())
     num_normal = round(true_share / (1 - true_share) * num_others)
-    if num_normal > len(normal):
+    if not num_others or num_normal > len(normal):
         return None
     chosen = np.concatenate([others, np.random.default_rng(fold).choice(normal, num_normal, replace=False)])
     counts = np.bincount(answers[chosen], minlength=len(is_normal))
@@ -139,7 +139,7 @@ def _count_slide(rows: pd.DataFrame, fold: int, true_share: float, roles: ClassR
     least, most = wilson(num_counted, num_sperm)
     return {
         "true": truth,
-        "counted": num_counted / num_sperm,
+        "counted": num_counted / num_sperm if num_sperm else np.nan,
         "corrected": corrected,
         "counted_held": float(least - _SLACK <= truth <= most),
         "corrected_held": float(low - _SLACK <= truth <= high),

@@ -82,13 +82,14 @@ def estimate_part(
 
     Returns:
         Share, 0-1, and its 95 % interval; None without an image of `whole`, where `error_rates` knows none, or where
-        `fit` says that no shares explain the answers: with a probability under 0.05.
+        no shares explain the answers: `fit` gives them a probability under 0.05, or no calibration image was answered
+        by any of these classes.
     """
     counts, known = np.asarray(answers, np.float64), np.asarray(confusion, np.float64)
     is_part, is_whole = np.asarray(part, bool), np.asarray(whole, bool)
     if error_rates(known, part=is_part, whole=is_whole) is None or not counts[is_whole].sum():
         return None
-    if fit(counts, known) < _MIN_FIT:
+    if fit(counts, known) < _MIN_FIT or not counts[known.any(axis=0)].any():
         return None
     shares = estimate_shares(counts, known / known.sum(axis=1, keepdims=True))
     drawn, _ = _draw(counts, known, np.random.default_rng(0))

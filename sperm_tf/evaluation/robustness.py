@@ -115,8 +115,9 @@ class _Table:
             }
 
         values = statistic(np.ones((1, int(rows.sum()))))
+        entering = {name: counts[rows] for name, (counts, _) in self._shares.items()} | {"ece": self._is_answered[rows]}
         bounds = intervals.group_bootstrap(
-            self._groups[rows], statistic, samples=self._samples, seed=SEED, shifted=("ece",)
+            self._groups[rows], statistic, samples=self._samples, seed=SEED, shifted=("ece",), rows=entering
         )
         figures: dict[str, Any] = {
             name: {"value": jsonable.number(values[name][0]), "bootstrap_95": jsonable.interval(*bounds[name])}

@@ -54,8 +54,6 @@ def describe_strangers(answers: pd.DataFrame) -> dict[str, Any]:
         entry |= {name: _share(found, num_groups) for name, found in shares.items()}
         if kind != TESTED:
             entry["auroc"] = {score: _figure(values, bounds, f"{kind}/{score}") for score in SCORES}
-            if num_groups < intervals.MIN_GROUPS:
-                entry["auroc"] = {score: {**figure, "bootstrap_95": None} for score, figure in entry["auroc"].items()}
         found["kinds"][kind] = entry
     return found
 
@@ -79,6 +77,11 @@ def weighted_auroc(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray
     wins = (positives * (below + negatives / 2)).sum(axis=1)
     total = positives.sum(axis=1) * negatives.sum(axis=1)
     return np.divide(wins, total, out=np.full(len(weights), np.nan), where=total > 0)
+
+
+def find_rarer(groups: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
+    """The rows of whichever class has fewer groups: of these there is few or many when an AUROC is resampled."""
+    return min((positive, negative), key=lambda rows: len(np.unique(groups[rows])))
 
 
 def _aurocs(folds: list[pd.DataFrame], kinds: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -106,8 +109,12 @@ def _aurocs(folds: list[pd.DataFrame], kinds: list[str]) -> tuple[dict[str, Any]
         return found
 
     values = statistic(np.ones((1, len(table))))
-    bounds = intervals.group_bootstrap(table["group_id"].to_numpy(), statistic, samples=_SAMPLES, seed=_SEED)
-    return values, bounds
+    groups = table["group_id"].to_numpy()
+    entering = {f"mean/{score}": ~is_tested for score in scores}
+    for kind in kinds:
+        rarer = find_rarer(groups, (table["kind"] == kind).to_numpy(), is_tested)
+        entering |= {f"{kind}/{score}": rarer for score in scores}
+    return values, intervals.group_bootstrap(groups, statistic, samples=_SAMPLES, seed=_SEED, rows=entering)
 
 
 def _figure(values: dict[str, Any], bounds: dict[str, Any], name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sperm_tf.evaluation import intervals, jsonable
-from sperm_tf.evaluation.stranger_figures import weighted_auroc
+from sperm_tf.evaluation.stranger_figures import find_rarer, weighted_auroc
 
 NORMAL = "normal"
 _SAMPLES, _SEED = 1000, 0
@@ -53,10 +53,10 @@ def describe_transfer(answers: pd.DataFrame) -> dict[str, Any]:
         return {"auroc": auroc, **{name: _share(weights, *rows) for name, rows in shares.items()}}
 
     values = statistic(np.ones((1, len(images))))
+    groups = images["group_id"].to_numpy()
     entering = {name: counts.any(axis=0) for name, (counts, _) in shares.items()}
-    bounds = intervals.group_bootstrap(
-        images["group_id"].to_numpy(), statistic, samples=_SAMPLES, seed=_SEED, rows=entering
-    )
+    entering["auroc"] = find_rarer(groups, is_normal, ~is_normal)
+    bounds = intervals.group_bootstrap(groups, statistic, samples=_SAMPLES, seed=_SEED, rows=entering)
     figures: dict[str, dict[str, Any]] = {
         name: {"value": jsonable.number(values[name][0]), "bootstrap_95": jsonable.interval(*bounds[name])}
         for name in values

@@ -54,12 +54,12 @@ def weight_stages(model: keras.Model) -> list[tuple[str, list[str]]]:
         model: flat functional model.
 
     Returns:
-        Name of each stage, no two alike, and names of its layers; only layers that learn.
+        Name of each stage, no two alike, and names of its layers; only layers that learn, frozen ones among them.
     """
     stages: list[tuple[str, list[str]]] = []
     for layer in reversed(model.layers):
-        if not layer.variables or not any(variable.trainable for variable in layer.variables):
-            continue  # such as the normalization of the input, which is no knowledge of the classes
+        if not layer.weights or isinstance(layer, keras.layers.Normalization):
+            continue  # that of the input is no knowledge of the classes
         prefix = re.match(r"[a-zA-Z]+\d*", layer.name)
         stage = prefix.group() if prefix else layer.name
         if not stages or stages[-1][0] != stage:

@@ -165,7 +165,9 @@ def coarsen(masks: np.ndarray, grid: int) -> np.ndarray:
     """
     edges = np.linspace(0, masks.shape[1], grid + 1).round().astype(int)
     rows = np.add.reduceat(masks.astype(np.float32), edges[:-1], axis=1)
-    return enlarge(np.add.reduceat(rows, edges[:-1], axis=2), masks.shape[1])
+    sums = np.add.reduceat(rows, edges[:-1], axis=2)
+    sides = np.diff(edges).astype(np.float32)
+    return enlarge(sums / np.outer(sides, sides), masks.shape[1])
 
 
 def _score_maps(

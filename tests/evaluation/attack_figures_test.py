@@ -23,3 +23,11 @@ def test_shares_are_counted_for_every_attack():
     low, high = found[1]["accuracy"]["bootstrap_95"]
     assert low < 0.5 < high
     assert found[1]["accuracy"]["wilson_95"] == pytest.approx(proportion_confint(4, 8, method="wilson"), abs=1e-6)
+
+
+def test_copies_of_images_in_their_groups_say_nothing_new():
+    columns = ["attack", "epsilon", "group_id", "label", "predicted", "decision"]
+    rows = [("pgd", 2, f"group_{number // 2}", 0, number % 3 // 2, "accept") for number in range(40)]
+    table = pd.DataFrame(rows, columns=columns)
+    (once,), (thrice,) = (attack_figures.describe_attacks(pd.concat([table] * count)) for count in (1, 3))
+    assert thrice["accuracy"]["bootstrap_95"] == pytest.approx(once["accuracy"]["bootstrap_95"])

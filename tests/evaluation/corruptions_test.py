@@ -41,18 +41,30 @@ def _spread(kernel):
     return np.cov(np.stack([y.ravel(), x.ravel()]), aweights=kernel.ravel().clip(0), ddof=0)
 
 
-def test_noises_have_the_moments_of_theory():
+@pytest.mark.parametrize(
+    ("name", "severity", "strength"),
+    [
+        (name, severity, strength)  # of ImageNet-C (Hendrycks and Dietterich 2019)
+        for name, strengths in (
+            ("gaussian_noise", (0.08, 0.12, 0.18, 0.26, 0.38)),
+            ("poisson_noise", (60, 25, 12, 5, 3)),
+            ("speckle", (0.15, 0.2, 0.35, 0.45, 0.6)),
+        )
+        for severity, strength in zip(SEVERITIES, strengths, strict=True)
+    ],
+)
+def test_noises_have_the_moments_of_theory(name, severity, strength):
     grey = 120
-    share = grey / 255
-    for name, deviation in (
-        ("gaussian_noise", 0.08),
-        ("poisson_noise", np.sqrt(share / 60)),
-        ("speckle", 0.15 * share),
-    ):
-        noise = (corrupt(_flat(grey), name, 1, 3).astype(float) - grey) / 255
-        assert noise.std() == pytest.approx(deviation, rel=0.02), name
-        assert abs(noise.mean()) < 5 * deviation / np.sqrt(noise.size) + 0.002, name
-        assert abs(np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1]) < 0.02, name
+    share, levels = grey / 255, (np.arange(100_000) + 0.5) / 100_000
+    exact = {
+        "gaussian_noise": share + strength * stats.norm.ppf(levels),
+        "poisson_noise": stats.poisson.ppf(levels, share * strength) / strength,
+        "speckle": share + strength * share * stats.norm.ppf(levels),
+    }[name].clip(0, 1)
+    values = corrupt(_flat(grey), name, severity, 3).astype(float) / 255
+    assert values.std() == pytest.approx(exact.std(), rel=0.02)
+    assert values.mean() == pytest.approx(exact.mean(), abs=5 * exact.std() / np.sqrt(values.size) + 0.002)
+    assert abs(np.corrcoef(values[:, :-1].ravel(), values[:, 1:].ravel())[0, 1]) < 0.02
 
 
 def test_poisson_counts_are_whole_photons(pixels):

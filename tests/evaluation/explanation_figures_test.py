@@ -97,3 +97,13 @@ def test_the_rows_of_the_page_mark_what_beats_both_baselines(found):
     )
     assert rows["edge detector"]["deletion_auc"] == f"{value:.3f} ({low:.3f}-{high:.3f})"
     assert rows["Grad-CAM"]["pointing_hit"] == ""
+
+
+def test_two_images_with_a_head_beat_nothing_however_many_others_there_are():
+    answers = draw_answers()
+    with_head = answers["image_id"].isin(["image_1", "image_4"]) | (answers["test"] != "faithfulness")
+    found = explanation_figures.describe_explanations(answers[with_head])
+    cell = found["methods"]["grad_cam"]["deletion_auc"]
+    assert cell["num_images"] == 2 and cell["bootstrap_95"] is None
+    assert not explanation_figures.beats_both(cell)
+    assert found["stability"]["grad_cam"]["noise"]["rank_correlation"]["bootstrap_95"] is not None

@@ -100,3 +100,12 @@ def test_undefined_resamples_are_left_out():
     assert lower[0] == 1
     assert upper[0] >= 2
     assert np.isnan([lower[1], upper[1]]).all()
+
+
+def test_undefined_resamples_are_left_out_of_the_excess_too():
+    def statistic(weights):
+        mean = weights @ np.arange(8) / 8
+        return {"plain": mean, "holed": np.where(np.arange(len(weights)) % 2, np.nan, mean)}
+
+    found = intervals.group_bootstrap(np.arange(8), statistic, samples=400, shifted=("plain", "holed"))
+    np.testing.assert_allclose(found["holed"], found["plain"], rtol=0.25)

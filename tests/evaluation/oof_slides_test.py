@@ -132,3 +132,15 @@ def test_a_share_that_the_images_do_not_suffice_for_is_left_out(table):
 
 def test_classes_that_do_not_say_what_is_normal_give_none():
     assert describe(draw_table(names=("a", "b", "c"), num_images=50)) == []
+
+
+def test_no_slide_can_be_made_without_other_spermatozoa():
+    labels = np.arange(400) % 2
+    answers = make_table(labels, 0.8 * np.eye(2)[labels] + 0.1, ("normal", "debris"))
+    assert oof_slides.describe(answers, decide(answers, False)) == []
+
+
+def test_a_fold_in_which_no_spermatozoon_is_found_has_no_count():
+    labels = np.arange(600) % 3
+    nothing_found = make_table(labels, np.tile([0.1, 0.1, 0.8], (600, 1)), NAMES)
+    assert describe(nothing_found) == []

@@ -172,3 +172,14 @@ def test_wrong_answers_are_not_foretold_where_nothing_is_known_of_them():
         assert estimate_wrong(answers, confusion, sure, part=NORMAL, num_accepted=number) is None
     assert estimate_wrong([3, 397, 100], SMIDS, SURE, part=NORMAL, num_accepted=3) is None, "no mix fits"
     assert estimate_wrong(answers, SMIDS, SURE, part=NORMAL, num_accepted=9) is not None
+
+
+@pytest.mark.parametrize(
+    ("answers", "confusion", "roles"),
+    [
+        ([0, 0, 1], [[20, 1, 0], [2, 19, 0], [1, 3, 0]], {"part": [1, 0, 0], "whole": [1, 1, 1]}),
+        ([0, 1, 0], [[6, 0, 1], [4, 0, 2], [0, 0, 9]], {"part": [1, 0, 0], "whole": [1, 1, 0]}),
+    ],
+)
+def test_an_answer_that_no_calibration_image_got_explains_nothing(answers, confusion, roles):
+    assert estimate_part(answers, confusion, **roles) is None

@@ -85,7 +85,7 @@ def test_every_figure_of_a_cell_is_what_counting_finds(answers, figures):
         assert cell[name]["value"] == pytest.approx(value, abs=1e-6), name
         low, high = cell[name]["bootstrap_95"]
         assert low < high, name
-        assert low <= value <= high or name == "ece"
+        assert low <= value <= high, name
     for name in SHARES:
         low, high = cell[name]["wilson_95"]
         assert low < cell[name]["value"] < high
@@ -126,6 +126,16 @@ def test_copies_of_an_image_in_one_group_do_not_narrow_the_intervals(answers):
     thrice = predictions.join([answers] * 3)
     assert len(thrice) == 3 * len(answers)
     assert width(thrice) == pytest.approx(width(answers), rel=0.05)
+
+
+def test_a_few_accepted_answers_have_no_interval(answers):
+    decisions = np.full(len(answers), "refer", object)
+    decisions[:44] = "accept"  # four images, in two groups, under every corruption
+    few = dataclasses.replace(answers, decisions=tuple(decisions.tolist()))
+    for cell in describe_robustness(few, bootstrap_samples=50)["severities"]:
+        assert cell["accuracy_of_accepted"]["value"] is not None
+        assert cell["accuracy_of_accepted"]["bootstrap_95"] is None
+        assert cell["accepted"]["bootstrap_95"] is not None
 
 
 def test_images_that_were_not_answered_clean_are_named(answers):

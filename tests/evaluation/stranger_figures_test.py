@@ -71,3 +71,15 @@ def test_crops_of_a_few_pictures_count_as_those_pictures():
     assert entry["unfamiliar"]["value"] == 1
     assert entry["unfamiliar"]["wilson_95"] == pytest.approx(proportion_confint(2, 2, method="wilson"), abs=1e-6)
     assert entry["auroc"]["unfamiliarity"]["value"] > 0.9 and entry["auroc"]["unfamiliarity"]["bootstrap_95"] is None
+
+
+def test_copies_of_images_in_their_groups_say_nothing_new():
+    answers = draw_answers()
+    copies = [answers.assign(image_id=answers["image_id"] + f"_{number}") for number in range(3)]
+    once, thrice = (stranger_figures.describe_strangers(table) for table in (answers, pd.concat(copies)))
+    for score in stranger_figures.SCORES:
+        expected = once["mean_auroc"][score]["bootstrap_95"]
+        assert thrice["mean_auroc"][score]["bootstrap_95"] == pytest.approx(expected)
+        for kind in ("blank", "grey"):
+            expected = once["kinds"][kind]["auroc"][score]["bootstrap_95"]
+            assert thrice["kinds"][kind]["auroc"][score]["bootstrap_95"] == pytest.approx(expected)

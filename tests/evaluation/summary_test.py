@@ -96,6 +96,16 @@ def test_groups_widen_the_bootstrap_but_not_wilson():
     assert np.diff(four_times["wilson_95"]) < 0.6 * np.diff(once["wilson_95"])
 
 
+def test_a_class_of_a_few_groups_has_no_interval():
+    labels = [0] * 60 + [1] * 60 + [2] * 60 + [3] * 8  # 4 groups of 2
+    figures = summary.summarize(make_table(labels=labels), bootstrap_samples=100)
+    rare, common = figures["per_class"]["amorphous"], figures["per_class"]["normal"]
+    for figure in ("recall", "auc"):
+        assert rare[figure]["value"] is not None and rare[figure]["bootstrap_95"] is None
+        assert common[figure]["bootstrap_95"] is not None
+    assert figures["accuracy"]["bootstrap_95"] is not None
+
+
 @pytest.mark.parametrize("label", [0, 3])
 def test_a_single_class_gives_nulls_and_no_nan(label):
     table = make_table(num_rows=20, labels=[label] * 20, unanswered=range(0, 20, 3))

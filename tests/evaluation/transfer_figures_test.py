@@ -53,3 +53,20 @@ def test_where_nothing_is_accepted_its_accuracy_is_undefined():
     found = transfer_figures.describe_transfer(draw_answers().assign(decision="refer"))
     assert found["accepted"]["value"] == 0 and found["accepted"]["wilson_95"][1] > 0.04
     assert found["accepted_right"] == {"value": None, "bootstrap_95": None, "wilson_95": None}
+
+
+def test_copies_of_images_in_their_groups_say_nothing_new():
+    answers = draw_answers()
+    copies = [answers.assign(image_id=answers["image_id"] + f"_{number}") for number in range(3)]
+    once, thrice = (transfer_figures.describe_transfer(table) for table in (answers, pd.concat(copies)))
+    for name in ("auroc", "sensitivity", "specificity", "accepted", "accepted_right", "unfamiliar"):
+        assert thrice[name]["bootstrap_95"] == pytest.approx(once[name]["bootstrap_95"]), name
+
+
+def test_few_normal_spermatozoa_have_no_interval_however_many_others_there_are():
+    answers = draw_answers()
+    few = answers["group_id"].isin(["g0", "g1", "g2", "g3"])
+    found = transfer_figures.describe_transfer(answers.assign(is_normal=few.astype(int)))
+    for name in ("auroc", "specificity"):
+        assert found[name]["value"] is not None and found[name]["bootstrap_95"] is None
+    assert found["sensitivity"]["bootstrap_95"] is not None

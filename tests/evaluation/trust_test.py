@@ -1,5 +1,7 @@
 """Figures of trust against counting and scikit-learn."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
@@ -106,12 +108,23 @@ def test_nothing_answered_gives_nothing(table):
     assert trust.describe_trust(unread, bootstrap_samples=100) is None
 
 
-def test_intervals_are_wider_where_groups_are_large():
-    large = [index // 40 for index in range(240)]
-    narrow = trust.describe_trust(draw(groups=range(240)), bootstrap_samples=300)
-    wide = trust.describe_trust(draw(groups=large), bootstrap_samples=300)
-    assert narrow["scores"]["nll"]["value"] == wide["scores"]["nll"]["value"]
-    assert np.ptp(wide["scores"]["nll"]["bootstrap_95"]) != np.ptp(narrow["scores"]["nll"]["bootstrap_95"])
+def test_copies_of_images_in_their_groups_say_nothing_new(table, figures):
+    thrice = trust.describe_trust(predictions.join([table] * 3), bootstrap_samples=300)
+    for name in ("nll", "brier"):
+        assert thrice["scores"][name]["bootstrap_95"] == pytest.approx(figures["scores"][name]["bootstrap_95"])
+    for name in ("accepted", "accuracy_of_accepted"):
+        expected = figures["selection"][name]["bootstrap_95"]
+        assert thrice["selection"][name]["bootstrap_95"] == pytest.approx(expected)
+    assert thrice["sets"]["coverage"]["bootstrap_95"] == pytest.approx(figures["sets"]["coverage"]["bootstrap_95"])
+
+
+def test_a_class_of_a_few_groups_has_no_interval(table):
+    is_rare = table.labels == 2
+    groups = np.where(is_rare, "rare " + (np.arange(len(table)) % 4).astype(str).astype(object), table.group_ids)
+    few = dataclasses.replace(table, group_ids=tuple(groups.tolist()))
+    classes = trust.describe_trust(few, bootstrap_samples=100)["sets"]["per_class"]
+    assert classes["c"]["coverage"]["value"] is not None and classes["c"]["coverage"]["bootstrap_95"] is None
+    assert classes["a"]["coverage"]["bootstrap_95"] is not None
 
 
 def draw_confidence(count):

@@ -47,6 +47,14 @@ def test_no_two_stages_have_one_name():
     assert len(set(layers)) == len(layers) and {"cbam_top", "cbam_block5"} < set(layers)
 
 
+def test_a_backbone_that_was_never_unfrozen_is_randomised_too():
+    model = build_classifier(ModelConfig(name="simple_cnn"), num_classes=3, image_size=32)
+    stages = sanity.weight_stages(model)
+    for layer in model.layers[:-1]:
+        layer.trainable = False
+    assert sanity.weight_stages(model) == stages and len(stages) > 3
+
+
 def test_constants_of_the_input_follow_into_the_copy():
     image = keras.Input((SIDE, SIDE, 3))
     scaled = keras.layers.Normalization(name="scale")

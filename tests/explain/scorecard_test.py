@@ -58,6 +58,10 @@ def test_a_coarse_mask_is_the_mean_in_each_cell():
         assert stats.spearmanr(cells[row].ravel(), middles[row].ravel())[0] > 0.95
 
 
+def test_an_even_mask_stays_even_where_cells_differ_in_size():
+    assert np.ptp(scorecard.coarsen(np.ones((1, 90, 90), bool), 23)) == 0
+
+
 def test_maps_that_are_the_same_whatever_the_image_are_found_out():
     rng = np.random.default_rng(0)
     same, own = np.repeat(rng.random((1, 16, 16)), 4, axis=0), rng.random((4, 16, 16))

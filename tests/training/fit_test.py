@@ -131,9 +131,12 @@ def test_an_epoch_holds_every_image_once_in_an_order_of_its_own():
 def test_class_weights_follow_the_labels():
     images, labels = _dataset(6)
     weights = np.array([1.0, 2.0, 4.0])
-    batches = TrainingBatches(images, labels, num_classes=3, config=CONFIG, epoch=0, class_weights=weights)
-    _, one_hot, sample_weights = batches[0]
-    np.testing.assert_allclose(sample_weights, weights[one_hot.argmax(1)])
+    for alpha in (0.0, 0.4):
+        config = dataclasses.replace(CONFIG, mixup_alpha=alpha)
+        batches = TrainingBatches(images, labels, num_classes=3, config=config, epoch=0, class_weights=weights)
+        _, mixed, sample_weights = batches[0]
+        assert (mixed.max(axis=1) < 0.99).any() == bool(alpha)
+        np.testing.assert_allclose(sample_weights, (mixed * weights).sum(axis=1), rtol=1e-6)
 
 
 def test_evaluation_batches_keep_order_and_rest():

@@ -11,6 +11,7 @@ import pytest
 
 from sperm_tf.config import ModelConfig
 from sperm_tf.models.classifier import backbone_layers
+from sperm_tf.training import recipe
 from sperm_tf.training.callbacks import NonFiniteLossError
 from sperm_tf.training.recipe import train
 from tests.helpers import ROOT
@@ -168,6 +169,21 @@ def test_phase_1_trains_only_attention_and_head_and_phase_2_everything(tmp_path)
     for name, arrays in _weights(backbone).items():
         for old, new in zip(before_backbone[name], arrays, strict=True):
             assert not np.array_equal(old, new), name
+
+
+def test_weight_decay_shrinks_kernels_alone():
+    """AdamW (Loshchilov and Hutter 2019): without a gradient a weight shrinks by the rate times the decay."""
+    config = dataclasses.replace(CONFIG, weight_decay=0.5, schedule="constant", warmup_share=0.0)
+    model = build_attention_model(config)
+    recipe._compile(model, recipe._phases(config)[1], config, num_steps=4)
+    variables = model.trainable_variables
+    before = [np.array(variable) for variable in variables]
+    model.optimizer.apply([keras.ops.zeros_like(variable) for variable in variables])
+    kept = {"bias", "gamma", "beta"}
+    assert kept < {variable.name for variable in variables}
+    for variable, old in zip(variables, before, strict=True):
+        expected = old if variable.name in kept else old * (1 - config.full_learning_rate * 0.5)
+        np.testing.assert_allclose(variable, expected, rtol=1e-6, err_msg=variable.path)
 
 
 def test_phase_2_starts_from_the_best_weights_of_phase_1(tmp_path):
