@@ -40,7 +40,7 @@ class ExplanationValidator(Component):
     """
 
     config: ExplanationValidatorConfig
-    version = 2  # intervals of few groups are wider
+    version = 3  # intervals know how few images have a figure
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Chooses the images, explains, measures, and judges."""
