@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
+import hashlib
 import os
 import pathlib
 import tarfile
@@ -17,6 +19,7 @@ from sperm_tf.data.archives import archive_kind
 
 MAX_BYTES = 250_000_000
 """More than any image has that `sperm_tf.data.preprocess` accepts; a small archive may hold files of any size."""
+_PASSING = {errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _Found = TypeVar("_Found")
 
 
@@ -33,7 +36,11 @@ class CropReader:
         self._offsets: dict[str, dict[str, tuple[int, int]]] = {}
 
     def read(self, crop: Crop) -> bytes | None:
-        """The bytes of a file; None where it cannot be read."""
+        """The bytes of a file; None where it cannot be read.
+
+        Raises:
+            OSError: it could be another time: too many files are open, or a share does not answer.
+        """
         archive, member = split_address(crop.file, self._root)
         try:
             if not member:
@@ -41,24 +48,20 @@ class CropReader:
             if crop.offset != UNKNOWN:
                 return self._read_slice(archive, crop.offset, crop.size)
             return self._read_member(archive, member)
-        except (OSError, KeyError, ValueError, RuntimeError, EOFError, zlib.error, *ARCHIVE_ERRORS):
+        except (OSError, KeyError, ValueError, RuntimeError, EOFError, zlib.error, *ARCHIVE_ERRORS) as error:
+            if getattr(error, "errno", None) in _PASSING:
+                raise
             return None  # RuntimeError: encrypted, or compressed by a method unknown to zipfile
 
-    def read_unchanged(self, crop: Crop, *, in_place: bool) -> bytes | None:
-        """The bytes of a file that was listed before; None where it cannot be read, or has changed since.
+    def read_unchanged(self, file: str, sha256: str) -> bytes | None:
+        """The bytes at an address; None where they cannot be read, or are others than before.
 
         Args:
-            crop: as it was listed.
-            in_place: whether the root is the folder that it was listed in; of a copy, times say nothing.
+            file: its address.
+            sha256: hex digest of the bytes that were there.
         """
-        content = self.read(crop._replace(offset=UNKNOWN))  # another archive has its files elsewhere
-        if content is None or crop.size not in (UNKNOWN, len(content)):
-            return None
-        archive, member = split_address(crop.file, self._root)
-        if member and crop.size != UNKNOWN and archive_kind(self._root / archive) == "zip":
-            return content if zlib.crc32(content) == crop.state else None
-        changed_ns = (self._root / archive).stat().st_mtime_ns
-        return content if not in_place or changed_ns == crop.state else None
+        content = self.read(Crop(file))
+        return content if content is not None and hashlib.sha256(content).hexdigest() == sha256 else None
 
     def close(self) -> None:
         """Closes the archives."""

@@ -193,18 +193,6 @@ class ScoreFolder:
             pq.write_table(table, unfinished, row_group_size=shard_size)
 
 
-def read_inputs(folder: pathlib.Path) -> list[Crop]:
-    """The images of a run, as they were listed; none where the list is gone.
-
-    Args:
-        folder: that the run wrote.
-    """
-    import pyarrow.parquet as pq
-
-    file = folder / INPUTS_FILE
-    return _to_crops(pq.read_table(file)) if file.is_file() else []
-
-
 def _to_crops(table: pa.Table) -> list[Crop]:
     return [Crop(**{**row, "further": tuple(row["further"])}) for row in table.to_pylist()]
 

@@ -115,15 +115,16 @@ def _find_sources(scores: scores_file.Scores, images: pathlib.Path, report: Call
         report(f"The contact sheet is empty: the images are no longer at {images}. Name their folder with --images.")
     rule, card = folder / _RULE_FILE, folder / scoring_model.CARD_FILE
     reader = CropReader(images)
-    listed = {crop.file: crop for crop in score_folder.read_inputs(scores.path.parent)}
-    if not listed:
+    digests = {}
+    if scores_file.IMAGE_DIGEST in scores.table:
+        digests = dict(zip(scores.table[scores_file.FILE], scores.table[scores_file.IMAGE_DIGEST], strict=True))
+    else:
         report(
-            f"The contact sheet is empty: {score_folder.INPUTS_FILE} is no longer beside the scores, and nobody can "
-            "tell whether these are the images that were scored."
+            "The contact sheet is empty: an earlier version scored without a digest of each image, and nobody can tell "
+            "whether these are the images that were scored. Score again, into a new --output."
         )
-    in_place = images.resolve() == pathlib.Path(scores.record["root"]).resolve()
     return page.Sources(
-        read=lambda file: reader.read_unchanged(listed[file], in_place=in_place) if file in listed else None,
+        read=lambda file: reader.read_unchanged(file, digests.get(file, "")),
         explain=explain,
         rule=json.loads(rule.read_text(encoding="utf-8")) if rule.is_file() else {},
         card=card.read_text(encoding="utf-8") if card.is_file() else "",

@@ -200,7 +200,8 @@ def _draw_errors(confusion: npt.ArrayLike, generator: np.random.Generator) -> np
 def _wrong_share(shares: np.ndarray, rates: np.ndarray, part: np.ndarray) -> np.ndarray:
     """Of the accepted answers that name `part`, those whose image is of another class."""
     by_class = shares * rates[..., part].sum(axis=-1)
-    return by_class[..., ~part].sum(axis=-1) / np.maximum(by_class.sum(axis=-1), 1e-12)
+    wrong = by_class[..., ~part].sum(axis=-1) / np.maximum(by_class.sum(axis=-1), 1e-12)
+    return np.minimum(wrong, 1.0)  # sums of eight or more are rounded in another order
 
 
 def _expect(counts: np.ndarray, errors: np.ndarray) -> np.ndarray:
@@ -215,4 +216,5 @@ def _deviance(counts: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 
 def _share(shares: np.ndarray, part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return shares[..., part & whole].sum(axis=-1) / np.maximum(shares[..., whole].sum(axis=-1), 1e-12)
+    found = shares[..., part & whole].sum(axis=-1) / np.maximum(shares[..., whole].sum(axis=-1), 1e-12)
+    return np.minimum(found, 1.0)

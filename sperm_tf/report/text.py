@@ -15,8 +15,18 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def percent(value: Any, digits: int = 1) -> str:
-    """`87.3 %` of a share, 0-1, in one piece; a dash for what is undefined."""
-    return f"{100 * value:.{digits}f}\u00a0%" if is_finite(value) else NOTHING
+    """`87.3 %` of a share, 0-1, in one piece; a dash for what is undefined.
+
+    What is not quite none or all of it is not rounded to that: `<0.1 %`, `>99.9 %`.
+    """
+    if not is_finite(value):
+        return NOTHING
+    least = 10.0**-digits
+    if 0 < 100 * value < least / 2:
+        return f"<{least:.{digits}f}\u00a0%"
+    if 100 - least / 2 < 100 * value < 100:
+        return f">{100 - least:.{digits}f}\u00a0%"
+    return f"{100 * value:.{digits}f}\u00a0%"
 
 
 def promised_percent(value: float) -> str:

@@ -45,7 +45,7 @@ def targets(models: Models, audits: Models) -> str:
     accepted = mean(lambda repeat: repeat["selection"]["accepted"]["value"])
     right = mean(lambda repeat: repeat["selection"]["accuracy_of_accepted"]["value"] or 0.0)
     rows = [
-        ["ECE, 15 bins", f"≤ {MAX_ECE}", text.number(ece), _verdict(round(ece, 3) <= MAX_ECE)],
+        ["ECE, 15 bins", f"≤ {MAX_ECE}", text.number(ece), _verdict(ece <= MAX_ECE)],
         [
             "sets hold the truth",
             text.percent_interval(SET_COVERAGE),

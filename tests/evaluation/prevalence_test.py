@@ -183,3 +183,13 @@ def test_wrong_answers_are_not_foretold_where_nothing_is_known_of_them():
 )
 def test_an_answer_that_no_calibration_image_got_explains_nothing(answers, confusion, roles):
     assert estimate_part(answers, confusion, **roles) is None
+
+
+@pytest.mark.parametrize("num_classes", [8, 9, 12, 18])
+def test_wrong_answers_are_foretold_for_many_classes(num_classes):
+    generator = np.random.default_rng(num_classes)
+    confusion = generator.multinomial(60, (np.ones(num_classes) + 12 * np.eye(num_classes)) / (num_classes + 12))
+    part = np.arange(num_classes) == 0
+    counts = generator.multinomial(400, confusion[1:].sum(axis=0) / confusion[1:].sum())
+    share, (low, high) = estimate_wrong(counts, confusion, confusion // 2, part=part, num_accepted=5)
+    assert 0 <= low <= share <= high <= 1

@@ -1,3 +1,5 @@
+import errno
+import hashlib
 import io
 import os
 import shutil
@@ -198,31 +200,45 @@ def test_another_archive_under_the_same_name_is_another_input(folder):
     assert not set(before) & set(after)
 
 
-def test_what_changed_since_it_was_listed_is_not_shown(folder):
-    table = folder / "slides.csv"
-    table.write_text("file\nb.PNG\ns.tar!b.png\ns.tar!x/a.png\ns.zip!c.png\ngone.png\n")
-    listed = [*list_crops(str(table)).crops, *list_crops(str(folder / "s.zip")).crops]
+def test_what_changed_since_it_was_scored_is_not_shown(folder):
+    """Another file of the same size and time among them, as crops of one size have in BMP."""
+    contents = {"b.PNG": "b", "s.tar!b.png": "b", "s.tar!x/a.png": "a", "s.zip!c.png": "c"}
+    digests = {file: hashlib.sha256(CONTENT[name]).hexdigest() for file, name in contents.items()}
 
-    def read(root, in_place):
+    def read(root):
         reader = CropReader(root)
-        return [reader.read_unchanged(crop, in_place=in_place) for crop in listed]
+        return [reader.read_unchanged(file, digest) for file, digest in digests.items()]
 
-    everything = [CONTENT["b"], None, CONTENT["b"], CONTENT["a"], CONTENT["c"], CONTENT["c"]]
-    assert read(folder, True) == everything
+    everything = [CONTENT[name] for name in contents.values()]
+    assert read(folder) == everything
+    assert CropReader(folder).read_unchanged("gone.png", digests["b.PNG"]) is None
+    assert CropReader(folder).read_unchanged("b.PNG", "") is None
     copy = shutil.copytree(folder, folder.with_name("copy"), copy_function=shutil.copyfile)
-    assert read(copy, False) == everything
-    os.utime(folder / "b.PNG", ns=(1, 1))  # as long, and written later
-    os.utime(folder / "s.tar", ns=(1, 1))
-    assert read(folder, True) == [None, None, None, None, CONTENT["c"], CONTENT["c"]]
-    (copy / "b.PNG").write_bytes(CONTENT["b"] + b" ")
+    assert read(copy) == everything
+    times = (folder / "b.PNG").stat()
+    (folder / "b.PNG").write_bytes(bytes(reversed(CONTENT["b"])))
+    os.utime(folder / "b.PNG", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert read(folder) == [None, *everything[1:]]
     with zipfile.ZipFile(copy / "s.zip", "w") as archive:
         archive.writestr("c.png", bytes(reversed(CONTENT["c"])))
     members = {"b.png": CONTENT["c"], "x/a.png": CONTENT["a"], "notes.txt": b"n"}
     _write_tar(copy / "s.tar", members)  # in another order: what lay at an offset lies elsewhere
-    in_tar = next(crop for crop in list_crops(str(folder / "s.tar")).crops if crop.file == "s.tar!x/a.png")
-    assert CropReader(copy).read_unchanged(in_tar, in_place=False) == CONTENT["a"]
-    changed = read(copy, False)
-    assert changed[0] is None and changed[-1] is None
+    assert read(copy) == [CONTENT["b"], None, CONTENT["a"], None]
+
+
+def test_a_share_that_does_not_answer_is_no_unreadable_file(folder, monkeypatch):
+    for number, is_raised in ((errno.ESTALE, True), (errno.EMFILE, True), (errno.EACCES, False), (errno.EIO, False)):
+
+        def refuse(*args, number=number, **kwargs):
+            raise OSError(number, "no")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("pathlib.Path.open", refuse)
+            if is_raised:
+                with pytest.raises(OSError, match="no"):
+                    CropReader(folder).read(Crop("b.PNG"))
+            else:
+                assert CropReader(folder).read(Crop("b.PNG")) is None
 
 
 def test_the_digest_changes_with_a_file_and_not_with_the_place(folder):

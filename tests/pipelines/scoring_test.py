@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines import score, score_progress, scoring, scoring_model, slide_report, slide_reporting
@@ -111,7 +112,12 @@ def test_the_report_finds_the_images_and_the_model_again(exported, crops, tmp_pa
     shutil.copy(tmp_path / "out" / "scores.parquet", alone)
     lines.clear()
     slide_reporting.run(dataclasses.replace(request, scores=alone, images=str(tmp_path / "moved")), report=lines.append)
-    assert any("inputs.parquet is no longer beside the scores" in line for line in lines)
+    assert not lines  # the scores alone know which images they are of
+    assert "data:image/jpeg" in (tmp_path / "later" / "slide.html").read_text(encoding="utf-8")
+    table = pq.read_table(alone)
+    pq.write_table(table.drop_columns(["sha256"]), alone)  # as an earlier version wrote it
+    slide_reporting.run(dataclasses.replace(request, scores=alone, images=str(tmp_path / "moved")), report=lines.append)
+    assert any("an earlier version scored without a digest" in line for line in lines)
     assert "There is no image to show" in (tmp_path / "later" / "slide.html").read_text(encoding="utf-8")
     with pytest.raises(scores_file.ScoresError, match=r"passed through: slide\. Received: 'patient'"):
         slide_reporting.run(dataclasses.replace(request, slide_column="patient"))

@@ -12,7 +12,7 @@ from sperm_tf.evaluation import slide as slide_lib
 from sperm_tf.evaluation.class_roles import default_roles
 from sperm_tf.evaluation.prevalence import estimate_part, estimate_wrong
 from sperm_tf.report import text as text_lib
-from sperm_tf.report.slide import contact_sheet, facts, page
+from sperm_tf.report.slide import contact_sheet, facts, layout, page
 from tests import image_files
 
 SMIDS = ("normal", "abnormal", "non-sperm")
@@ -137,13 +137,40 @@ def test_names_that_the_font_of_the_pdf_lacks_stay_apart(tmp_path):
     assert "Slide [U+6837][U+672C]A-1" in pages and "Slide [U+6807][U+672C]A-1" in pages
 
 
-def test_the_signature_stands_below_what_is_signed(tmp_path):
-    names = ("normal", *(f"a class with a rather long name, number {index}" for index in range(14)))
-    _, (_, pdf) = _write(tmp_path, _scores(names, 60))
-    pages = _text_of(pdf)
-    assert len(pages) == 3 and "Signature" in pages[1] and "Signature" not in pages[0]
-    assert "Image quality" in pages[0] and pages[1].find("Accepted answers") >= 0  # it had no room above the foot
-    assert pages[1].find("Accepted answers") < pages[1].find("Signature")
+def _places(pdf):
+    """For each page, every text with its millimetres from the top, and its size in points."""
+    pages = []
+    for sheet in pypdf.PdfReader(pdf).pages:
+        found = []
+        sheet.extract_text(
+            visitor_text=lambda text, _, matrix, font, size, found=found: (
+                text.strip() and found.append((" ".join(text.split()), 297 - matrix[5] / 72 * 25.4, size))
+            )
+        )
+        pages.append(found)
+    return pages
+
+
+def _assert_nothing_below(pages):
+    footer = f"{facts.NOTICE} sperm_tf {page.__version__} Page {{nb}} {' '.join(map(str, range(9)))} of"
+    for found in pages:
+        low = [text for text, place, _ in found if place > 282 and not set(text.split()) <= set(footer.split())]
+        assert not low, low
+
+
+LONG = tuple(f"a class with a rather long name, number {index}" for index in range(59))
+
+
+@pytest.mark.parametrize("num_classes", [3, 9, 15, 25, 60])
+def test_many_classes_push_nothing_off_the_page(tmp_path, num_classes):
+    names = ("normal", *LONG[: num_classes - 1])
+    _, (_, pdf) = _write(tmp_path, _scores(names, 300))
+    pages = _places(pdf)
+    _assert_nothing_below(pages)
+    order = [text for found in pages for text, *_ in found]
+    blocks = ("Counts", "Replicates", "Image quality", "Model", "Signature", "Contact sheet · slide S1")
+    places = [order.index(text) for text in blocks]
+    assert places == sorted(places)
 
 
 def test_long_names_of_replicates_push_nothing_off_the_page(tmp_path):
@@ -152,18 +179,90 @@ def test_long_names_of_replicates_push_nothing_off_the_page(tmp_path):
         f"{index % 8} of a slide with a name that goes on and on and on" for index in range(96)
     ]
     _, (_, pdf) = _write(tmp_path, scores)
-    places = []
-    for sheet in pypdf.PdfReader(pdf).pages:
-        sheet.extract_text(visitor_text=lambda text, _, matrix, *rest: text.strip() and places.append(matrix[5]))
-    assert min(places) > 0 and "Signature" in "".join(_text_of(pdf))
+    _assert_nothing_below(_places(pdf))
+    assert "Signature" in "".join(_text_of(pdf))
 
 
-def test_copies_are_said_to_count_twice(tmp_path):
-    scores = _scores(SMIDS, 60)
-    scores.table["sha256"] = [f"{index % 57:064x}" for index in range(60)]
+@pytest.mark.parametrize("name", ["样本一_细胞_0001.png", "W" * 60 + ".png", "c.png"])
+def test_names_on_the_contact_sheet_stay_in_their_cell(name):
+    pdf = layout.Document({"version": "", "notice": ""})
+    pdf.add_page()
+    pdf.style(6.5)
+    short = pdf.shorten(name, 40)
+    assert pdf.get_string_width(short) <= 40 and short.endswith(".png")
+    assert (short == name) == (name == "c.png")
+
+
+def _tables(path):
+    """The rows of every table of a page, as text."""
+    source = path.read_text(encoding="utf-8").replace("\u00a0", " ")
+    tables = re.findall(r"<table>.*?</table>", source, re.DOTALL)
+    return [
+        [
+            [html.unescape(re.sub("<[^>]+>", "", cell)).strip() for cell in re.findall(r"<t[hd].*?</t[hd]>", row)]
+            for row in re.findall(r"<tr>.*?</tr>", table, re.DOTALL)
+        ]
+        for table in tables
+    ]
+
+
+def test_the_tables_hold_what_counting_finds(tmp_path):
+    scores = _scores(SMIDS, 600)
+    table = scores.table
+    table.loc[::7, ["decision", "reason"]] = ["refer", "unfamiliar"]
+    table.loc[::50, ["status", "predicted_class", "decision", "reason"]] = ["empty", "", "refer", "unreadable"]
+    _, (path, _) = _write(tmp_path, scores)
+    counts, referred, replicates, quality = (rows[1:] for rows in _tables(path)[:4])
+    read = table[table["status"] == "ok"]
+    sperm = read[read["predicted_class"] != "non-sperm"]
+    parts = [read[read["replicate"] == name] for name in "AB"]
+    for name, row in zip(SMIDS, counts, strict=True):
+        whole = (read["predicted_class"] == name).sum()
+        share = f"{100 * whole / len(sperm):.1f} %" if name != "non-sperm" else "not counted"
+        assert row[1:] == [*(str((part["predicted_class"] == name).sum()) for part in parts), str(whole), share]
+    for reason, row in zip(("uncertain", "unfamiliar"), sorted(referred, key=lambda row: row[0]), strict=False):
+        number = ((read["decision"] == "refer") & (read["reason"] == reason)).sum()
+        assert [str(number), f"{100 * number / len(read):.1f} %"] in [row[1:] for row in referred]
+    for name, part, row in zip("AB", parts, replicates, strict=True):
+        part_sperm = part[part["predicted_class"] != "non-sperm"]
+        normal = (part["predicted_class"] == "normal").sum()
+        num_unreadable = ((table["replicate"] == name) & (table["status"] != "ok")).sum()
+        assert row[:4] == [name, str(len(part_sperm)), str(normal), f"{100 * normal / len(part_sperm):.1f} %"]
+        assert row[-2:] == [str((part["decision"] == "refer").sum()), str(num_unreadable)]
+    widths = table["width"].quantile([0.05, 0.5, 0.95])
+    assert quality[0][1:] == [f"{widths[0.5]:.0f}", f"{widths[0.05]:.0f}–{widths[0.95]:.0f}"]
+
+
+def test_the_pdf_says_in_large_print_what_the_page_says(tmp_path):
+    scores = _scores(SMIDS, 700)
+    _, (path, pdf) = _write(tmp_path, scores, rule=RULE | {"confusion": CONFUSION})
+    source = path.read_text(encoding="utf-8").replace("\u00a0", " ")
+    first = [(text.replace("\u00a0", " "), size) for text, _, size in _places(pdf)[0]]
+    assert max(first, key=lambda entry: entry[1])[0] == re.search('class="value">([^<]+)<', source)[1]
+    interval, review = re.findall("<b>([^<]+)</b></div>", source)[:2]
+    lines = " ".join(text for text, _ in first)
+    assert f"95 % interval {interval}" in lines and f"after review of referred images {review}" in lines
+
+
+def test_copies_give_no_verdict(tmp_path):
+    scores = _scores(SMIDS, 700)
+    scores.table["sha256"] = [f"{index % 697:064x}" for index in range(700)]
     text, (_, pdf) = _write(tmp_path, scores)
-    assert "3 images are copies of others and count twice" in text
-    assert "3 images are copies of others and count twice" in _text_of(pdf)[0]
+    assert "3 images too many: copies of others, which count twice" in text
+    assert "Copies among the images: no verdict. 3 images too many" in text and "The replicates agree" not in text
+    assert "3 images too many" in _text_of(pdf)[0]
+    scores.table["sha256"] = [f"{index:064x}" for index in range(700)]
+    text, _ = _write(tmp_path, scores)
+    assert "too many" not in text and "The replicates agree" in text
+
+
+def test_images_that_stand_on_two_slides_are_named(tmp_path):
+    scores = _scores(SMIDS, 80, slides=("S1", "S2"))
+    scores.table["sha256"] = [f"{index:064x}" for index in range(80)]
+    scores.table.loc[1, "sha256"] = scores.table.loc[0, "sha256"]
+    text, _ = _write(tmp_path, scores)
+    assert text.count("1 image stand on another slide, too: take them out") == 4  # in the overview and on the slides
+    assert "too many" not in text
 
 
 def test_a_report_that_fails_leaves_the_earlier_one(tmp_path, monkeypatch):
@@ -247,8 +346,20 @@ def test_the_verdict_follows_the_comparison():
     assert facts.describe_verdict(alone)["title"] == "2 replicates: no verdict"
     strange = dataclasses.replace(alone, total=dataclasses.replace(alone.total, reasons={"unfamiliar": 300}))
     assert facts.describe_verdict(strange)["title"] == "Most images are referred: no verdict"
+    biased = dataclasses.replace(slide((30, 40)).total, correction=slide_lib.NO_MIX_FITS)
+    verdict = facts.describe_verdict(dataclasses.replace(slide((30, 40)), total=biased))
+    assert (verdict["kind"], verdict["title"]) == ("none", "The model errs differently here: no verdict")
+    close = facts.describe_verdict(slide((23, 37), sperm=(200, 200)))
+    difference, limit = re.findall(r"\d+\.\d+", close["text"])
+    assert close["kind"] == "bad" and float(difference) > float(limit), "not: 7.0, more than 7.0"
     few = facts.describe_verdict(slide((30, 80), sperm=(300, 199)))
     assert few["kind"] == "none" and "Spermatozoa: 300 in A and 199 in B" in few["text"]
+
+
+def test_what_is_not_quite_none_or_all_is_not_rounded_to_it():
+    shares = (0, 1 / 2500, 0.0005, 0.5, 0.9994, 2499 / 2500, 1)
+    written = ["0.0 %", "<0.1 %", "0.1 %", "50.0 %", "99.9 %", ">99.9 %", "100.0 %"]
+    assert [text_lib.percent(share).replace("\u00a0", " ") for share in shares] == written
 
 
 def test_a_promise_is_not_rounded():

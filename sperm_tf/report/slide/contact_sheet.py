@@ -17,6 +17,7 @@ Read = Callable[[str], "bytes | None"]
 Explain = Callable[[Sequence[bytes]], np.ndarray]
 _SIDE = 160  # pixels; the longest side of a picture
 _JPEG_QUALITY = 85
+_AT_ONCE = 8  # images held in memory as they are
 _REASONS = {
     "confident": "accepted",
     "uncertain": "not sure enough",
@@ -111,33 +112,34 @@ def draw(
         replicate_column: of the scores; empty where there is none.
     """
     rows = order_by_uncertainty(scores, class_names).head(limit)
-    contents = [(row, read(row[scores_file.FILE]) or b"") for _, row in rows.iterrows()]
-    found = [(row, content, pixels) for row, content in contents if (pixels := _decode(content)) is not None]
-    maps = explain([content for _, content, _ in found]) if explain and found else [None] * len(found)
-    cells = [
-        _draw_cell(row, pixels, heat_map, replicate_column)
-        for (row, _, pixels), heat_map in zip(found, maps, strict=True)
-    ]
+    cells: list[Cell] = []
+    for start in range(0, len(rows), _AT_ONCE):
+        contents = [(row, read(row[scores_file.FILE]) or b"") for _, row in rows[start : start + _AT_ONCE].iterrows()]
+        found = [(row, content, pixels) for row, content in contents if (pixels := _read_small(content)) is not None]
+        maps = explain([content for _, content, _ in found]) if explain and found else [None] * len(found)
+        cells += [
+            _draw_cell(row, pixels, heat_map, replicate_column)
+            for (row, _, pixels), heat_map in zip(found, maps, strict=True)
+        ]
     return Sheet(tuple(cells), len(rows) - len(cells))
 
 
-def _decode(content: bytes) -> np.ndarray | None:
+def _read_small(content: bytes) -> np.ndarray | None:
+    from PIL import Image
+
     from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 
     try:
-        return decode_rgb(content).pixels
+        picture = Image.fromarray(decode_rgb(content).pixels)
     except UndecodableImageError:
         return None
+    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
 
 
-def _draw_cell(row: Any, decoded: np.ndarray, heat_map: np.ndarray | None, replicate_column: str) -> Cell:
-    from PIL import Image
-
+def _draw_cell(row: Any, pixels: np.ndarray, heat_map: np.ndarray | None, replicate_column: str) -> Cell:
     from sperm_tf.explain.overlay import draw_overlay
 
-    picture = Image.fromarray(decoded)
-    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    pixels = np.asarray(picture)
     reason = row[scores_file.REASON]
     return Cell(
         file=row[scores_file.FILE],

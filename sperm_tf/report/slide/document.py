@@ -12,11 +12,11 @@ from sperm_tf.report.slide.contact_sheet import Cell
 from sperm_tf.report.slide.layout import GAP, HEIGHT, INK, INNER, MARGIN, MUTED, Document, side_by_side, write_table
 
 NUM_CELLS = 28
-_COLUMNS = 4
-_SIGNATURE, _FOOT = HEIGHT - 24, HEIGHT - 15
+_COLUMNS, _PADDING = 4, 2.0
+_SIGNATURE = HEIGHT - 24
 _BLUE, _BAND = (31, 95, 153), (245, 224, 170)
 _VERDICTS = {"good": (227, 241, 232), "bad": (250, 231, 225), "none": (241, 241, 238)}
-_MAX_UNREADABLE, _MAX_REPLICATES = 4, 8
+_MAX_UNREADABLE, _MAX_REPLICATES, _MAX_CLASSES = 4, 8, 40
 
 
 def write(path: pathlib.Path, content: Mapping[str, Any]) -> None:
@@ -42,27 +42,36 @@ def _write_figures(pdf: Document, slide: Mapping[str, Any], content: Mapping[str
     _write_verdict(pdf, slide["verdict"])
     pdf.line_of_text(" ".join(slide["notes"]), 6.5, colour=MUTED)
     pdf.ln(1)
+    half = (INNER - GAP) / 2
     names = [_shorten(name, 14) for name in slide["columns"]]
-    classes = [[_with_role(row), *map(str, row["counts"]), str(row["total"]), row["share"]] for row in slide["classes"]]
+    widths = (3, *[1] * (len(names) + 1), 1.7)
+    pdf.style(7.5)
+    room = half * widths[0] / sum(widths) - _PADDING  # a line for each
+    classes = [
+        [pdf.shorten(_with_role(row), room), *map(str, row["counts"]), str(row["total"]), row["share"]]
+        for row in slide["classes"][:_MAX_CLASSES]
+    ]
+    if len(slide["classes"]) > _MAX_CLASSES:
+        more = f"{len(slide['classes']) - _MAX_CLASSES} more"
+        classes.append([more, *[""] * (len(names) + 2)])
     reasons = [[row["text"], str(row["count"]), row["percent"]] for row in slide["reasons"]]
     total = ["All referred", str(slide["num_referred"]), slide["referred_percent"]]
-    half = (INNER - GAP) / 2
-    counts = ["Class", *names, "All", "Share"], classes, (3, *[1] * (len(names) + 1), 1.7)
+    counts = ["Class", *names, "All", "Share"], classes, widths
     referred = ["Why", "Images", "Share"], [*reasons, total], (4.4, 1, 1.2)
     quality = [[row["name"], row["median"], row["range"]] for row in slide["quality"]]
     measured = ["Figure", "Median", "5th–95th centile"], quality, (3, 1, 1.7)
     side_by_side(
         pdf,
-        lambda: write_table(pdf, "Counts", *counts, width=half),
-        lambda: write_table(pdf, "Referred to a person", *referred, width=half),
+        lambda pdf: write_table(pdf, "Counts", *counts, width=half),
+        lambda pdf: write_table(pdf, "Referred to a person", *referred, width=half),
     )
-    _write_replicates(pdf, slide["rows"])
+    pdf.write_whole(lambda pdf: _write_replicates(pdf, slide["rows"]))
     side_by_side(
         pdf,
-        lambda: write_table(pdf, "Image quality", *measured, width=half),
-        lambda: _write_unreadable(pdf, slide, half),
+        lambda pdf: write_table(pdf, "Image quality", *measured, width=half),
+        lambda pdf: _write_unreadable(pdf, slide, half),
     )
-    _write_model(pdf, content["model"])
+    pdf.write_whole(lambda pdf: _write_model(pdf, content["model"]))
     if pdf.get_y() > _SIGNATURE:
         pdf.add_page()
     _write_signature(pdf)
@@ -165,8 +174,6 @@ def _write_model(pdf: Document, model: Mapping[str, Any]) -> None:
         f"Accepted answers: {model['promise'][0].lower()}{model['promise'][1:]}",
     )
     pdf.set_x(MARGIN)
-    if pdf.get_y() + 6 + sum(pdf.height_of(line, 7.5) for line in lines) > _FOOT:
-        pdf.add_page()
     pdf.style(9, bold=True)
     pdf.cell(0, 6, "Model", new_x="LMARGIN", new_y="NEXT")
     for line in lines:
@@ -204,10 +211,13 @@ def _draw_cell(pdf: Document, cell: Cell, left: float, top: float, width: float,
             pdf.image(io.BytesIO(picture), left + offset, top, side, side, keep_aspect_ratio=True)
     pdf.set_xy(left, top + side + 0.8)
     pdf.style(7, bold=True)
-    pdf.cell(width, 3.2, f"{cell.predicted} {cell.percent}", new_x="LEFT", new_y="NEXT")
+    percent = f" {cell.percent}"
+    predicted = pdf.shorten(cell.predicted, width - pdf.get_string_width(percent) - _PADDING)
+    pdf.cell(width, 3.2, predicted + percent, new_x="LEFT", new_y="NEXT")
     pdf.style(6.5, colour=MUTED)
     pdf.cell(width, 3, cell.reason, new_x="LEFT", new_y="NEXT")
-    pdf.cell(width, 3, _shorten(f"{cell.replicate} · {cell.file}" if cell.replicate else cell.file, 34))
+    name = f"{cell.replicate} · {cell.file}" if cell.replicate else cell.file
+    pdf.cell(width, 3, pdf.shorten(name, width - _PADDING))
 
 
 def _with_role(row: Mapping[str, Any]) -> str:

@@ -60,7 +60,9 @@ _STATUSES = {
 }
 
 
-def describe_slide(slide: Slide, scores: Any, roles: ClassRoles, rule: Mapping[str, Any]) -> dict[str, Any]:
+def describe_slide(
+    slide: Slide, scores: Any, roles: ClassRoles, rule: Mapping[str, Any], *, num_elsewhere: int = 0
+) -> dict[str, Any]:
     """The facts of one slide.
 
     Args:
@@ -68,6 +70,7 @@ def describe_slide(slide: Slide, scores: Any, roles: ClassRoles, rule: Mapping[s
         scores: its rows, a data frame with the columns of `sperm_tf.evaluation.scores_file`.
         roles: of the classes.
         rule: content of `decision.json`; empty where there is none.
+        num_elsewhere: images that stand on another slide of the scores, too.
     """
     total = slide.total
     lowest, highest = total.bounds
@@ -87,7 +90,7 @@ def describe_slide(slide: Slide, scores: Any, roles: ClassRoles, rule: Mapping[s
         "counted_share": total.normal_share,
         "counted": _describe_counted(total),
         "accepted_normal": accepted_normal,
-        "copies": _describe_copies(total),
+        "copies": _describe_copies(total, num_elsewhere),
         "bounds": text.percent_interval(total.bounds),
         "bounds_bounds": [lowest, highest],
         "is_defined": math.isfinite(share),
@@ -127,6 +130,20 @@ def describe_verdict(slide: Slide) -> dict[str, str]:
             "text": f"Spermatozoa: {listed}. The WHO manual asks for at least {MIN_SPERMATOZOA} in each of two "
             "replicates.",
         }
+    if slide.total.num_copies:
+        return {
+            "kind": "none",
+            "title": "Copies among the images: no verdict",
+            "text": f"{text.plural(slide.total.num_copies, 'image')} too many: a cell counts twice, and a replicate "
+            "that holds the other's images agrees with it. Take the copies out, and score again.",
+        }
+    if slide_lib.NO_MIX_FITS in [part.correction for part in (slide.total, *replicates)]:
+        return {
+            "kind": "none",
+            "title": "The model errs differently here: no verdict",
+            "text": "Its known errors would hardly give these answers for any slide. Replicates share such a bias, so "
+            "that they agree says little.",
+        }
     if slide.comparison is None:
         known = "One replicate" if len(replicates) == 1 else f"{len(replicates)} replicates"
         return {
@@ -134,21 +151,30 @@ def describe_verdict(slide: Slide) -> dict[str, str]:
             "title": f"{known}: no verdict",
             "text": f"The WHO manual compares two replicates of at least {MIN_SPERMATOZOA} spermatozoa each.",
         }
-    difference, limit = 100 * slide.comparison.difference, 100 * slide.comparison.limit
+    difference, limit = _write_apart(100 * slide.comparison.difference, 100 * slide.comparison.limit)
     before_review = " Both are taken as the model answered, before review." if slide.total.num_referred else ""
     if slide.comparison.agrees:
         return {
             "kind": "good",
             "title": "The replicates agree",
-            "text": f"They differ by {difference:.1f} percentage points; counting alone explains up to {limit:.1f} "
+            "text": f"They differ by {difference} percentage points; counting alone explains up to {limit} "
             f"(WHO manual, 95 %).{before_review}",
         }
     return {
         "kind": "bad",
         "title": "The replicates do not agree",
-        "text": f"They differ by {difference:.1f} percentage points, more than the {limit:.1f} that counting alone "
+        "text": f"They differ by {difference} percentage points, more than the {limit} that counting alone "
         f"explains (WHO manual, 95 %).{before_review} Assess both again.",
     }
+
+
+def _write_apart(first: float, second: float) -> tuple[str, str]:
+    """Two numbers with as many digits as tell them apart, one at least."""
+    for digits in range(1, 6):
+        written = f"{first:.{digits}f}", f"{second:.{digits}f}"
+        if written[0] != written[1]:
+            break
+    return written
 
 
 def describe_correction(total: Count, rule: Mapping[str, Any], roles: ClassRoles) -> str:
@@ -244,10 +270,13 @@ def _describe_accepted_normal(total: Count) -> str:
     )
 
 
-def _describe_copies(total: Count) -> str:
-    if not total.num_copies:
-        return ""
-    return f"{text.count(total.num_copies)} images are copies of others and count twice: take them out"
+def _describe_copies(total: Count, num_elsewhere: int) -> str:
+    found = []
+    if total.num_copies:
+        found.append(f"{text.plural(total.num_copies, 'image')} too many: copies of others, which count twice")
+    if num_elsewhere:
+        found.append(f"{text.plural(num_elsewhere, 'image')} stand on another slide, too")
+    return f"{'; '.join(found)}: take them out" if found else ""
 
 
 def _describe_replicates(slide: Slide) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from fpdf.fonts import FontFace, TTFFont
 MARGIN, HEIGHT = 15.0, 297.0  # millimetres, as everything here
 INNER = 210.0 - 2 * MARGIN
 GAP = 8.0
+FOOT = HEIGHT - 16  # nothing but the notice stands below it
 INK, MUTED, _LINE = (27, 34, 44), (89, 99, 111), (200, 200, 195)
 _FONT = "DejaVu"
 
@@ -24,6 +25,7 @@ class Document(FPDF):
         import matplotlib
 
         self._content = content
+        self._scratch: Document | None = None
         fonts = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf")  # fpdf2's own know Latin letters alone
         self.add_font(_FONT, "", fonts / "DejaVuSans.ttf")
         self.add_font(_FONT, "B", fonts / "DejaVuSans-Bold.ttf")
@@ -63,12 +65,23 @@ class Document(FPDF):
         self.style(size, **style)
         self.multi_cell(0, size * 0.5, text, align="L", new_x="LMARGIN", new_y="NEXT")
 
-    def height_of(self, text: str, size: float) -> float:
-        """Of one paragraph that `line_of_text` would write."""
-        self.style(size)
-        height = self.multi_cell(0, size * 0.5, text, align="L", dry_run=True, output="HEIGHT")
-        assert isinstance(height, float)
-        return height
+    def write_whole(self, block: Callable[[Document], None]) -> None:
+        """Writes a block where it fits, on this page or on a new one."""
+        if self._scratch is None:
+            self._scratch = Document(self._content)
+            self._scratch.add_page()
+        self._scratch.set_xy(MARGIN, MARGIN)
+        block(self._scratch)
+        if self.get_y() + self._scratch.get_y() - MARGIN > FOOT:
+            self.add_page()
+        block(self)
+
+    def shorten(self, text: str, width: float) -> str:
+        """The end of a long name, which tells files apart: as much of it as `width` holds in the current style."""
+        if self.get_string_width(text) <= width:
+            return text
+        starts = range(1, len(text) + 1)
+        return next(short for start in starts if self.get_string_width(short := f"…{text[start:]}") <= width)
 
 
 def write_table(
@@ -101,11 +114,15 @@ def write_table(
     pdf.ln(2)
 
 
-def side_by_side(pdf: Document, first: Callable[[], None], second: Callable[[], None]) -> None:
-    """Two blocks beside each other; what follows stands below the longer one."""
-    top = pdf.get_y()
-    first()
-    bottom = pdf.get_y()
-    pdf.set_xy(MARGIN + (INNER + GAP) / 2, top)
-    second()
-    pdf.set_xy(MARGIN, max(bottom, pdf.get_y()))
+def side_by_side(pdf: Document, first: Callable[[Document], None], second: Callable[[Document], None]) -> None:
+    """Two blocks beside each other, on one page; what follows stands below the longer one."""
+
+    def write(pdf: Document) -> None:
+        top = pdf.get_y()
+        first(pdf)
+        bottom = pdf.get_y()
+        pdf.set_xy(MARGIN + (INNER + GAP) / 2, top)
+        second(pdf)
+        pdf.set_xy(MARGIN, max(bottom, pdf.get_y()))
+
+    pdf.write_whole(write)

@@ -71,6 +71,7 @@ def write_report(
         confident=sources.rule.get("confident") or (),
     )
     described = []
+    elsewhere = _on_several_slides(scores.table, slide_column)
     for slide in slides:
         rows = scores.table
         rows = rows[rows[slide_column].astype(str) == slide.name] if slide_column else rows
@@ -84,7 +85,8 @@ def write_report(
         )
         words = facts.describe_sheet(sheet)
         described.append(
-            facts.describe_slide(slide, rows, roles, sources.rule) | {"sheet": sheet, "sheet_words": words}
+            facts.describe_slide(slide, rows, roles, sources.rule, num_elsewhere=int(elsewhere[rows.index].sum()))
+            | {"sheet": sheet, "sheet_words": words}
         )
     content = {
         "slides": described,
@@ -100,6 +102,17 @@ def write_report(
         new_html.write_text(rendered.rstrip() + "\n", encoding="utf-8")
         document.write(new_pdf, content)
     return [html, pdf]
+
+
+def _on_several_slides(table: Any, slide_column: str) -> Any:
+    """Of every row, whether its image stands on another slide, too."""
+    import pandas as pd
+
+    if not slide_column or scores_file.IMAGE_DIGEST not in table:
+        return pd.Series(False, index=table.index)
+    digests = table[scores_file.IMAGE_DIGEST]
+    slides = table[slide_column].astype(str).groupby(digests).transform("nunique")
+    return (slides > 1) & (digests != "")
 
 
 def known_columns(scores: scores_file.Scores, names: Sequence[str]) -> None:
