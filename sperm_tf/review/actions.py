@@ -62,7 +62,7 @@ class Actions:
         """
         if session is None:
             return _restarted()
-        if session.current is None or shown is None:
+        if shown is None:
             return [gr.skip()] * 8
         if label is PREDICTED:
             label = session.items[int(shown)].prediction.predicted_class
@@ -70,7 +70,14 @@ class Actions:
             review = session.judge(int(shown), label, reviewer=reviewer or "", comment=comment or "")
         except (OSError, ValueError) as error:
             return [*_show(session, view.render_status(f"Not saved: {error}", is_problem=True))[:-1], comment]
-        saved = f"Saved: {review.file}, {view.describe_verdict(review)}. {session.problem}".rstrip() if review else ""
+        if review is None:  # a second press, before the next image was drawn
+            item = session.items[int(shown)]
+            earlier = session.verdict_of(item)
+            if earlier is not None and earlier.label == (label or ""):
+                return [gr.skip()] * 8
+            words = f"Not kept: the page had gone on by then. To decide on {item.name}, go back to it with ←."
+            return [*_show(session, view.render_status(words, is_problem=True))[:-1], comment]
+        saved = f"Saved: {review.file}, {view.describe_verdict(review)}. {session.problem}".rstrip()
         return _show(session, view.render_status(" ".join(filter(None, [saved, _warn_of_damage(session)]))))
 
     def show(self, session: Session | None, event: gr.EventData) -> list[Any]:

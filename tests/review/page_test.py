@@ -9,9 +9,11 @@ from PIL import Image
 
 from sperm_tf.synthesis.renderer import render
 
+gr = pytest.importorskip("gradio", reason="pip install -e '.[review]'")
 gradio_client = pytest.importorskip("gradio_client", reason="pip install -e '.[review]'")
 from sperm_tf.review.actions import Actions  # noqa: E402  (needs Gradio)
 from sperm_tf.review.page import Page  # noqa: E402
+from sperm_tf.review.session import Session  # noqa: E402
 
 SHOWN, STATUS, WORKLIST, CARD, COMMENT = range(5)  # of an answer of the page's interface for programs
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -84,6 +86,22 @@ def test_a_tab_of_before_a_restart_is_told_that_nothing_is_kept(reader, journal)
     ):
         assert len(answer) == 8 and "nothing was kept" in answer[2]
     assert not journal.read().reviews
+
+
+def test_a_correction_that_comes_before_the_next_image_is_not_lost_in_silence(reader, journal, files):
+    actions, session = Actions(reader, journal), Session(reader, journal)
+    session.add(files, group="")
+    shown = session.current
+    assert "Saved" in actions.judge("normal", session, shown, "", "")[2]
+    again = actions.judge("normal", session, shown, "", "")  # a key pressed twice
+    assert all(value == gr.skip() for value in again)
+    other = actions.judge("abnormal", session, shown, "", "keep me")
+    assert f"Not kept: the page had gone on by then. To decide on {session.items[shown].name}" in other[2]
+    assert other[-1] == "keep me" and len(journal.read().reviews) == 1
+    while session.current is not None:
+        shown = session.current
+        actions.judge("normal", session, shown, "", "")
+    assert "Not kept" in actions.judge("abnormal", session, shown, "", "")[2]  # of the last image, too
 
 
 def test_two_tabs_do_not_mix(address, journal, files):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,15 @@ def test_those_to_look_at_come_first(session):
         assert highest == sorted(highest)
     assert session.current == session.order[0]
     assert sorted(item.name for item in session.problems) == ["empty.png", "gone.png", "scan.tif"]
+
+
+def test_images_unlike_the_training_images_come_before_all_others(session):
+    last = session.order[-1]
+    for position, distance in ((last, 3.0), (session.order[-2], 2.0)):
+        item = session.items[position]
+        strange = dataclasses.replace(item.prediction, reason="unfamiliar", decision="refer", unfamiliarity=distance)
+        session.items[position] = dataclasses.replace(item, prediction=strange)
+    assert sorted(session.order, key=session._urgency)[:2] == [last, session.order[-2]]
 
 
 def test_after_a_verdict_the_next_image_comes_until_none_is_left(session, journal):
