@@ -23,6 +23,8 @@ _FIGURES = {
     "ece": "ECE",
 }
 
+_JUDGED = ("FinalFit", "FinalCalibrator")  # trained by the recipe of a cross-validation
+
 _INTENDED = """\
 - Research on the classification of single sperm cells in image crops, and teaching.
 - Comparing methods on public datasets.
@@ -177,6 +179,11 @@ def _evaluation(release: Release, dataset: str, results_dir: pathlib.Path) -> st
         return "None on photographs: figures on drawn images say nothing about real sperm."
     results = _read_results(results_dir / dataset / "results.json")
     model = results.get("models", {}).get(release.model.name, {})
+    if release.training.get("producer") not in _JUDGED:
+        return (
+            "None of this training: it was not the one that ends a cross-validation (`python -m "
+            "pipelines.cross_validate --final`), so no figure of another recipe is quoted here."
+        )
     pooled = model.get("pooled", {})
     rows = [(title, *_value(pooled[name])) for name, title in _FIGURES.items() if name in pooled]
     if not rows:

@@ -93,7 +93,7 @@ class ScoreFolder:
                     f"scores differ in: {'; '.join(changed)}. Nothing there was touched. Choose another --output, or "
                     "delete that folder."
                 )
-            record = earlier | {"root": record["root"]}
+            record = earlier | {"root": record["root"], "saved_model": record["saved_model"]}
         elif others := [entry.name for entry in self.path.iterdir() if not entry.name.startswith(".")]:
             raise ScoreFolderError(
                 f"output must be new or empty, or hold a run to go on with. Received: {self.path}, which holds other "

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 SAVED_MODEL, CARD_FILE = "saved_model", "model_card.md"
 NETWORK_BATCH = 32  # images, or views of images, in one pass of the network: bounds memory
 _RULE_FILES = ("decision.json", "familiarity.npz")
+_OUTPUTS = {
+    "class_names",
+    "decision",
+    "predicted_class",
+    "prediction_set",
+    "probabilities",
+    "reason",
+    "status",
+    "unfamiliarity",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,14 +91,27 @@ def find(source: str) -> ScoringModel:
             anything else that `sperm_tf.load_model` opens.
 
     Raises:
-        ValueError: there is no such model.
+        ValueError: there is no such model, or the SavedModel is of another program.
     """
     path = pathlib.Path(source).expanduser()
-    if (path / "saved_model.pb").is_file():
-        return _describe(path.resolve(), _call(path.resolve()))
-    if (path / SAVED_MODEL / "saved_model.pb").is_file():
-        return _describe(path.resolve() / SAVED_MODEL, _call(path.resolve()))
+    for saved_model in (path, path / SAVED_MODEL):
+        if (saved_model / "saved_model.pb").is_file():
+            _check_signature(saved_model.resolve())
+            return _describe(saved_model.resolve(), _call(path.resolve()))
     return _find_classifier(source, path)
+
+
+def _check_signature(saved_model: pathlib.Path) -> None:
+    signature = load(str(saved_model)).signatures.get("serving_default")
+    inputs = [] if signature is None else sorted(signature.structured_input_signature[1])
+    outputs = {} if signature is None else signature.structured_outputs
+    missing = sorted(_OUTPUTS - set(outputs))
+    if inputs != ["image_bytes"] or missing:
+        raise ValueError(
+            "model must be a SavedModel that sperm_tf exported. Received: "
+            f"{str(saved_model)!r}, whose signature serving_default has the inputs {', '.join(inputs) or '(none)'} and "
+            f"lacks {', '.join(missing) or 'nothing'}. Export it with sperm_tf, or name another."
+        )
 
 
 def _describe(saved_model: pathlib.Path, name: str) -> ScoringModel:

@@ -80,7 +80,8 @@ def default_roles(
 
 def is_no_sperm(class_name: str) -> bool:
     """Whether the name of a class, or its last word, says that it is of no spermatozoa."""
-    return any(_letters(name) in _NOT_SPERM for name in (class_name, class_name.split(" ")[-1]))
+    words = [_letters(word) for word in (class_name, class_name.split(" ")[-1])]
+    return any({word, word.removesuffix("s")} & _NOT_SPERM for word in words)
 
 
 def _letters(name: str) -> str:

@@ -254,12 +254,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     overlays = options.pop("overlays")
     try:
         predictions = predict(**options, signature="explain" if overlays else "serving_default")
+        print(format_table(predictions))
         if overlays:
             _draw_overlays(predictions, overlays)
     except (ServingError, ImportError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(format_table(predictions))
     return int(any(prediction.status != OK for prediction in predictions))
 
 
@@ -271,10 +271,16 @@ def _draw_overlays(predictions: Sequence[Prediction], folder: pathlib.Path) -> N
     for number, prediction in enumerate(predictions, start=1):
         if prediction.status != OK:
             continue
+        if SHOWN_MAP not in prediction.maps:
+            raise ServingError(
+                f"the model must serve the map {SHOWN_MAP!r} where overlays are asked for. Received: an older one "
+                "without. Export it again with this version of sperm_tf, or ask for none."
+            )
         path = pathlib.Path(prediction.file)
+        stem = path.stem.encode()[:80].decode(errors="ignore")
         # The model's decoder forgives more than ours.
         with contextlib.suppress(UndecodableImageError):
-            save_overlay(path.read_bytes(), prediction.maps[SHOWN_MAP], folder / f"{number:03d}_{path.stem}.png")
+            save_overlay(path.read_bytes(), prediction.maps[SHOWN_MAP], folder / f"{number:03d}_{stem}.png")
 
 
 if __name__ == "__main__":

@@ -151,6 +151,7 @@ def test_roles_come_from_the_names_of_the_classes_or_from_the_user():
     assert (SMIDS.normal, SMIDS.not_sperm, SMIDS.sperm) == (("normal",), ("non-sperm",), ("normal", "abnormal"))
     assert (SMIDS.is_normal, SMIDS.is_sperm) == ((True, False, False), (True, True, False))
     assert default_roles(("normal", "white debris")).not_sperm == ("white debris",)
+    assert default_roles(("normal", "artefacts", "Non-sperms", "bass")).not_sperm == ("artefacts", "Non-sperms")
     own = default_roles(("typical", "other", "dirt"), normal=["typical"], not_sperm=["dirt"])
     assert own == ClassRoles(("typical", "other", "dirt"), ("typical",), ("dirt",))
     with pytest.raises(RolesError, match=r"of the classes a, b\. Name them with --normal_classes"):

@@ -159,6 +159,17 @@ def test_without_results_the_card_says_so(trained, run, tmp_path):
     assert "No cross-validated figures of `simple_cnn` on `hushem`" in card
 
 
+def test_a_training_that_nobody_cross_validated_quotes_no_figures(trained, run, tmp_path):
+    results = tmp_path / "results" / "smids" / "results.json"
+    results.parent.mkdir(parents=True)
+    results.write_text(json.dumps(RESULTS), encoding="utf-8")
+    artifact = json.loads((trained / "artifact.json").read_text(encoding="utf-8"))
+    (trained / "artifact.json").write_text(json.dumps(artifact | {"producer": "Trainer"}), encoding="utf-8")
+    assert run(f"--model={trained}") == 0
+    card = (tmp_path / "cards" / "smids.md").read_text(encoding="utf-8")
+    assert "| Accuracy |" not in card and "no figure of another recipe is quoted" in card
+
+
 def test_a_card_is_written_again_with_newer_figures(trained, run, tmp_path, capsys):
     results = tmp_path / "results" / "smids" / "results.json"
     results.parent.mkdir(parents=True)

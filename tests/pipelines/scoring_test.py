@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 
 from pipelines import score, score_progress, scoring, scoring_model, slide_report, slide_reporting
 from sperm_tf.data.decode import UndecodableImageError, decode_rgb
@@ -76,6 +77,19 @@ def test_every_file_has_the_row_that_the_model_gives_it(exported, crops, tmp_pat
     as_text = pd.read_csv(tmp_path / "out" / "scores.csv", keep_default_na=False, na_values={"cnr": [""]})
     assert list(as_text.columns) == list(scores.table.columns) and list(as_text["file"]) == list(table.index)
     np.testing.assert_allclose(as_text["cnr"], scores.table["cnr"], rtol=1e-6)
+
+
+def test_a_saved_model_of_another_program_is_refused_before_anything_is_written(crops, tmp_path):
+    class Foreign(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+        def __call__(self, images):
+            return {"answer": images}
+
+    tf.saved_model.save(Foreign(), str(tmp_path / "foreign"))
+    request = scoring.Request(model=str(tmp_path / "foreign"), input=str(crops / "table.csv"), output=tmp_path / "out")
+    with pytest.raises(ValueError, match=r"model must be a SavedModel that sperm_tf exported. Received: .*foreign"):
+        scoring.run(request)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_model_of_before_the_map_is_named(exported, crops, tmp_path, monkeypatch):

@@ -282,6 +282,19 @@ def test_the_command_line_draws_the_maps_of_what_was_read(rest_target, tmp_path,
     np.testing.assert_array_equal(decode_rgb((folder / "002_one.png").read_bytes()).pixels, np.hstack([pixels, drawn]))
 
 
+def test_maps_that_cannot_be_drawn_lose_no_answer(rest_target, tmp_path, capsys, monkeypatch):
+    long = tmp_path / f"{'n' * 250}.png"
+    long.write_bytes(IMAGES[1])
+    arguments = [f"--target={rest_target}", "--model_name=sperm", f"--overlays={tmp_path / 'overlays'}", str(long)]
+    assert client.main(arguments) == 0
+    assert [path.name for path in (tmp_path / "overlays").iterdir()] == [f"001_{'n' * 80}.png"]
+    monkeypatch.setattr(client, "SHOWN_MAP", "map_of_tomorrow")
+    capsys.readouterr()
+    assert client.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert long.name in captured.out and "must serve the map 'map_of_tomorrow'" in captured.err
+
+
 def test_the_rest_client_imports_no_tensorflow():
     code = "import sys, sperm_tf.serving.client; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=helpers.ROOT, timeout=60).returncode == 0
