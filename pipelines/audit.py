@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         models=models,
         audits=audits,
         repeat=own.repeat,
-        results_dir=pathlib.Path(own.results_dir) if own.results_dir else None,
+        results_dir=pathlib.Path(own.results_dir).expanduser() if own.results_dir else None,
         dry_run=invocation.dry_run,
     )
     try:

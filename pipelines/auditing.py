@@ -197,7 +197,11 @@ def _finished(
     """The model's units of the repeat, if every network is here; else none."""
     units = units_lib.plan(request.config.trainer, [model], [request.repeat], examples, context)
     units_lib.recall(units, context, results_dir)
-    missing = [unit.config.fold for unit in units if not (unit.directory(context) / "model.keras").is_file()]
+    missing = [
+        unit.config.fold
+        for unit in units
+        if unit.rows is None or not (unit.directory(context) / "model.keras").is_file()
+    ]
     if missing:
         report(f"{model}: not questioned, the networks of fold {', '.join(map(str, missing))} are not here")
         return []

@@ -11,9 +11,11 @@ import contextlib
 import dataclasses
 import datetime
 import pathlib
+import re
 import shutil
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import filelock
@@ -21,6 +23,8 @@ import filelock
 from pipelines import artifacts
 from sperm_tf.version import __version__
 from sperm_tf.whole_files import move_into_place
+
+_WORKER_ERROR = re.compile(r"^[\w.]+(?:Error|Exception): (.+?)(?: \[while running .*)?$", re.MULTILINE)
 
 
 class StageError(RuntimeError):
@@ -44,14 +48,24 @@ class RunContext:
     external: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def beam_pipeline(self) -> Any:
-        """A `beam.Pipeline` for this run's flags.
+        """A `beam.Pipeline` for this run's flags, which raises a StageError for what failed in another process.
 
         The local default is Beam's `FnApiRunner`: `DirectRunner` first tries to download another runner.
         """
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
 
-        return beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner", *self.beam_args]))
+        class Pipeline(beam.Pipeline):
+            def __exit__(self, *details: Any) -> None:
+                try:
+                    super().__exit__(*details)
+                except RuntimeError as error:  # whose message is the whole traceback of that process
+                    lines = _WORKER_ERROR.findall(str(error))
+                    if isinstance(error, StageError) or not lines:
+                        raise
+                    raise StageError(lines[-1]) from error
+
+        return Pipeline(options=PipelineOptions(["--runner=FnApiRunner", *self.beam_args]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +141,7 @@ class Component(abc.ABC):
         artifact = self._find(directory)
         self.was_reused = artifact is not None
         if artifact is None:
-            with filelock.FileLock(directory.parent / f".{directory.name}.lock"):
+            with self._locked(directory):
                 artifact = self._find(directory)  # another run may have finished it while this one waited
                 self.was_reused = artifact is not None
                 if artifact is None:
@@ -182,7 +196,12 @@ class Component(abc.ABC):
         started_at = datetime.datetime.now(datetime.UTC)
         start = time.monotonic()
         own_context = dataclasses.replace(context, work_dir=work_dir, external=fields["external"])
-        properties = self.execute(inputs, output, own_context)
+        try:
+            properties = self.execute(inputs, output, own_context)
+        except Exception as error:
+            if type(error).__module__.startswith("tensorflow"):  # such as a full disk, of no type that others catch
+                raise StageError(f"{self.name}: {error}") from error
+            raise
         artifact = artifacts.Artifact(
             directory=output,
             producer=self.name,
@@ -201,6 +220,20 @@ class Component(abc.ABC):
         move_into_place(output, directory)
         shutil.rmtree(work_dir, ignore_errors=True)
         return dataclasses.replace(artifact, directory=directory)
+
+    @contextlib.contextmanager
+    def _locked(self, directory: pathlib.Path) -> Iterator[None]:
+        """Waits for another run that produces the same, and says so."""
+        lock = filelock.FileLock(directory.parent / f".{directory.name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            print(f"{self.name} waits for another run that works on {directory}", file=sys.stderr, flush=True)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _find(self, directory: pathlib.Path) -> artifacts.Artifact | None:
         artifact = artifacts.find(directory)

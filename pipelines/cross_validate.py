@@ -71,11 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         beam_args=invocation.beam_args,
         models=models,
         repeats=own.repeats,
-        results_dir=pathlib.Path(own.results_dir) if own.results_dir else None,
+        results_dir=pathlib.Path(own.results_dir).expanduser() if own.results_dir else None,
         training=not own.no_training,
         final=own.final,
-        plan_dir=pathlib.Path(own.plan_dir) if own.plan_dir else None,
-        import_from=pathlib.Path(own.import_from) if own.import_from else None,
+        plan_dir=pathlib.Path(own.plan_dir).expanduser() if own.plan_dir else None,
+        import_from=pathlib.Path(own.import_from).expanduser() if own.import_from else None,
         dry_run=invocation.dry_run,
     )
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import shutil
+import zipfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ from sperm_tf.data import image_table
 from sperm_tf.data.image_table import ImageTable
 from sperm_tf.data.partitions import digest_parts
 from sperm_tf.models.released import find_weights_file
-from sperm_tf.training.run_plan import IMAGES_FILE, PLAN_FILE
+from sperm_tf.training.run_plan import IMAGES_FILE, PARTS, PLAN_FILE
 
 
 def write_plan(folder: pathlib.Path, units: Sequence[Unit], table: ImageTable) -> None:
@@ -42,19 +43,32 @@ def write_plan(folder: pathlib.Path, units: Sequence[Unit], table: ImageTable) -
     (folder / PLAN_FILE).write_text(json.dumps(plan), encoding="utf-8")
 
 
-def take_in(folder: pathlib.Path, units: Sequence[Unit], table: ImageTable) -> None:
+def take_in(folder: pathlib.Path, units: Sequence[Unit], table: ImageTable) -> int:
     """Fills in the units whose answers lie in a folder that `run_plan` wrote.
 
+    Returns:
+        How many.
+
     Raises:
-        ValueError: a file does not hold answers to this fit's images.
+        ValueError: there is no such folder, or a file does not hold answers to this fit's images.
     """
+    if not folder.is_dir():
+        raise ValueError(
+            f"import_from must be a folder that run_plan wrote. Received: {str(folder)!r}, which does not exist."
+        )
+    num_taken = 0
     for unit in units:
         path = folder / f"{unit.fingerprint}.npz"
         if unit.rows is not None or not path.is_file():
             continue
-        with np.load(path, allow_pickle=False) as arrays:
-            probabilities = {name: arrays[name] for name in arrays.files if name != "summary"}
-            answer = json.loads(str(arrays["summary"]))
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                probabilities = {name: arrays[name] for name in PARTS}
+                answer = json.loads(str(arrays["summary"]))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"import_from must hold whole files that run_plan wrote. Received: {path} ({error!r}). Copy it again."
+            ) from error
         partition = fits.partition_of(table, unit.config)
         sizes = {name: len(getattr(partition, name)) for name in probabilities}
         is_other = answer.pop("parts", "") != digest_parts(vars(partition))
@@ -67,3 +81,5 @@ def take_in(folder: pathlib.Path, units: Sequence[Unit], table: ImageTable) -> N
             )
         unit.rows = fits.answer_rows(table, partition, unit.config, probabilities)
         unit.summary = fits.summarize(table, partition, unit.config, probabilities, **answer)
+        num_taken += 1
+    return num_taken

@@ -21,6 +21,7 @@ from sperm_tf.evaluation import oof, oof_file
 from sperm_tf.models.released import WITHOUT_FILE, identify_weights
 
 ANSWERS_FILE = "predictions.csv"
+_NUM_SEEDS = 2**32  # of Keras
 read_table = functools.lru_cache(maxsize=2)(read_examples)
 
 
@@ -126,7 +127,7 @@ def check_answered(table: ImageTable, partition: Partition, file: pathlib.Path) 
 def seeded(config: FitConfig) -> TrainerConfig:
     """The recipe with a seed of this fit's own."""
     seed = 1000 * config.trainer.seed + 10 * config.repeat + config.fold
-    return dataclasses.replace(config.trainer, seed=seed)
+    return dataclasses.replace(config.trainer, seed=seed % _NUM_SEEDS)
 
 
 def recipe_of(config: FitConfig) -> dict[str, Any]:

@@ -157,8 +157,8 @@ def help_text(argv: Sequence[str]) -> str:
         "  --manual_dir=DIR         folder with a real dataset's archive or extracted folder",
         "  --data_dir=DIR|TABLE     your images: folder with one folder per class, or CSV (docs/adding_a_dataset.md)",
         "  --dry_run                print the plan and stop",
-        "  --runner=..., --direct_num_workers=... and Apache Beam's other flags are passed on to Beam;",
-        "                           the default is --runner=FnApiRunner (local, one process)",
+        "  --runner=..., --direct_running_mode=multi_processing --direct_num_workers=2 and Apache Beam's other flags",
+        "                           are passed on to Beam; the default is --runner=FnApiRunner (local, one process)",
         "",
         f"Fields, as the preset {preset} sets them (a tuple takes comma-separated names):",
     ]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from pipelines.artifacts import Artifact
-from pipelines.component import Component, Plan, RunContext
+from pipelines.component import Component, Plan, RunContext, StageError
 from sperm_tf.config import PipelineConfig
 
 
@@ -31,6 +31,12 @@ def build(config: PipelineConfig) -> list[Component]:
     from sperm_tf.models.released import check_unseen
 
     check_unseen(config.trainer.model.weights, config.example_gen.dataset)
+    root = pathlib.Path(config.pipeline_root).resolve()
+    if set(str(root)) & set("*?["):
+        raise StageError(
+            "pipeline_root must be a path without *, ? and [, which Apache Beam takes for patterns. Received: "
+            f"{str(root)!r}. Name another with --pipeline_root."
+        )
     serving_model_dir = serving_dir(config)
     examples = ExampleGen(config.example_gen)
     validation = ExampleValidator(config.example_validator, examples=examples)
@@ -110,15 +116,18 @@ def run(
 
     Raises:
         StageError: when a stage found something that must stop the run.
+        ValueError: the network that would be trained cannot be built.
     """
     finished = {}
     width = max(len(component.name) for component in components)
     for number, component in enumerate(components, start=1):
         title = f"[{number}/{len(components)}] {component.name:<{width}}"
 
-        def begin(title: str = title) -> None:
+        def begin(title: str = title, name: str = component.name) -> None:
             report(f"{title} ...")
             on_start()
+            if name == "ExampleGen":
+                _check_network(components)
 
         start = time.monotonic()
         artifact = component.run(context, on_start=begin)
@@ -127,3 +136,12 @@ def run(
         report(f"{title} {how}: {artifact.directory}")
         finished[component.name] = artifact
     return finished
+
+
+def _check_network(components: list[Component]) -> None:
+    """Refuses before the stages ahead of the training, which take minutes, what the training would refuse."""
+    from sperm_tf.models.classifier import build_classifier
+
+    configs = {component.name: component.config for component in components}
+    if "Trainer" in configs:
+        build_classifier(configs["Trainer"].model, num_classes=2, image_size=configs["Transform"].image_size)

@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pipelines.results: {error}", file=sys.stderr)
         return 2
     try:
-        _run(pathlib.Path(values.results_dir), pathlib.Path(values.page), values.bootstrap_samples)
+        results_dir, page = (pathlib.Path(path).expanduser() for path in (values.results_dir, values.page))
+        _run(results_dir, page, values.bootstrap_samples)
     except (ValueError, OSError) as error:
         print(f"pipelines.results: {error}", file=sys.stderr)
         return 1

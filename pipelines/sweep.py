@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ from sperm_tf.evaluation import fits_file, oof, oof_file
 from sperm_tf.models.classifier import build_classifier
 
 EXIT_INCOMPLETE = 3
+_ONE_AT_A_TIME = threading.Lock()  # in a process: Keras keeps its seeds, session and precision for all threads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +64,8 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
     if request.import_from is not None:
         from pipelines import exchange
 
-        exchange.take_in(request.import_from, units, table)
+        num_taken = exchange.take_in(request.import_from, units, table)
+        report(f"{num_taken} of {len(units)} fits taken in from {request.import_from}.")
     missing = [unit for unit in units if unit.rows is None]
     _check(request, units, results_dir, table)
     if request.dry_run:
@@ -129,7 +132,8 @@ def run_fit(config: FitConfig, examples: str, pipeline_root: str) -> None:
     """Runs one fit in whichever process Beam chose."""
     print(f"{config.trainer.model.name}, repeat {config.repeat}, fold {config.fold} ...", flush=True)
     try:
-        Fit(config, examples=examples).run(RunContext(pathlib.Path(pipeline_root)))
+        with _ONE_AT_A_TIME:
+            Fit(config, examples=examples).run(RunContext(pathlib.Path(pipeline_root)))
     except ArithmeticError as error:  # Beam makes a new exception of the same type, which this one does not allow
         raise StageError(str(error)) from error
 

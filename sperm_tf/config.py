@@ -228,8 +228,9 @@ class TrainerConfig:
     deterministic: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("frozen_epochs", "full_epochs", "early_stopping_patience", "seed"):
+        for name in ("frozen_epochs", "full_epochs", "early_stopping_patience"):
             check_range(f"trainer.{name}", getattr(self, name), low=0)
+        check_range("trainer.seed", self.seed, low=0, high=2**32 - 1)
         for name in ("frozen_learning_rate", "full_learning_rate", "weight_decay", "mixup_alpha"):
             check_range(f"trainer.{name}", getattr(self, name), low=0, high=10)
         check_range("trainer.frozen_epochs + trainer.full_epochs", self.frozen_epochs + self.full_epochs, low=1)

@@ -93,10 +93,10 @@ class ExampleGen(Component):
             tfds.disable_progress_bar()
         data_dir = context.pipeline_root / "datasets" / fingerprint(dict(context.external))[:16]
         data_dir.mkdir(parents=True, exist_ok=True)
-        builder = make_builder(self.config, data_dir)
-        if not (builder.data_path.exists() or self.config.dataset == "synthetic_sperm" or context.external):
-            check_reachable(builder.URL)
-        with filelock.FileLock(data_dir / f".{builder.name}.lock"):
+        with filelock.FileLock(data_dir / f".{self.config.dataset}.lock"):
+            builder = make_builder(self.config, data_dir)  # reads what another run has prepared by now
+            if not (builder.data_path.exists() or self.config.dataset == "synthetic_sperm" or context.external):
+                check_reachable(builder.URL)
             builder.download_and_prepare(
                 download_config=tfds.download.DownloadConfig(manual_dir=self.config.manual_dir or None)
             )

@@ -9,7 +9,8 @@ so its weights are other ones, of the same quality.
 Layout of PLAN_DIR: `images.npz` (`sperm_tf.data.image_table`), `plan.json` (a list of fits: `fingerprint`, `name`,
 `trainer`, `parts`), the files of initial weights that it names. Layout of OUTPUT_DIR: `<fingerprint>.npz` for each fit:
 `validation`, `calibration` and `test` (probabilities, float32), `summary` (JSON: history, best epoch, backend, and a
-digest of the parts).
+digest of the parts). `.work` there holds the fit at work: after a kill it goes on from its last finished epoch, where
+the folder is still the same.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
+import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,6 +34,7 @@ from sperm_tf.training.fit import Fit, run_fit
 from sperm_tf.whole_files import replacing
 
 PLAN_FILE, IMAGES_FILE = "plan.json", "images.npz"
+PARTS = ("validation", "calibration", "test")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,35 +42,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("plan_dir", type=pathlib.Path)
     parser.add_argument("output_dir", type=pathlib.Path)
-    parser.add_argument("--time_limit_s", type=float, default=float("inf"), help="start no fit that would end later")
+    parser.add_argument(
+        "--time_limit_s",
+        type=float,
+        default=float("inf"),
+        help="start no fit that would end later",
+    )
     arguments = parser.parse_args(argv)
     start = time.monotonic()
     table = image_table.read_npz(arguments.plan_dir / IMAGES_FILE)
     plan = json.loads((arguments.plan_dir / PLAN_FILE).read_text(encoding="utf-8"))
     arguments.output_dir.mkdir(parents=True, exist_ok=True)
-    longest = 0.0
+    longest: dict[str, float] = {}  # of each model
     for number, entry in enumerate(plan, start=1):
         output = arguments.output_dir / f"{entry['fingerprint']}.npz"
         if output.exists():
             continue
-        began = time.monotonic()
-        if began - start + longest > arguments.time_limit_s:
+        began, model = time.monotonic(), entry["trainer"]["model"]["name"]
+        if began - start + longest.get(model, 0.0) > arguments.time_limit_s:
             print(f"No time is left for fit {number} of {len(plan)}.", flush=True)
             return 3
         keras.backend.clear_session()
-        with tempfile.TemporaryDirectory() as work_dir:
-            fit = run_fit(
-                table.images,
-                table.labels,
-                Partition(**{name: np.array(indices, np.int64) for name, indices in entry["parts"].items()}),
-                num_classes=len(table.class_names),
-                config=read_trainer(entry["trainer"], arguments.plan_dir),
-                work_dir=work_dir,
-                verbose=0,
-            )
+        work_dir = arguments.output_dir / ".work" / entry["fingerprint"]
+        work_dir.mkdir(parents=True, exist_ok=True)
+        fit = run_fit(
+            table.images,
+            table.labels,
+            Partition(**{name: np.array(indices, np.int64) for name, indices in entry["parts"].items()}),
+            num_classes=len(table.class_names),
+            config=read_trainer(entry["trainer"], arguments.plan_dir),
+            work_dir=work_dir,
+            verbose=0,
+        )
         _write(fit, entry["parts"], output)
+        shutil.rmtree(work_dir)
         seconds = time.monotonic() - began
-        longest = max(longest, seconds)
+        longest[model] = max(longest.get(model, 0.0), seconds)
         accuracy = (fit.probabilities["test"].argmax(1) == table.labels[entry["parts"]["test"]]).mean()
         print(f"[{number}/{len(plan)}] {entry['name']}: {accuracy:.1%} on the test fold, {seconds:.0f} s", flush=True)
     return 0

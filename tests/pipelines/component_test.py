@@ -11,6 +11,7 @@ import pytest
 
 from pipelines import artifacts, graph
 from pipelines.component import Component, RunContext, StageError
+from pipelines.flags import preset_config
 from tests.helpers import ROOT
 
 
@@ -209,6 +210,66 @@ def test_plan_says_what_and_why_and_runs_nothing(context):
     assert (changed.action, changed.reason) == ("run", "value: 1 -> 5")
 
 
+def test_another_version_of_stage_or_package_runs_anew(context, monkeypatch):
+    graph.run(make(1), context, report=lambda line: None)
+    for target, value in (
+        ("tests.pipelines.component_test.Double.version", 2),
+        ("pipelines.component.__version__", "9"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(target, value)
+            assert dict(graph.plan(make(1), context))["Double"].action == "run"
+    assert dict(graph.plan(make(1), context))["Double"].action == "reuse"
+
+
+def test_what_fails_in_a_process_of_beams_is_named_in_one_line(tmp_path):
+    import apache_beam as beam
+
+    context = RunContext(tmp_path, ("--direct_running_mode=multi_processing", "--direct_num_workers=2"))
+    with pytest.raises(StageError, match=r"^image 7 is damaged: restore it$"), context.beam_pipeline() as pipeline:
+        _ = pipeline | beam.Create([7]) | beam.Map(_stop)
+
+
+def _stop(number):
+    raise StageError(f"image {number} is damaged: restore it")
+
+
+def test_an_error_of_tensorflows_own_type_stops_as_others_do(context):
+    class Full(Component):
+        def execute(self, inputs, output, context):
+            import tensorflow as tf
+
+            raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    with pytest.raises(StageError, match=r"Full: .*No space left on device"):
+        Full().run(context)
+
+
+@pytest.mark.parametrize("name", ["runs [hushem]", "what?", "a*"])
+def test_a_root_that_beam_takes_for_a_pattern_is_refused_at_once(name, tmp_path):
+    config = dataclasses.replace(preset_config("demo"), pipeline_root=str(tmp_path / name))
+    with pytest.raises(StageError, match="pipeline_root must be a path without"):
+        graph.build(config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"cbam_after": ("block3zz",)}, "block3zz"), ({"name": "vit_tiny", "weights": "none"}, "multiple of 16")],
+)
+def test_a_network_that_cannot_be_built_is_refused_before_the_first_stage(changes, message, tmp_path):
+    config = preset_config("demo")
+    model = dataclasses.replace(config.trainer.model, **{"name": "efficientnet_b0_cbam", "weights": "none", **changes})
+    config = dataclasses.replace(
+        config,
+        pipeline_root=str(tmp_path),
+        trainer=dataclasses.replace(config.trainer, model=model),
+        transform=dataclasses.replace(config.transform, image_size=100),
+    )
+    with pytest.raises(ValueError, match=message):
+        graph.run(graph.build(config), RunContext(tmp_path), report=lambda line: None)
+    assert not list(tmp_path.glob("*/[!.]*"))
+
+
 def test_the_digest_depends_on_names_and_contents_only(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name / "sub").mkdir(parents=True)
@@ -242,7 +303,11 @@ print(artifact.properties["resumed"])
 
 def start_slow(root, seconds):
     return subprocess.Popen(
-        [sys.executable, "-c", SLOW_STAGE, str(root), str(seconds)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SLOW_STAGE, str(root), str(seconds)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -267,10 +332,12 @@ def test_kill_9_leaves_nothing_half_written_and_the_work_directory_resumes(tmp_p
 
 
 def test_two_runs_on_one_root_do_the_work_once(tmp_path):
-    processes = [start_slow(tmp_path, 1) for _ in range(2)]
-    for process in processes:
-        process.communicate()
-        assert process.returncode == 0
+    processes = [start_slow(tmp_path, 3)]
+    wait_for(tmp_path / "executions")
+    processes.append(start_slow(tmp_path, 3))
+    said = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert "waits for another run" not in said[0] and "Slow waits for another run" in said[1]
     assert (tmp_path / "executions").read_text() == "x"
     (finished,) = (tmp_path / "Slow").glob("[!.]*")
     assert json.loads((pathlib.Path(finished) / "artifact.json").read_text())["producer"] == "Slow"

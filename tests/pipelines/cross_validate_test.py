@@ -120,6 +120,36 @@ def _with_groups(table, num_groups):
     return dataclasses.replace(table, group_ids=np.array(groups))
 
 
+def test_fits_in_threads_of_one_process_are_the_same(copy):
+    """Keras keeps its seeds for all threads, so that fits at the same time would draw from each other's."""
+    before = (_results(copy) / "simple_cnn.csv").read_bytes()
+    shutil.rmtree(copy / "root" / "Fit")
+    shutil.rmtree(copy / "results")
+    assert run_sweep(copy, "--direct_num_workers=2") == 0
+    assert (_results(copy) / "simple_cnn.csv").read_bytes() == before
+
+
+def test_other_images_or_weights_are_another_fit(tmp_path, monkeypatch):
+    table = _table([f"g{index}" for index in range(100)], [index % 5 for index in range(100)])
+    weights = tmp_path / "start.npz"
+    examples = types.SimpleNamespace(directory=tmp_path)
+
+    def fingerprint(table, content=b"1"):
+        weights.write_bytes(content)
+        monkeypatch.setattr(fits, "read_table", lambda directory: table)
+        config = FitConfig(TrainerConfig(model=ModelConfig(weights=str(weights))))
+        return fit_component.Fit(config).fingerprint_fields({"examples": examples}, RunContext(tmp_path))
+
+    labels, hashes = table.labels.copy(), table.pixel_hashes.copy()
+    labels[0] = 1 - labels[0]
+    hashes[0] = "h_"
+    expected = fingerprint(table)
+    assert fingerprint(table) == expected
+    for other in (dataclasses.replace(table, labels=labels), dataclasses.replace(table, pixel_hashes=hashes)):
+        assert fingerprint(other) != expected
+    assert fingerprint(table, b"2") != expected
+
+
 def test_another_recipe_is_another_fit(copy, capsys):
     assert run_sweep(copy, "--config.trainer.full_learning_rate=0.5", "--dry_run") == 0
     assert capsys.readouterr().out.count("run    simple_cnn") == 5
@@ -152,12 +182,37 @@ def test_another_machine_answers_the_same(copy, tmp_path, monkeypatch):
     shutil.rmtree(copy / "root" / "Fit")
     shutil.rmtree(copy / "results")
     assert run_sweep(copy, f"--plan_dir={tmp_path / 'plan'}") == 0
-    assert run_plan.main([str(tmp_path / "plan"), str(tmp_path / "answers"), "--time_limit_s=0"]) in (0, 3)
-    assert run_plan.main([str(tmp_path / "plan"), str(tmp_path / "answers")]) == 0
-    assert len(list((tmp_path / "answers").glob("*.npz"))) == 5
+    answer = [str(tmp_path / "plan"), str(tmp_path / "answers")]
+    assert run_plan.main([*answer, "--time_limit_s=0"]) == 3
+    assert not list((tmp_path / "answers").glob("*.npz"))
+    with monkeypatch.context() as patch:  # killed in the second fit
+        write = run_plan._write
+        patch.setattr(run_plan, "_write", lambda *given: write(*given) if not _answers(tmp_path) else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run_plan.main(answer)
+    assert len(_answers(tmp_path)) == 1 and len(list((tmp_path / "answers" / ".work").iterdir())) == 1
+    assert run_plan.main(answer) == 0
+    assert len(_answers(tmp_path)) == 5 and not list((tmp_path / "answers" / ".work").iterdir())
     _forbid_training(monkeypatch)
     assert run_sweep(copy, f"--import_from={tmp_path / 'answers'}") == 0
     assert (_results(copy) / "simple_cnn.csv").read_bytes() == expected
+
+
+def _answers(folder):
+    return list((folder / "answers").glob("*.npz"))
+
+
+def test_answers_that_are_not_there_or_not_whole_are_named(copy, tmp_path, capsys, monkeypatch):
+    _forbid_training(monkeypatch)
+    assert run_sweep(copy, f"--import_from={tmp_path / 'nowhere'}") == 1
+    assert "nowhere', which does not exist" in capsys.readouterr().err
+    recorded = json.loads((_results(copy) / "fits.json").read_text())
+    shutil.rmtree(copy / "root" / "Fit")
+    shutil.rmtree(copy / "results")
+    broken = tmp_path / f"{recorded[0]['fingerprint']}.npz"
+    broken.write_bytes(b"PK\x03\x04 half")
+    assert run_sweep(copy, f"--import_from={tmp_path}") == 1
+    assert f"whole files that run_plan wrote. Received: {broken}" in capsys.readouterr().err
 
 
 def test_answers_of_other_parts_are_refused(copy, tmp_path, capsys):

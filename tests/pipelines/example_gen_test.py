@@ -4,10 +4,12 @@ import pathlib
 import re
 import socket
 
+import filelock
 import pytest
 import tensorflow_datasets as tfds
 
 from pipelines.component import RunContext, StageError
+from pipelines.components import example_gen
 from pipelines.components.example_gen import ExampleGen, describe_source, split_folds
 from sperm_tf.config import ExampleGenConfig
 from sperm_tf.data import examples
@@ -55,6 +57,20 @@ def test_dataset_card_lies_beside_the_examples(artifact):
 def test_another_run_writes_the_same_bytes(artifact, tmp_path):
     again = ExampleGen(CONFIG).run(RunContext(tmp_path))
     assert again.digest == artifact.digest
+
+
+def test_a_run_of_other_folds_that_waits_finds_the_data_prepared(tmp_path, monkeypatch):
+    context, real_lock, runs = RunContext(tmp_path), filelock.FileLock, []
+
+    def lock(path, **options):
+        if pathlib.Path(path).name == ".synthetic_sperm.lock" and not runs:  # while this run waits, another prepares
+            runs.append(None)
+            runs.append(ExampleGen(CONFIG).run(context))
+        return real_lock(path, **options)
+
+    monkeypatch.setattr(example_gen.filelock, "FileLock", lock)
+    waited = ExampleGen(dataclasses.replace(CONFIG, test_fold=2)).run(context)
+    assert len(runs) == 2 and {row["fold"] for row in read(waited.directory, "test")} == {2}
 
 
 def test_a_small_test_set_leaves_the_rest_of_its_fold_unused(artifact, tmp_path):
