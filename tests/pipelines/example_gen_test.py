@@ -7,12 +7,15 @@ import socket
 import filelock
 import pytest
 import tensorflow_datasets as tfds
+from PIL import Image
 
+from pipelines import flags
 from pipelines.component import RunContext, StageError
 from pipelines.components import example_gen
 from pipelines.components.example_gen import ExampleGen, describe_source, split_folds
 from sperm_tf.config import ExampleGenConfig
 from sperm_tf.data import examples
+from sperm_tf.synthesis.renderer import render
 from tests.helpers import real_data_dir
 
 CONFIG = ExampleGenConfig(num_images=80, examples_per_shard=10)
@@ -95,6 +98,18 @@ def test_validation_and_calibration_share_a_fold_by_whole_groups(artifact):
     for name in artifact.properties["class_names"]:
         sizes = [sum(row["label_name"].decode() == name for row in found) for found in rows.values()]
         assert 0 <= sizes[0] - sizes[1] <= 1
+
+
+def test_the_images_of_a_patient_stay_together_in_a_shared_fold(tmp_path):
+    for number in range(80):
+        path = tmp_path / "lab" / "ab"[number % 2] / f"patient_{number // 4}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(render(number, seed=3, size=96).image).save(path)
+    config = dataclasses.replace(flags.preset_config("own").example_gen, data_dir=str(tmp_path / "lab"))
+    made = ExampleGen(config).run(RunContext(tmp_path / "root"))
+    halves = [[row["group_id"] for row in read(made.directory, split)] for split in ("validation", "calibration")]
+    assert all(len(half) > len(set(half)) for half in halves), "each holds several images of a patient"
+    assert not set(halves[0]) & set(halves[1])
 
 
 def test_a_wrong_manual_dir_is_named(tmp_path):
