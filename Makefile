@@ -14,7 +14,7 @@ run: $(INSTALLED)
 	$(BIN)/python -m pipelines.run $(ARGS)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist=loadfile $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
