@@ -42,12 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("plan_dir", type=pathlib.Path)
     parser.add_argument("output_dir", type=pathlib.Path)
-    parser.add_argument(
-        "--time_limit_s",
-        type=float,
-        default=float("inf"),
-        help="start no fit that would end later",
-    )
+    parser.add_argument("--time_limit_s", type=float, default=float("inf"), help="start no fit that would end later")
     arguments = parser.parse_args(argv)
     start = time.monotonic()
     table = image_table.read_npz(arguments.plan_dir / IMAGES_FILE)

@@ -275,7 +275,7 @@ def _describe_copies(total: Count, num_elsewhere: int) -> str:
     if total.num_copies:
         found.append(f"{text.plural(total.num_copies, 'image')} too many: copies of others, which count twice")
     if num_elsewhere:
-        found.append(f"{text.plural(num_elsewhere, 'image')} stand on another slide, too")
+        found.append(f"{text.plural(num_elsewhere, 'image')} of another slide, too")
     return f"{'; '.join(found)}: take them out" if found else ""
 
 
