@@ -12,7 +12,7 @@ from sperm_tf.evaluation import slide as slide_lib
 from sperm_tf.evaluation.class_roles import default_roles
 from sperm_tf.evaluation.prevalence import estimate_part, estimate_wrong
 from sperm_tf.report import text as text_lib
-from sperm_tf.report.slide import contact_sheet, facts, layout, page
+from sperm_tf.report.slide import contact_sheet, facts, layout, page, verdict
 from tests import image_files
 
 SMIDS = ("normal", "abnormal", "non-sperm")
@@ -335,24 +335,24 @@ def test_the_verdict_follows_the_comparison():
         comparison = slide_lib.compare_replicates(*counts)
         return slide_lib.Slide("S", dataclasses.replace(counts[0], name="S"), tuple(counts), comparison)
 
-    assert facts.describe_verdict(slide((30, 40)))["kind"] == "good"
-    disagreeing = facts.describe_verdict(slide((30, 80)))
+    assert verdict.describe_verdict(slide((30, 40)))["kind"] == "good"
+    disagreeing = verdict.describe_verdict(slide((30, 80)))
     assert disagreeing["kind"] == "bad" and "They differ by 16.7 percentage points" in disagreeing["text"]
     for num_referred, title in ((150, "The replicates agree"), (151, "Most images are referred: no verdict")):
         referred = dataclasses.replace(slide((30, 40)).total, reasons={"not_calibrated": num_referred})
         open_slide = dataclasses.replace(slide((30, 40)), total=referred)
-        assert facts.describe_verdict(open_slide)["title"] == title
+        assert verdict.describe_verdict(open_slide)["title"] == title
     alone = dataclasses.replace(slide((30, 40)), comparison=None)
-    assert facts.describe_verdict(alone)["title"] == "2 replicates: no verdict"
+    assert verdict.describe_verdict(alone)["title"] == "2 replicates: no verdict"
     strange = dataclasses.replace(alone, total=dataclasses.replace(alone.total, reasons={"unfamiliar": 300}))
-    assert facts.describe_verdict(strange)["title"] == "Most images are referred: no verdict"
+    assert verdict.describe_verdict(strange)["title"] == "Most images are referred: no verdict"
     biased = dataclasses.replace(slide((30, 40)).total, correction=slide_lib.NO_MIX_FITS)
-    verdict = facts.describe_verdict(dataclasses.replace(slide((30, 40)), total=biased))
-    assert (verdict["kind"], verdict["title"]) == ("none", "The model errs differently here: no verdict")
-    close = facts.describe_verdict(slide((23, 37), sperm=(200, 200)))
+    found = verdict.describe_verdict(dataclasses.replace(slide((30, 40)), total=biased))
+    assert (found["kind"], found["title"]) == ("none", "The model errs differently here: no verdict")
+    close = verdict.describe_verdict(slide((23, 37), sperm=(200, 200)))
     difference, limit = re.findall(r"\d+\.\d+", close["text"])
     assert close["kind"] == "bad" and float(difference) > float(limit), "not: 7.0, more than 7.0"
-    few = facts.describe_verdict(slide((30, 80), sperm=(300, 199)))
+    few = verdict.describe_verdict(slide((30, 80), sperm=(300, 199)))
     assert few["kind"] == "none" and "Spermatozoa: 300 in A and 199 in B" in few["text"]
 
 
