@@ -18,6 +18,7 @@ from sperm_tf.data.image_table import ImageTable
 from sperm_tf.data.partitions import digest_parts
 from sperm_tf.models.released import find_weights_file
 from sperm_tf.training.run_plan import IMAGES_FILE, PARTS, PLAN_FILE
+from sperm_tf.version import RECIPE_VERSION
 
 
 def write_plan(folder: pathlib.Path, units: Sequence[Unit], table: ImageTable) -> None:
@@ -39,7 +40,15 @@ def write_plan(folder: pathlib.Path, units: Sequence[Unit], table: ImageTable) -
             trainer["model"]["weights"] = weights.name
         partition = fits.partition_of(table, unit.config)
         parts = {name: indices.tolist() for name, indices in vars(partition).items()}
-        plan.append({"fingerprint": unit.fingerprint, "name": unit.name, "trainer": trainer, "parts": parts})
+        plan.append(
+            {
+                "fingerprint": unit.fingerprint,
+                "recipe_version": RECIPE_VERSION,
+                "name": unit.name,
+                "trainer": trainer,
+                "parts": parts,
+            }
+        )
     (folder / PLAN_FILE).write_text(json.dumps(plan), encoding="utf-8")
 
 

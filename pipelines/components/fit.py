@@ -13,6 +13,7 @@ from pipelines import fits
 from pipelines.artifacts import Artifact
 from pipelines.component import Component, RunContext
 from sperm_tf.config import FitConfig
+from sperm_tf.version import RECIPE_VERSION
 
 
 class Fit(Component):
@@ -27,6 +28,7 @@ class Fit(Component):
     """
 
     config: FitConfig
+    version = RECIPE_VERSION
 
     def fingerprint_fields(self, inputs: Mapping[str, Artifact], context: RunContext) -> dict[str, Any]:
         """See the class."""

@@ -6,11 +6,11 @@
 back. The recipe and the images of a fit are the same as without a plan; its random numbers are those of the backend,
 so its weights are other ones, of the same quality.
 
-Layout of PLAN_DIR: `images.npz` (`sperm_tf.data.image_table`), `plan.json` (a list of fits: `fingerprint`, `name`,
-`trainer`, `parts`), the files of initial weights that it names. Layout of OUTPUT_DIR: `<fingerprint>.npz` for each fit:
-`validation`, `calibration` and `test` (probabilities, float32), `summary` (JSON: history, best epoch, backend, and a
-digest of the parts). `.work` there holds the fit at work: after a kill it goes on from its last finished epoch, where
-the folder is still the same.
+Layout of PLAN_DIR: `images.npz` (`sperm_tf.data.image_table`), `plan.json` (a list of fits: `fingerprint`,
+`recipe_version`, `name`, `trainer`, `parts`), the files of initial weights that it names. Layout of OUTPUT_DIR:
+`<fingerprint>.npz` for each fit: `validation`, `calibration` and `test` (probabilities, float32), `summary` (JSON:
+history, best epoch, backend, and a digest of the parts). `.work` there holds the fit at work: after a kill it goes on
+from its last finished epoch, where the folder is still the same.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from sperm_tf.config import ModelConfig, TrainerConfig
 from sperm_tf.data import image_table
 from sperm_tf.data.partitions import Partition, digest_parts
 from sperm_tf.training.fit import Fit, run_fit
+from sperm_tf.version import RECIPE_VERSION
 from sperm_tf.whole_files import replacing
 
 PLAN_FILE, IMAGES_FILE = "plan.json", "images.npz"
@@ -47,6 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     start = time.monotonic()
     table = image_table.read_npz(arguments.plan_dir / IMAGES_FILE)
     plan = json.loads((arguments.plan_dir / PLAN_FILE).read_text(encoding="utf-8"))
+    for version in {entry.get("recipe_version") for entry in plan} - {RECIPE_VERSION}:
+        parser.error(
+            f"the plan must be for version {RECIPE_VERSION} of the recipes, which this copy of sperm_tf has. Received: "
+            f"version {version}. Write the plan and run it with the same copy."
+        )
     arguments.output_dir.mkdir(parents=True, exist_ok=True)
     longest: dict[str, float] = {}  # of each model
     for number, entry in enumerate(plan, start=1):

@@ -229,6 +229,17 @@ def test_answers_of_other_parts_are_refused(copy, tmp_path, capsys):
     assert "drawn in another way" in capsys.readouterr().err
 
 
+def test_a_plan_of_another_recipe_is_refused(copy, tmp_path, capsys, monkeypatch):
+    shutil.rmtree(copy / "root" / "Fit")
+    shutil.rmtree(copy / "results")
+    assert run_sweep(copy, f"--plan_dir={tmp_path / 'plan'}") == 0
+    monkeypatch.setattr(run_plan, "RECIPE_VERSION", run_plan.RECIPE_VERSION + 1)
+    with pytest.raises(SystemExit) as stopped:
+        run_plan.main([str(tmp_path / "plan"), str(tmp_path / "answers")])
+    assert stopped.value.code == 2 and "Received: version 1. Write the plan" in capsys.readouterr().err
+    assert not (tmp_path / "answers").exists()
+
+
 def test_a_network_of_other_parts_is_not_audited(copy):
     file = next((copy / "root" / "Fit").glob("*/predictions.csv"))
     rows = oof_file.read_csv(file, complete=False)
