@@ -233,6 +233,19 @@ def test_the_tables_hold_what_counting_finds(tmp_path):
     assert quality[0][1:] == [f"{widths[0.5]:.0f}", f"{widths[0.05]:.0f}–{widths[0.95]:.0f}"]
 
 
+def test_the_tables_of_the_pdf_hold_the_rows_of_the_page(tmp_path):
+    scores = _scores(SMIDS, 700)
+    scores.table.loc[:20, ["decision", "reason"]] = ["refer", "unfamiliar"]
+    _, (path, pdf) = _write(tmp_path, scores)
+    printed = [" ".join(line.split()) for line in _text_of(pdf)[0].splitlines()]
+    for table in _tables(path)[:4]:
+        for row in table[1:]:
+            first, figures = row[0].split()[0], " ".join(row[1:])
+            assert any(line.startswith(first) and line.endswith(figures) for line in printed), row
+    assert any(line.startswith(f"smids, SHA-256 {'ab' * 8}") for line in printed)
+    assert any(line.startswith("Test accuracy: 90.7 % (95 % interval 86.6–94.2 %)") for line in printed)
+
+
 def test_the_pdf_says_in_large_print_what_the_page_says(tmp_path):
     scores = _scores(SMIDS, 700)
     _, (path, pdf) = _write(tmp_path, scores, rule=RULE | {"confusion": CONFUSION})
