@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipelines import lineage
 from pipelines import units as units_lib
 from pipelines.artifacts import Artifact
 from pipelines.audit_answers import ANSWERS_FILE, read_answers
@@ -147,10 +148,9 @@ def _publish(file: pathlib.Path, model: str, networks: list[str], audit: str, fi
 def _has_not_seen(unit: units_lib.Unit, other: Component, *, report: Callable[[str], None]) -> bool:
     """Whether the weights that the networks started from are none that learnt from the other dataset."""
     from sperm_tf.models.errors import WeightsError
-    from sperm_tf.models.released import check_unseen
 
     try:
-        check_unseen(unit.config.trainer.model.weights, other.config.dataset)
+        lineage.check_unseen(unit.config.trainer.model.weights, other.config)
     except WeightsError as error:
         report(f"{other.config.dataset}: not shown as a stranger ({error})")
         return False

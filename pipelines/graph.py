@@ -6,6 +6,7 @@ import pathlib
 import time
 from collections.abc import Callable
 
+from pipelines import lineage
 from pipelines.artifacts import Artifact
 from pipelines.component import Component, Plan, RunContext, StageError
 from sperm_tf.config import PipelineConfig
@@ -28,9 +29,8 @@ def build(config: PipelineConfig) -> list[Component]:
     from pipelines.components.report import Report
     from pipelines.components.trainer import Trainer
     from pipelines.components.transform import Transform
-    from sperm_tf.models.released import check_unseen
 
-    check_unseen(config.trainer.model.weights, config.example_gen.dataset)
+    lineage.check_unseen(config.trainer.model.weights, config.example_gen)
     root = pathlib.Path(config.pipeline_root).resolve()
     if set(str(root)) & set("*?["):
         raise StageError(
