@@ -8,7 +8,7 @@ from typing import Any
 
 from sperm_tf.report import text
 from sperm_tf.report.results_plots import APART, INK, MUTED, OURS, PUBLISHED, save, styled
-from sperm_tf.report.results_tables import bounds_of
+from sperm_tf.report.results_tables import bounds_of, with_bounds
 
 NAMES = {
     "poisson_noise": "Poisson noise",
@@ -31,7 +31,13 @@ HEADER = (
     *("Right of the accepted, %", "Accepted and wrong, %", "Sets with the true class, %", "Unlike, severe, %"),
 )
 """Of the table that `table_rows` makes."""
+SIDE_BY_SIDE_HEADER = (
+    *("Model", "Accuracy without noise, %", "Poisson noise: 1", "2", "3", "4", "5"),
+    *("ECE, clean", "ECE, severe: least–most", "Sets with the true class, severe: least–most, %"),
+)
+"""Of the table that `side_by_side_rows` makes."""
 _SHOWN = (1, 3, 5)
+_SEVEREST = 5
 _CURVES = (
     ("accuracy", "right answers", OURS, "-"),
     ("accepted", "answers that are not referred", APART, "-"),
@@ -102,6 +108,32 @@ def table_rows(figures: Mapping[str, Any]) -> list[list[str]]:
                 *(_percent(row["accepted"]) for row in shown),
                 *_together(whole),
                 _percent(shown[-1]["unfamiliar"]),
+            ]
+        )
+    return rows
+
+
+def side_by_side_rows(by_model: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """Rows under `SIDE_BY_SIDE_HEADER`: each model's accuracy under Poisson noise, its calibration and its sets.
+
+    Accuracies and the clean images' ECE have their intervals; *severe* is the range over all corruptions at severity 5.
+
+    Args:
+        by_model: model -> figures of `sperm_tf.evaluation.robustness.describe_robustness`.
+    """
+    rows = []
+    for model, figures in by_model.items():
+        clean, *corrupted = figures["severities"]
+        severe = [row for row in corrupted if row["severity"] == _SEVEREST]
+        errors, shares = ([row[name]["value"] for row in severe] for name in ("ece", "coverage"))
+        noisy = [clean, *_severities(figures, "poisson_noise")]
+        rows.append(
+            [
+                f"`{model}`",
+                *(_percent(row["accuracy"], bounds=True) for row in noisy),
+                with_bounds(clean["ece"]),
+                f"{min(errors):.2f}–{max(errors):.2f}",
+                f"{100 * min(shares):.0f}–{100 * max(shares):.0f}",
             ]
         )
     return rows

@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from sperm_tf.config import MODELS
 from sperm_tf.evaluation.class_roles import is_no_sperm
 from sperm_tf.report import (
     explanation_plots,
@@ -71,6 +72,7 @@ def write_page(
                 "accepted_on_slides": trust_tables.accepted_on_slides(models[shown]),
                 "transfer": trust_tables.transfer(audits.get(dataset, {})),
                 "corruptions": _corruptions(dataset, audits.get(dataset, {}), results_dir, base, written),
+                "side_by_side": _side_by_side(audits.get(dataset, {})),
                 "explanations": _explanations(dataset, audits.get(dataset, {}), results_dir, base, written),
                 "labels": _labels(audits.get(dataset, {})),
                 "attacks": trust_tables.attacks(audits.get(dataset, {})),
@@ -104,6 +106,14 @@ def _corruptions(
             }
         )
     return found
+
+
+def _side_by_side(audits: Mapping[str, Any]) -> str:
+    """All models under corruptions in one table; empty where none was audited."""
+    by_model = {name: audits[name]["corruptions"] for name in MODELS if "corruptions" in audits.get(name, {})}
+    if not by_model:
+        return ""
+    return results_tables.markdown_table(robustness.SIDE_BY_SIDE_HEADER, robustness.side_by_side_rows(by_model))
 
 
 def _explanations(

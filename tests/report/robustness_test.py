@@ -34,6 +34,20 @@ def test_a_share_of_nothing_is_a_dash(figures):
     assert robustness.table_rows({**figures, "corruptions": changed})[1][7] == "–"
 
 
+def test_models_stand_side_by_side(figures):
+    severities = [dict(row) for row in figures["severities"]]
+    for row in severities:
+        if row["severity"] == 5 and row["corruption"] == "vignette":
+            row["ece"], row["coverage"] = {"value": 0.61}, {"value": 0.07}
+    other = {**figures, "severities": severities}
+    first, second = robustness.side_by_side_rows({"simple_cnn": figures, "vit_tiny": other})
+    assert len(first) == len(second) == len(robustness.SIDE_BY_SIDE_HEADER)
+    assert first[:3] == ["`simple_cnn`", "100 [94, 100]", "70 [65, 75]"] and first[6] == "30 [25, 35]"
+    least = 0.8 - 0.5 - 0.01 * (len(CORRUPTIONS) - 1)
+    assert first[7:] == ["0.900 [0.850, 0.950]", f"{least:.2f}–0.30", f"{100 * least:.0f}–30"]
+    assert second[8:] == [f"{least:.2f}–0.61", "7–30"]
+
+
 def test_the_figure_draws_the_values(figures, tmp_path):
     robustness.plot_robustness(tmp_path / "a.png", figures, title="A title", set_coverage=0.9)
     flat = [{**row, "accuracy": figures["severities"][0]["accuracy"]} for row in figures["severities"]]

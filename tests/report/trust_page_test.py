@@ -8,7 +8,7 @@ from PIL import Image
 from sperm_tf.config import CalibratorConfig
 from sperm_tf.evaluation import oof_trust
 from sperm_tf.evaluation.explanation_figures import describe_explanations
-from sperm_tf.report import trust_page, trust_plots, trust_tables, trust_targets
+from sperm_tf.report import robustness, trust_page, trust_plots, trust_tables, trust_targets
 from tests.evaluation.explanation_figures_test import draw_answers
 from tests.evaluation.oof_tables import draw_table
 from tests.report.robustness_figures import robustness_figures
@@ -144,6 +144,17 @@ def test_a_network_that_learnt_few_shuffled_labels_says_nothing(decisions, tmp_p
     assert f"of which it knows {100 * known:.0f}\u00a0% by heart" in page.replace("\n", " ")
     assert "| layer integrated gradients | 0.310 [0.250, 0.360] | 0.620 [0.600, 0.650] |" in page
     assert ("these figures say nothing of the maps" in page) is (known < 0.9)
+
+
+def test_audited_models_stand_side_by_side(decisions, tmp_path, monkeypatch):
+    monkeypatch.setattr(trust_plots, "trust", lambda path, *args, **kwargs: path.touch())
+    monkeypatch.setattr(robustness, "plot_robustness", lambda path, *args, **kwargs: path.touch())
+    audits = {name: {"corruptions": robustness_figures()} for name in ("vit_tiny", "simple_cnn")}
+    page, _ = render(decisions, audits, tmp_path)
+    assert page.index("| `simple_cnn` | 100 [94, 100] | 70") < page.index("| `vit_tiny` | 100 [94, 100] | 70")
+    assert "Chen et al. 2024)" in page
+    page, _ = render(decisions, {}, tmp_path)
+    assert "side by side" not in page
 
 
 def test_a_target_is_met_by_the_mean_over_the_repeats(decisions):
