@@ -5,9 +5,9 @@
 
 The recipe of `smids` with staining, blur and noise changed too, stacked on the other augmentations as in BigAug (Zhang
 et al. 2020, IEEE Transactions on Medical Imaging 39:2531-2540), in the order in which they befall an image. What it
-costs on clean images and gains on corrupted ones has not been measured: `python -m pipelines.audit
---audits=corruptions` does, for both presets. It needs a results_dir of its own, since the published answers to SMIDS
-are those of the preset `smids`.
+costs on clean images and gains on corrupted ones: `python -m benchmarks.robust_training`, figures in
+`benchmarks/README.md`. It needs a results_dir of its own, since the published answers to SMIDS are those of the preset
+`smids`.
 """
 
 import dataclasses
