@@ -29,26 +29,40 @@ def check_unseen(weights: str, source: ExampleGenConfig) -> None:
     released.check_unseen(weights, source.dataset)
     if weights in (*released.WITHOUT_FILE, *released.NAMES):
         return
-    for artifact in _behind(pathlib.Path(weights).expanduser().parent):
+    for artifact in _behind(pathlib.Path(weights)):
         if artifact.producer == "ExampleGen" and _is_same(artifact.config, source):
             raise WeightsError(
                 f"weights must not have seen the test images. Received: weights={weights!r}, which learnt from images "
                 f"of {source.data_dir or source.dataset} ({artifact.directory}). Start from others, such as 'none'."
             )
-        start = artifact.config.get("trainer", artifact.config).get("model", {}).get("weights", "")
+        start = _initial_weights(artifact)
         if start in released.NAMES or pathlib.Path(start).expanduser().is_file():
-            check_unseen(start, source)
+            released.check_unseen(start, source.dataset)
 
 
-def _behind(directory: pathlib.Path) -> Iterator[Artifact]:
-    """The artifact in a folder and those that it was made of, as far as they are still there."""
-    try:
-        artifact = Artifact.read(directory)
-    except ValueError:
-        return
-    yield artifact
-    for source in artifact.inputs.values():
-        yield from _behind(pathlib.Path(source["directory"]))
+def _behind(weights: pathlib.Path) -> Iterator[Artifact]:
+    """The artifact of a file of weights and all that it was made of, as far as they are still there; each once."""
+    pending, known = [weights.expanduser().parent], set()
+    while pending:
+        directory = pending.pop().resolve()
+        if directory in known:  # a file may have replaced the one that it started from
+            continue
+        known.add(directory)
+        try:
+            artifact = Artifact.read(directory)
+        except ValueError:
+            continue
+        yield artifact
+        pending += [pathlib.Path(source["directory"]) for source in artifact.inputs.values()]
+        start = pathlib.Path(_initial_weights(artifact)).expanduser()
+        if start.is_file():
+            pending.append(start.parent)
+
+
+def _initial_weights(artifact: Artifact) -> str:
+    """As `ModelConfig.weights`; empty where the artifact is no training."""
+    config = artifact.config or {}
+    return config.get("trainer", config).get("model", {}).get("weights", "")
 
 
 def _is_same(config: dict[str, Any], source: ExampleGenConfig) -> bool:

@@ -48,10 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     start = time.monotonic()
     table = image_table.read_npz(arguments.plan_dir / IMAGES_FILE)
     plan = json.loads((arguments.plan_dir / PLAN_FILE).read_text(encoding="utf-8"))
-    for version in {entry.get("recipe_version") for entry in plan} - {RECIPE_VERSION}:
+    versions = {entry.get("recipe_version", 0) for entry in plan}
+    if versions != {RECIPE_VERSION} and plan:
         parser.error(
             f"the plan must be for version {RECIPE_VERSION} of the recipes, which this copy of sperm_tf has. Received: "
-            f"version {version}. Write the plan and run it with the same copy."
+            f"version {', '.join(map(str, sorted(versions)))}. Write the plan and run it with the same copy."
         )
     arguments.output_dir.mkdir(parents=True, exist_ok=True)
     longest: dict[str, float] = {}  # of each model
