@@ -37,7 +37,6 @@ SIDE_BY_SIDE_HEADER = (
 )
 """Of the table that `side_by_side_rows` makes."""
 _SHOWN = (1, 3, 5)
-_SEVEREST = 5
 _CURVES = (
     ("accuracy", "right answers", OURS, "-"),
     ("accepted", "answers that are not referred", APART, "-"),
@@ -124,7 +123,7 @@ def side_by_side_rows(by_model: Mapping[str, Mapping[str, Any]]) -> list[list[st
     rows = []
     for model, figures in by_model.items():
         clean, *corrupted = figures["severities"]
-        severe = [row for row in corrupted if row["severity"] == _SEVEREST]
+        severe = [row for row in corrupted if row["severity"] == _SHOWN[-1]]
         errors, shares = ([row[name]["value"] for row in severe] for name in ("ece", "coverage"))
         noisy = [clean, *_severities(figures, "poisson_noise")]
         rows.append(

@@ -111,7 +111,7 @@ def test_strangers_are_shown_with_the_price_of_noticing_them(decisions, tmp_path
         "trust.png",
     ]
     assert all(path.is_file() and f"(results/smids/{path.name})" in page for path in pictures)
-    assert "`efficientnet_b0_cbam` and 60 test images" in page
+    assert "`efficientnet_b0_cbam`, 60 test images:" in page
     assert page.count("| Debris |") == 1
     deletion = audits["efficientnet_b0_cbam"]["explanations"]["methods"]["grad_cam"]["deletion_auc"]
     assert f"| Grad-CAM | {deletion['value']:.3f} (" in page
