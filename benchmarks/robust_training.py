@@ -26,22 +26,23 @@ SURE_SHARE = 0.65
 def train(preset: str, manual_dir: str, pipeline_root: str) -> tuple[Any, list[Any]]:
     """The network of fold 0, and the images (`SourceImage`) that it neither learnt from nor is tested on."""
     import sperm_tf
-    from pipelines import fits, flags, units
-    from pipelines.component import RunContext
+    from pipelines.cli import flags
     from pipelines.components.example_gen import ExampleGen
-    from pipelines.components.fit import Fit
-    from pipelines.source_images import read_images
+    from pipelines.components.source_images import read_images
+    from pipelines.cross_validation import fits, jobs
+    from pipelines.cross_validation.fit import Fit
+    from pipelines.orchestration.component import RunContext
 
     arguments = ["", f"--preset={preset}", f"--manual_dir={manual_dir}", f"--pipeline_root={pipeline_root}"]
     config = flags.parse(arguments).config
     context = RunContext(pathlib.Path(config.pipeline_root).resolve())
-    examples = units.transformed_examples(config, context)
-    unit = units.plan(config.trainer, ["efficientnet_b0_cbam"], [0], examples, context)[0]
+    examples = jobs.transformed_examples(config, context)
+    unit = jobs.plan(config.trainer, ["efficientnet_b0_cbam"], [0], examples, context)[0]
     fitted = Fit(unit.config, examples=examples).run(context)
     table = fits.read_table(examples.directory)
     partition = fits.partition_of(table, unit.config)
     asked = set(table.image_ids[np.concatenate([partition.validation, partition.calibration])])
-    generated = ExampleGen(units.with_every_image(config).example_gen).run(context)
+    generated = ExampleGen(jobs.with_every_image(config).example_gen).run(context)
     images = [image for image in read_images(generated) if image.image_id in asked]
     model = sperm_tf.load_model(fitted.directory / "model.keras", class_names=table.class_names).keras_model
     return model, images
@@ -53,7 +54,7 @@ def corrupt_all(images: list[Any], image_size: int) -> dict[tuple[str, int], np.
 
     from sperm_tf.data.decode import decode_rgb, encode_png
     from sperm_tf.data.preprocess import preprocess_batch
-    from sperm_tf.evaluation.corruptions import CORRUPTIONS, corrupt, seed_of
+    from sperm_tf.evaluation.robustness.corruptions import CORRUPTIONS, corrupt, seed_of
 
     versions = {("clean", 0): [image.image for image in images]}
     for name in CORRUPTIONS:
@@ -82,7 +83,7 @@ def ask(model: Any, versions: dict[tuple[str, int], np.ndarray], labels: list[in
 
 def describe_change(before: pd.DataFrame, after: pd.DataFrame, column: str) -> str:
     """`70.7 -> 76.7,  +6.1 [+4.3, +7.7]`: percents, and the difference in points with its interval."""
-    from sperm_tf.evaluation.intervals import group_bootstrap
+    from sperm_tf.evaluation.metrics.intervals import group_bootstrap
 
     counts = before.groupby("group_id")[column].count()
     change = after.groupby("group_id")[column].sum() - before.groupby("group_id")[column].sum()

@@ -44,7 +44,7 @@ def prepare(folder: pathlib.Path, num_drawn: int) -> None:
     """Draws the crops, exports the model, and prints the seconds of processor time that it needs for a file."""
     from PIL import Image
 
-    from pipelines import scoring_model
+    from pipelines.bulk_inference import model as scoring_model
     from sperm_tf.config import ModelConfig
     from sperm_tf.models.classifier import build_classifier
     from sperm_tf.serving.export import export_saved_model

@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--image_size", type=int, default=80)
     options = parser.parse_args()
 
-    from sperm_tf.evaluation.intervals import wilson
+    from sperm_tf.evaluation.metrics.intervals import wilson
     from sperm_tf.synthesis.morphology import CLASS_NAMES
 
     start = time.monotonic()

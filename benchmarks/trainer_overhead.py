@@ -27,11 +27,11 @@ def main() -> None:
     import keras
     import numpy as np
 
-    from pipelines.component import RunContext
     from pipelines.components.example_gen import ExampleGen
     from pipelines.components.example_validator import ExampleValidator
     from pipelines.components.trainer import Trainer
     from pipelines.components.transform import Transform
+    from pipelines.orchestration.component import RunContext
     from sperm_tf.config import ExampleGenConfig, ExampleValidatorConfig, ModelConfig, TrainerConfig, TransformConfig
     from sperm_tf.data import batches
     from sperm_tf.models.classifier import build_classifier

@@ -22,10 +22,10 @@ def transform(root: pathlib.Path, num_images: int) -> dict[str, float]:
     """Runs the stages up to Transform on `num_images` images; returns Transform's seconds and the peak MiB."""
     import tensorflow as tf  # noqa: F401  its import is not part of the work
 
-    from pipelines.component import RunContext
     from pipelines.components.example_gen import ExampleGen
     from pipelines.components.example_validator import ExampleValidator
     from pipelines.components.transform import Transform
+    from pipelines.orchestration.component import RunContext
     from sperm_tf.config import ExampleGenConfig, ExampleValidatorConfig, TransformConfig
 
     context = RunContext(root)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from pipelines import flags
+from pipelines.cli import flags
 from sperm_tf.config import MODELS
 
 AUDITS = ("strangers", "transfer", "attacks", "corruptions", "explanations", "labels")
@@ -58,10 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pipelines.audit: {error}", file=sys.stderr)
         return 2
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
-    from pipelines import auditing
-    from pipelines.component import StageError
+    from pipelines.audits import runner
+    from pipelines.orchestration.component import StageError
 
-    request = auditing.Request(
+    request = runner.Request(
         config=invocation.config,
         beam_args=invocation.beam_args,
         models=models,
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         dry_run=invocation.dry_run,
     )
     try:
-        return auditing.run(request, report=functools.partial(print, flush=True))
+        return runner.run(request, report=functools.partial(print, flush=True))
     except (StageError, ValueError, OSError, ImportError, ArithmeticError) as error:
         print(f"pipelines.audit: {error}", file=sys.stderr)
         return 1

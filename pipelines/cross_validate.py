@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from pipelines import flags, recipes
+from pipelines.cli import flags
+from pipelines.cross_validation import recipes
 from sperm_tf.config import MODELS
 
 USAGE = """Trains every model on every fold, and publishes the answers to the images that it did not see.
@@ -63,10 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pipelines.cross_validate: {error}", file=sys.stderr)
         return 2
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
-    from pipelines import sweep
-    from pipelines.component import StageError
+    from pipelines.cross_validation import runner
+    from pipelines.orchestration.component import StageError
 
-    request = sweep.Request(
+    request = runner.Request(
         config=invocation.config,
         beam_args=invocation.beam_args,
         models=models,
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         dry_run=invocation.dry_run,
     )
     try:
-        return sweep.run(request, report=functools.partial(print, flush=True))
+        return runner.run(request, report=functools.partial(print, flush=True))
     except (StageError, ValueError, OSError, ImportError, ArithmeticError) as error:
         print(f"pipelines.cross_validate: {error}", file=sys.stderr)
         return 1

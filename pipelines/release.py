@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines.flags import HELP_FLAGS, FlagError, parse_own
-from pipelines.release_packing import ReleaseError, describe_training, pack
+from pipelines.cli.flags import HELP_FLAGS, FlagError, parse_own
+from pipelines.model_release.packing import ReleaseError, describe_training, pack
 from sperm_tf.models import released
 from sperm_tf.whole_files import write_text
 
@@ -93,7 +93,8 @@ def _define_flags() -> flags.FlagValues:
 
 
 def _run(values: flags.FlagValues) -> None:
-    from pipelines import release_card, release_precision
+    from pipelines.model_release import card as release_card
+    from pipelines.model_release import precision
 
     if not values.name.isidentifier():
         raise ReleaseError(f"name must be made of letters, digits and underscores. Received: name={values.name!r}.")
@@ -107,7 +108,7 @@ def _run(values: flags.FlagValues) -> None:
             )
         classifier = dataclasses.replace(classifier, views=int(values.views))
     training = describe_training(model_path if model_path.is_dir() else model_path.parent, values.training)
-    images, source = release_precision.comparison_images(values.images, classifier.image_size)
+    images, source = precision.comparison_images(values.images, classifier.image_size)
     folder = pathlib.Path(values.released_dir)
     folder.mkdir(parents=True, exist_ok=True)
     releases = released.read_manifest(folder) if (folder / released.MANIFEST).is_file() else {}
@@ -115,7 +116,7 @@ def _run(values: flags.FlagValues) -> None:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished_") as unfinished:
         dataset = values.dataset or released.default_dataset(values.name)
         packed = pack(classifier, name=values.name, dataset=dataset, training=training, folder=pathlib.Path(unfinished))
-        difference = release_precision.compare(classifier.keras_model, packed, images, source)
+        difference = precision.compare(classifier.keras_model, packed, images, source)
         training["half_precision"] = dataclasses.asdict(difference)
         release = dataclasses.replace(packed, folder=folder)
         card = release_card.write(release, dataset=dataset, results_dir=pathlib.Path(values.results_dir))
@@ -134,7 +135,7 @@ def _run(values: flags.FlagValues) -> None:
 
 
 def _rewrite_card(values: flags.FlagValues) -> None:
-    from pipelines import release_card
+    from pipelines.model_release import card as release_card
 
     release = released.find_release(values.name, pathlib.Path(values.released_dir))
     card = release_card.write(release, dataset=release.dataset, results_dir=pathlib.Path(values.results_dir))

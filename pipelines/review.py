@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from pipelines.flags import HELP_FLAGS, FlagError, parse_own
-from pipelines.quiet import import_tensorflow_quietly
+from pipelines.cli.flags import HELP_FLAGS, FlagError, parse_own
+from pipelines.cli.quiet import import_tensorflow_quietly
 
 if TYPE_CHECKING:
     from sperm_tf.review.page import Page

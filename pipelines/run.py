@@ -8,8 +8,8 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from pipelines import flags
-from pipelines.quiet import import_tensorflow_quietly
+from pipelines.cli import flags
+from pipelines.cli.quiet import import_tensorflow_quietly
 
 EXIT_NOT_PUSHED = 3
 
@@ -39,8 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(invocation: flags.Invocation) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    from pipelines import graph
-    from pipelines.component import RunContext, StageError
+    from pipelines.components import graph
+    from pipelines.orchestration.component import RunContext, StageError
 
     config = invocation.config
     context = RunContext(pathlib.Path(config.pipeline_root).resolve(), invocation.beam_args)

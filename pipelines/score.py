@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from pipelines import flags
-from pipelines.quiet import import_tensorflow_quietly
+from pipelines.cli import flags
+from pipelines.cli.quiet import import_tensorflow_quietly
 
 USAGE = """Classifies every crop of an input; writes scores.parquet, scores.csv and summary.json.
 
@@ -58,9 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     import_tensorflow_quietly()
-    from pipelines import scoring
+    from pipelines.bulk_inference import runner
 
-    request = scoring.Request(
+    request = runner.Request(
         model=values.model,
         input=values.input,
         output=pathlib.Path(values.output),
@@ -69,11 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         beam_args=beam_args,
     )
     try:
-        summary = scoring.run(request)
+        summary = runner.run(request)
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         print(f"pipelines.score: {error}", file=sys.stderr)
         return 1
-    print(scoring.describe(summary))
+    print(runner.describe(summary))
     print(f"Scores: {request.output / 'scores.parquet'}, scores.csv")
     return 0
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from pipelines import flags
-from pipelines.quiet import import_tensorflow_quietly
+from pipelines.cli import flags
+from pipelines.cli.quiet import import_tensorflow_quietly
 
 USAGE = """Counts the spermatozoa of slides that were scored; writes slide.html and slide.pdf.
 
@@ -52,9 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
     import_tensorflow_quietly()
-    from pipelines import slide_reporting
+    from pipelines.bulk_inference import slides
 
-    request = slide_reporting.Request(
+    request = slides.Request(
         scores=pathlib.Path(values.scores),
         output=pathlib.Path(values.output),
         slide_column=values.slide_column,
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sheet_size=values.sheet_size,
     )
     try:
-        written = slide_reporting.run(request)
+        written = slides.run(request)
     except (ValueError, OSError, ImportError) as error:
         print(f"pipelines.slide_report: {error}", file=sys.stderr)
         return 1

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pipelines.artifacts import Artifact
+from pipelines.orchestration.artifacts import Artifact
 from tests.helpers import ROOT, real_data_dir
 
 STAGES = (

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from sperm_tf.report.literature import paper
+from sperm_tf.report.published.literature import paper
 
 ROOT = pathlib.Path(__file__).parents[1]
 MODEL = "efficientnet_b0_cbam"

@@ -1,1 +1,1 @@
-"""The stages. None imports another; `pipelines.graph` connects them."""
+"""The stages. None imports another; `pipelines.components.graph` connects them."""

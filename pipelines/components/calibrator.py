@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.artifacts import Artifact
-from pipelines.component import Component, RunContext
+from pipelines.orchestration.artifacts import Artifact
+from pipelines.orchestration.component import Component, RunContext
 from sperm_tf.config import CalibratorConfig
 from sperm_tf.data import examples
 

@@ -8,12 +8,12 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.artifacts import Artifact, digest_directory
-from pipelines.component import Component, RunContext, StageError
-from pipelines.quality_pass import measure_quality, read_bins
+from pipelines.components.quality_pass import measure_quality, read_bins
+from pipelines.orchestration.artifacts import Artifact, digest_directory
+from pipelines.orchestration.component import Component, RunContext, StageError
 from sperm_tf.config import QUALITY_FIGURES, EvaluatorConfig
 from sperm_tf.data import examples
-from sperm_tf.evaluation.baseline import LATEST_PUSHED, Baseline, newest_pushed
+from sperm_tf.evaluation.tfma.baseline import LATEST_PUSHED, Baseline, newest_pushed
 
 SPLIT = "test"
 NO_BASELINE = "none"
@@ -47,7 +47,8 @@ class Evaluator(Component):
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Runs TFMA once, then derives everything else from its output."""
-        from sperm_tf.evaluation import analysis, predictions, quality_slices, summary, trust, validation
+        from sperm_tf.evaluation.metrics import predictions, summary, uncertainty
+        from sperm_tf.evaluation.tfma import analysis, quality_slices, validation
 
         folder = inputs["examples"].directory
         saved_model = inputs["model"].directory / "saved_model"
@@ -89,7 +90,7 @@ class Evaluator(Component):
             table, bootstrap_samples=self.config.bootstrap_samples, slice_by=self.config.slice_by
         )
         figures["quality_edges"] = edges
-        figures["trust"] = trust.describe_trust(table, bootstrap_samples=self.config.bootstrap_samples)
+        figures["trust"] = uncertainty.describe_trust(table, bootstrap_samples=self.config.bootstrap_samples)
         _write_json(output / "metrics.json", figures)
         verdict = validation.read_checks(output / "eval_result", eval_config)
         found = {"path": str(baseline.path), "digest": baseline.digest} if baseline.path else None
@@ -150,7 +151,7 @@ def _check_baseline(path: pathlib.Path, shards: list[pathlib.Path], class_names:
     """Asks the baseline for one answer, so that another kind of model is refused with a clear message."""
     import tensorflow as tf
 
-    from sperm_tf.evaluation import analysis
+    from sperm_tf.evaluation.tfma import analysis
 
     serialized = next(iter(examples.read_serialized(shards).take(1)))
     try:

@@ -17,8 +17,8 @@ import apache_beam as beam
 import filelock
 from absl import logging
 
-from pipelines.artifacts import Artifact, fingerprint
-from pipelines.component import Component, RunContext, StageError
+from pipelines.orchestration.artifacts import Artifact, fingerprint
+from pipelines.orchestration.component import Component, RunContext, StageError
 from sperm_tf.config import NUM_FOLDS, ExampleGenConfig
 from sperm_tf.data import examples
 from sperm_tf.data.folds import halve

@@ -11,9 +11,9 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipelines import example_statistics
-from pipelines.artifacts import Artifact
-from pipelines.component import Component, RunContext, StageError
+from pipelines.components import example_statistics
+from pipelines.orchestration.artifacts import Artifact
+from pipelines.orchestration.component import Component, RunContext, StageError
 from sperm_tf.config import ExampleValidatorConfig
 from sperm_tf.data import examples
 

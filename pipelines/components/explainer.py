@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import explanation_choice
-from pipelines.artifacts import Artifact
-from pipelines.component import Component, RunContext
+from pipelines.components import explanation_choice
+from pipelines.orchestration.artifacts import Artifact
+from pipelines.orchestration.component import Component, RunContext
 from sperm_tf.config import ExplainerConfig
 from sperm_tf.data import examples
 from sperm_tf.explain.served_maps import CBAM_ATTENTION, SERVED_MAPS, SHOWN_MAP
@@ -45,7 +45,7 @@ class Explainer(Component):
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Chooses the images, explains them, and draws the maps over them."""
-        from sperm_tf.evaluation import predictions
+        from sperm_tf.evaluation.metrics import predictions
 
         del context
         table = predictions.read_csv(inputs["evaluation"].directory / "predictions.csv")

@@ -7,16 +7,16 @@ import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipelines import measured_images
-from pipelines.artifacts import Artifact
-from pipelines.audit_answers import ANSWERS_FILE, read_answers
-from pipelines.component import Component, RunContext
-from pipelines.source_images import read_images, sample
+from pipelines.components import measured_images
+from pipelines.components.predictions_file import ANSWERS_FILE, read_answers
+from pipelines.components.source_images import read_images, sample
+from pipelines.orchestration.artifacts import Artifact
+from pipelines.orchestration.component import Component, RunContext
 from sperm_tf.config import ExplanationValidatorConfig
 from sperm_tf.explain.served_maps import SERVED_MAPS, SHOWN_MAP
 
 if TYPE_CHECKING:
-    from pipelines.measured_images import MeasuredImages
+    from pipelines.components.measured_images import MeasuredImages
     from sperm_tf.serving.classifier import Classifier
 
 SPLIT = "test"
@@ -29,8 +29,8 @@ class ExplanationValidator(Component):
     views.
 
     Layout: `answers.csv` (as of ExplanationAudit), `figures.json` (of
-    `sperm_tf.evaluation.explanation_figures.describe_explanations`), `validation.json` (`blessed` and `checks`, each
-    with `figure`, `value`, `versus` and `passed`), and an empty file `EXPLANATION_BLESSED` or
+    `sperm_tf.evaluation.attribution.attribution_metrics.describe_explanations`), `validation.json` (`blessed` and
+    `checks`, each with `figure`, `value`, `versus` and `passed`), and an empty file `EXPLANATION_BLESSED` or
     `EXPLANATION_NOT_BLESSED`. Where no test image can be read, nothing is measured: there are no `answers.csv` and no
     figures. Maps that fail are no error here; the Pusher refuses the model.
 
@@ -64,7 +64,7 @@ class ExplanationValidator(Component):
 
 def _measure(served: Classifier, measured: MeasuredImages, answers_file: pathlib.Path) -> dict[str, Any]:
     """Writes the rows of every map, and describes them."""
-    from sperm_tf.evaluation.explanation_figures import describe_explanations
+    from sperm_tf.evaluation.attribution.attribution_metrics import describe_explanations
     from sperm_tf.explain.faithfulness import BASELINES
     from sperm_tf.explain.methods import ExplainedClassifier
     from sperm_tf.explain.scorecard import score_faithfulness
@@ -83,14 +83,14 @@ def judge(figures: Mapping[str, Any], config: ExplanationValidatorConfig) -> dic
     """Compares the map that is shown with both baselines.
 
     Args:
-        figures: of `sperm_tf.evaluation.explanation_figures.describe_explanations`.
+        figures: of `sperm_tf.evaluation.attribution.attribution_metrics.describe_explanations`.
         config: `must_beat_baselines` names what is checked.
 
     Returns:
         `blessed`, whether every check passed, and `checks`: `figure`, `value`, `versus` and `passed`. What could not be
         measured has not passed.
     """
-    from sperm_tf.evaluation.explanation_figures import beats_both
+    from sperm_tf.evaluation.attribution.attribution_metrics import beats_both
 
     cells = figures["methods"].get(SHOWN_MAP, {})
     checks = []

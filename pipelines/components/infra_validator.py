@@ -12,11 +12,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.artifacts import Artifact
-from pipelines.component import Component, RunContext
+from pipelines.orchestration.artifacts import Artifact
+from pipelines.orchestration.component import Component, RunContext
 from sperm_tf.config import InfraValidatorConfig
 from sperm_tf.data import examples
-from sperm_tf.evaluation import infra_probe
+from sperm_tf.evaluation.infra_validation import probe
 
 SPLIT = "test"
 FORBIDDEN = ("sperm_tf", "pipelines", "tfds_builders", "keras", "tf_keras")
@@ -40,7 +40,7 @@ class InfraValidator(Component):
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Asks, compares and reports."""
-        from sperm_tf.evaluation import infra_checks
+        from sperm_tf.evaluation.infra_validation import checks as infra_checks
 
         model = inputs["model"].directory
         rows = _choose_rows(inputs["examples"].directory, self.config.num_images)
@@ -59,7 +59,7 @@ class InfraValidator(Component):
             "asked": {
                 "image_ids": [row["image_id"] for row in rows],
                 "unreadable_rows": sorted(BAD_IMAGES),
-                "signatures": infra_probe.SIGNATURES,
+                "signatures": probe.SIGNATURES,
                 "packages_not_importable": list(FORBIDDEN),
             },
             "answers": answers,
@@ -98,7 +98,7 @@ def _ask(
         "forbidden": FORBIDDEN,
     }
     request_file.write_text(json.dumps(request), encoding="utf-8")
-    command = [sys.executable, "-I", str(pathlib.Path(infra_probe.__file__).resolve()), str(request_file)]
+    command = [sys.executable, "-I", str(pathlib.Path(probe.__file__).resolve()), str(request_file)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
     try:
         process = subprocess.run(

@@ -11,10 +11,10 @@ from typing import Any
 
 import filelock
 
-from pipelines.artifacts import Artifact, digest_directory
-from pipelines.component import Component, RunContext
+from pipelines.orchestration.artifacts import Artifact, digest_directory
+from pipelines.orchestration.component import Component, RunContext
 from sperm_tf.config import PusherConfig
-from sperm_tf.evaluation.baseline import LATEST_PUSHED, PUSH_FILE, newest_pushed
+from sperm_tf.evaluation.tfma.baseline import LATEST_PUSHED, PUSH_FILE, newest_pushed
 from sperm_tf.whole_files import move_into_place
 
 PUSHED_FILE = "pushed.json"

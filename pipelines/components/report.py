@@ -7,8 +7,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.artifacts import Artifact
-from pipelines.component import Component, RunContext
+from pipelines.orchestration.artifacts import Artifact
+from pipelines.orchestration.component import Component, RunContext
 from sperm_tf import report
 
 _SOURCES = (".py", ".j2", ".css", ".js")

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipelines.artifacts import Artifact, to_jsonable
-from pipelines.component import Component, RunContext
+from pipelines.orchestration.artifacts import Artifact, to_jsonable
+from pipelines.orchestration.component import Component, RunContext
 from sperm_tf.config import TrainerConfig
 from sperm_tf.data import examples
 from sperm_tf.models.released import WITHOUT_FILE, find_weights_file, identify_weights

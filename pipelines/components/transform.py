@@ -11,8 +11,8 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipelines.artifacts import Artifact
-from pipelines.component import Component, RunContext, StageError
+from pipelines.orchestration.artifacts import Artifact
+from pipelines.orchestration.component import Component, RunContext, StageError
 from sperm_tf.config import TransformConfig
 from sperm_tf.data import examples
 

@@ -71,7 +71,7 @@ class DecisionRule:
         max_faintness: how much less contrast than theirs is accepted, as a natural logarithm.
         confusion: [C][C], number of calibration images by true class (rows) and answer (columns); empty where nobody
             counted them. It says which mix of classes the promises hold for, and what a slide's percentages are
-            corrected by (`sperm_tf.evaluation.prevalence`).
+            corrected by (`sperm_tf.evaluation.quantification.prevalence`).
         confident: [C][C], those of them whose answer reaches `min_confidence`; empty where nobody counted them. It says
             how many accepted answers of a slide are likely wrong.
     """

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from pipelines import artifacts
+from pipelines.orchestration import artifacts
 from sperm_tf.data import examples
 
 CLASS_NAMES = ("normal", "tapered", "pyriform", "amorphous")

@@ -11,18 +11,20 @@ import pandas as pd
 import pytest
 
 import sperm_tf
-from pipelines import audit, auditing, audits, fits
-from pipelines.artifacts import Artifact
-from pipelines.component import RunContext
-from pipelines.components.explanation_audit import ExplanationAudit
-from pipelines.components.stranger_audit import StrangerAudit
-from pipelines.components.transfer_audit import TransferAudit
-from pipelines.fold_model import open_fold
-from pipelines.source_images import read_images, sample
+from pipelines import audit
+from pipelines.audits import registry, runner
+from pipelines.audits.explanation_audit import ExplanationAudit
+from pipelines.audits.stranger_audit import StrangerAudit
+from pipelines.audits.transfer_audit import TransferAudit
+from pipelines.components.source_images import read_images, sample
+from pipelines.cross_validation import fits
+from pipelines.cross_validation.fold_model import open_fold
+from pipelines.orchestration.artifacts import Artifact
+from pipelines.orchestration.component import RunContext
 from sperm_tf.audit_config import ExplanationAuditConfig, TransferAuditConfig
 from sperm_tf.config import CalibratorConfig, ExampleGenConfig, FitConfig, ModelConfig, TrainerConfig
 from sperm_tf.decision.fitting import fit_rule
-from sperm_tf.evaluation import oof, oof_file, oof_trust
+from sperm_tf.evaluation.cross_validation import oof, oof_file, oof_trust
 from tests.pipelines.tiny_sweep import FLAGS, folders
 
 
@@ -110,7 +112,7 @@ def test_attacks_change_little_and_mislead(audited):
 
 
 def test_every_audit_has_a_flag():
-    assert tuple(audits.AUDITS) == audit.AUDITS
+    assert tuple(registry.AUDITS) == audit.AUDITS
 
 
 def test_sperm_of_another_dataset_is_taken_for_normal_or_not(audited, tmp_path):
@@ -140,7 +142,7 @@ def test_maps_are_measured_on_images_of_every_class(audited, tmp_path):
     sanity = rows[rows["test"] == "sanity"]
     np.testing.assert_allclose(sanity[sanity["method"] == "edges"]["value"], 1)  # it never asks the network
     assert sanity[sanity["method"] == "grad_cam_plus_plus"]["value"].min() < 0.9
-    found = audits.AUDITS["explanations"].describe(rows.assign(fold=0))
+    found = registry.AUDITS["explanations"].describe(rows.assign(fold=0))
     with_head = rows["image_id"].isin(rows[rows["figure"] == "mask_area_share"]["image_id"])
     deleted = rows[with_head & (rows["method"] == "grad_cam") & (rows["figure"] == "deletion_auc")]
     assert found["methods"]["grad_cam"]["deletion_auc"]["value"] == pytest.approx(deleted["value"].mean())
@@ -192,8 +194,8 @@ def test_figures_of_other_networks_are_not_kept(finished_sweep, tmp_path, monkey
     before = file.read_bytes()
     assert run_audit(tmp_path / "copy", "--dry_run") == 0
     assert capsys.readouterr().out.count("ask    simple_cnn, repeat 0, fold ") == 5 and file.read_bytes() == before
-    stranger = audits.Audit(StrangerAudit, lambda rows: len(rows))
-    monkeypatch.setitem(audits.AUDITS, "strangers", stranger)
+    stranger = registry.Audit(StrangerAudit, lambda rows: len(rows))
+    monkeypatch.setitem(registry.AUDITS, "strangers", stranger)
     assert run_audit(tmp_path / "copy", "--audits=strangers") == 0
     found = json.loads(file.read_text())
     assert found["vit_tiny"] == {"attacks": 1} and set(found["simple_cnn"]) == {"networks", "strangers"}
@@ -254,13 +256,13 @@ def test_wrong_flags_are_explained(flag, message, capsys):
 
 def test_two_runs_at_a_time_keep_each_others_figures(tmp_path):
     file = tmp_path / "smids" / "audits.json"
-    auditing._publish(file, "simple_cnn", ["a"], "strangers", {"x": 1})
-    auditing._publish(file, "vit_tiny", ["b"], "strangers", {"x": 2})
-    auditing._publish(file, "simple_cnn", ["a"], "attacks", [])
+    runner._publish(file, "simple_cnn", ["a"], "strangers", {"x": 1})
+    runner._publish(file, "vit_tiny", ["b"], "strangers", {"x": 2})
+    runner._publish(file, "simple_cnn", ["a"], "attacks", [])
     expected = {"networks": ["a"], "strangers": {"x": 1}, "attacks": []}
     other = {"networks": ["b"], "strangers": {"x": 2}}
     assert json.loads(file.read_text()) == {"simple_cnn": expected, "vit_tiny": other}
-    auditing._publish(file, "simple_cnn", ["c"], "attacks", [])  # trained again: the old figures are of other networks
+    runner._publish(file, "simple_cnn", ["c"], "attacks", [])  # trained again: the old figures are of other networks
     assert json.loads(file.read_text())["simple_cnn"] == {"networks": ["c"], "attacks": []}
 
 
@@ -269,5 +271,5 @@ def test_networks_that_started_from_the_other_dataset_are_not_shown_it(weights, 
     unit = SimpleNamespace(config=FitConfig(TrainerConfig(model=ModelConfig(weights=weights))))
     lines = []
     other = SimpleNamespace(config=ExampleGenConfig(dataset="smids", builder_config="clean"))
-    assert auditing._has_not_seen(unit, other, report=lines.append) == expected
+    assert runner._has_not_seen(unit, other, report=lines.append) == expected
     assert bool(lines) != expected

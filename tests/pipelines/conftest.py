@@ -4,10 +4,10 @@ import csv
 
 import pytest
 
-from pipelines.artifacts import Artifact
-from pipelines.component import RunContext
 from pipelines.components.trainer import Trainer
 from pipelines.components.transform import Transform
+from pipelines.orchestration.artifacts import Artifact
+from pipelines.orchestration.component import RunContext
 from sperm_tf.config import ModelConfig, TrainerConfig, TransformConfig
 from tests import examples_fixture
 from tests.pipelines.tiny_sweep import run_sweep

@@ -7,18 +7,21 @@ import numpy as np
 import pytest
 
 import sperm_tf
-from pipelines import cross_validate, cross_validation_report, fits, lineage, recipes, sweep, units
-from pipelines.artifacts import Artifact
-from pipelines.component import RunContext, StageError
-from pipelines.components import fit as fit_component
-from pipelines.components.final_calibrator import FinalCalibrator
+from pipelines import cross_validate
+from pipelines.cross_validation import fit as fit_component
+from pipelines.cross_validation import fits, jobs, recipes, runner
+from pipelines.cross_validation import report as cross_validation_report
+from pipelines.cross_validation.final_calibrator import FinalCalibrator
+from pipelines.orchestration import lineage
+from pipelines.orchestration.artifacts import Artifact
+from pipelines.orchestration.component import RunContext, StageError
 from sperm_tf.config import CalibratorConfig, ExampleGenConfig, FitConfig, ModelConfig, PipelineConfig, TrainerConfig
 from sperm_tf.data.folds import FoldError
 from sperm_tf.data.image_table import ImageTable
 from sperm_tf.decision import conformal
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.decision.temperature import fit_temperature, scale
-from sperm_tf.evaluation import oof, oof_file
+from sperm_tf.evaluation.cross_validation import oof, oof_file
 from sperm_tf.training import run_plan
 from sperm_tf.training.callbacks import NonFiniteLossError
 from tests.pipelines.tiny_sweep import run_sweep
@@ -83,9 +86,9 @@ def test_published_answers_are_not_trained_again(copy, monkeypatch):
 def test_a_sweep_that_cannot_be_made_is_refused_before_it_trains(copy, monkeypatch, capsys):
     # Five outer folds are possible with eight groups a class, ten inner parts of what is left are not.
     few = lambda path: _with_groups(fits.read_table(path), 8)  # noqa: E731
-    monkeypatch.setattr(sweep, "read_table", few)
+    monkeypatch.setattr(runner, "read_table", few)
     _forbid_training(monkeypatch)
-    monkeypatch.setattr(sweep, "train", None)
+    monkeypatch.setattr(runner, "train", None)
     assert run_sweep(copy, "--repeats=2") == 1
     assert "Outside test fold" in capsys.readouterr().err
 
@@ -99,7 +102,7 @@ def test_a_sweep_that_cannot_be_made_is_refused_before_it_trains(copy, monkeypat
 )
 def test_a_network_that_cannot_be_made_is_refused_before_it_trains(given, message, tmp_path, monkeypatch, capsys):
     _forbid_training(monkeypatch)
-    monkeypatch.setattr(sweep, "train", None)
+    monkeypatch.setattr(runner, "train", None)
     assert run_sweep(tmp_path, *given) == 1
     assert message in capsys.readouterr().err
 
@@ -161,7 +164,7 @@ def test_a_killed_sweep_goes_on_where_it_was(copy, monkeypatch, capsys):
     artifacts = sorted((copy / "root" / "Fit").glob("*/artifact.json"))
     for path in artifacts[2:]:
         shutil.rmtree(path.parent)
-    assert run_sweep(copy, "--no_training") == sweep.EXIT_INCOMPLETE
+    assert run_sweep(copy, "--no_training") == runner.EXIT_INCOMPLETE
     assert "3 of 5 fits are missing" in capsys.readouterr().out
     assert oof_file.read_csv(_results(copy) / "simple_cnn.csv", complete=False)["fold"].nunique() == 2
     trained = []
@@ -259,7 +262,7 @@ def test_fewer_repeats_than_published_are_refused(copy, monkeypatch, capsys):
     assert run_sweep(copy, "--no_training") == 1
     assert "--repeats must be at least 2" in capsys.readouterr().err
     _forbid_training(monkeypatch)
-    monkeypatch.setattr(sweep, "train", None)
+    monkeypatch.setattr(runner, "train", None)
     assert run_sweep(copy, "--config.trainer.full_learning_rate=0.5") == 1
     assert "--repeats must be at least 2" in capsys.readouterr().err
 
@@ -309,7 +312,7 @@ def test_answers_of_an_earlier_recipe_stay_until_the_new_ones_are_whole(copy, ca
     answers = (_results(copy) / "simple_cnn.csv").read_bytes()
     fit = min((copy / "root" / "Fit").glob("*/artifact.json")).parent
     fit.rename(copy / "kept")
-    assert run_sweep(copy, "--no_training") == sweep.EXIT_INCOMPLETE
+    assert run_sweep(copy, "--no_training") == runner.EXIT_INCOMPLETE
     assert "simple_cnn: the answers of an earlier recipe stay published until 1 more" in capsys.readouterr().out
     assert json.loads(path.read_text()) == recorded and (_results(copy) / "simple_cnn.csv").read_bytes() == answers
     (copy / "kept").rename(fit)
@@ -434,8 +437,8 @@ def test_models_without_pretraining_take_longer():
 
 def test_a_limit_of_test_images_leaves_no_image_out(tmp_path):
     config = PipelineConfig(example_gen=ExampleGenConfig(max_test_images=5), pipeline_root=str(tmp_path))
-    assert units.with_every_image(config).example_gen.max_test_images == 0
-    assert units.with_every_image(config).trainer == config.trainer
+    assert jobs.with_every_image(config).example_gen.max_test_images == 0
+    assert jobs.with_every_image(config).trainer == config.trainer
 
 
 @pytest.mark.parametrize("weights", ("synthetic", "none"))

@@ -12,11 +12,11 @@ import zipfile
 import pytest
 from PIL import Image
 
-from pipelines import flags
-from pipelines.artifacts import Artifact
-from pipelines.component import RunContext
+from pipelines.cli import flags
 from pipelines.components.example_gen import ExampleGen, describe_source
 from pipelines.components.example_validator import ExampleValidator
+from pipelines.orchestration.artifacts import Artifact
+from pipelines.orchestration.component import RunContext
 from sperm_tf.config import ExampleGenConfig, ExampleValidatorConfig
 from sperm_tf.data import examples
 from sperm_tf.synthesis.renderer import render

@@ -8,7 +8,8 @@ import pytest
 
 import sperm_tf
 from pipelines import release as release_command
-from pipelines import release_card, release_packing, release_precision
+from pipelines.model_release import card as release_card
+from pipelines.model_release import packing, precision
 from sperm_tf.config import ModelConfig
 from sperm_tf.models import released
 from sperm_tf.models.classifier import build_classifier
@@ -215,7 +216,7 @@ def test_the_architecture_is_read_from_the_model(white_point):
         cbam_after=("block2", "top"), reduction=4, dropout=0.15, norm_momentum=0.9, white_point=white_point
     )
     model = build_classifier(config, num_classes=3, image_size=32)
-    assert release_packing._architecture(model) == config
+    assert packing._architecture(model) == config
 
 
 def test_numbers_that_do_not_fit_half_precision_leave_the_old_release(trained, run, tmp_path, capsys, monkeypatch):
@@ -230,14 +231,14 @@ def test_numbers_that_do_not_fit_half_precision_leave_the_old_release(trained, r
     assert "the range of float16. Received: 'logits/kernel'" in capsys.readouterr().err
     logits.set_weights([kernel * 1.1, bias])
     model.save(trained / "model.keras")
-    monkeypatch.setattr(release_precision, "MAX_DIFFERENCE", 1e-9)
+    monkeypatch.setattr(precision, "MAX_DIFFERENCE", 1e-9)
     assert run(f"--model={trained}") == 1
     assert "half precision must move probabilities by at most 1e-09" in capsys.readouterr().err
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "released").iterdir()}
 
 
 def test_models_that_are_too_large_are_refused(trained, run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(release_packing, "MAX_BYTES", 1000)
+    monkeypatch.setattr(packing, "MAX_BYTES", 1000)
     assert run(f"--model={trained}") == 1
     assert "weights must be at most 1,000 bytes" in capsys.readouterr().err
     assert not list((tmp_path / "released").iterdir())

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 import sperm_tf
-from pipelines.component import RunContext
 from pipelines.components.infra_validator import InfraValidator
+from pipelines.orchestration.component import RunContext
 from sperm_tf.config import InfraValidatorConfig
 from sperm_tf.data import examples
 from sperm_tf.models import released

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from pipelines import results
-from sperm_tf.evaluation import oof_file
-from tests.evaluation.oof_tables import draw_table, leak_near_duplicate, write_fits
+from pipelines.cross_validation import published
+from sperm_tf.evaluation.cross_validation import oof_file
+from tests.evaluation.cross_validation.oof_tables import draw_table, leak_near_duplicate, write_fits
 from tests.helpers import ROOT
 
 
@@ -51,9 +52,9 @@ def test_it_writes_figures_page_and_plots(results_dir, capsys):
 
 def test_every_model_keeps_its_own_repeats_and_pairs_share_theirs(results_dir):
     folder = results_dir / "hushem"
-    alone = results.analyze_folder(folder, bootstrap_samples=100)[0]["models"]
+    alone = published.analyze_folder(folder, bootstrap_samples=100)[0]["models"]
     oof_file.write_csv(draw_table(seed=2, num_repeats=1), folder / "simple_cnn.csv")
-    content, tables = results.analyze_folder(folder, bootstrap_samples=100)
+    content, tables = published.analyze_folder(folder, bootstrap_samples=100)
     assert {name: model["num_repeats"] for name, model in content["models"].items()} == {
         "simple_cnn": 1,
         "efficientnet_b0": 2,
@@ -82,7 +83,7 @@ def test_the_same_predictions_give_the_same_bytes(results_dir):
 
 
 def test_floats_have_six_digits():
-    rounded = results._rounded({"a": [0.123456789, 1234567.8, 5e-9], "b": None, "c": 12345678})
+    rounded = published._rounded({"a": [0.123456789, 1234567.8, 5e-9], "b": None, "c": 12345678})
     assert rounded == {"a": [0.123457, 1234570.0, 5e-9], "b": None, "c": 12345678}
 
 
@@ -111,10 +112,10 @@ def test_audits_of_networks_that_are_no_longer_published_are_left_out(results_di
     networks = [f"f{fold}" for fold in range(5)]
     audits = {"simple_cnn": {"networks": networks}, "vit_tiny": {"networks": ["g0", *networks[1:]]}}
     (folder / "audits.json").write_text(json.dumps(audits), encoding="utf-8")
-    assert list(results.read_audits(folder)) == ["simple_cnn"]
+    assert list(published.read_audits(folder)) == ["simple_cnn"]
     assert "vit_tiny: its audits are of networks that are no longer published" in capsys.readouterr().out
     (folder / "audits.json").unlink()
-    assert results.read_audits(folder) == {}
+    assert published.read_audits(folder) == {}
 
 
 def test_other_files_are_no_models(results_dir):

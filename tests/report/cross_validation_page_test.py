@@ -12,10 +12,10 @@ import pytest
 import sklearn.metrics
 from PIL import Image
 
-from sperm_tf.evaluation import cross_validation, label_quality, oof
+from sperm_tf.evaluation.cross_validation import analysis, label_quality, oof
 from sperm_tf.report.cross_validation import fold_plot, labels, page
 from sperm_tf.report.cross_validation.page import write_report
-from tests.evaluation.oof_tables import CLASS_NAMES, draw_table, write_fits
+from tests.evaluation.cross_validation.oof_tables import CLASS_NAMES, draw_table, write_fits
 from tests.report.build_test import LOADING, Page
 
 MODELS = {"simple_cnn": 0.6, "efficientnet_b0": 1.6}
@@ -47,7 +47,7 @@ def draw_tables(models=MODELS, **kwargs):
 
 def write(folder, tables, *, issues=None, info=INFO, reader=read_image, fits=()):
     first = next(iter(tables.values()))
-    results = cross_validation.analyze(tables, oof.class_names(first), bootstrap_samples=100)
+    results = analysis.analyze(tables, oof.class_names(first), bootstrap_samples=100)
     results = json.loads(json.dumps(results))
     report = folder / "report.html"
     files = write_report(

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from sperm_tf.evaluation import explanation_figures, predictions, summary, trust
+from sperm_tf.evaluation.attribution import attribution_metrics
+from sperm_tf.evaluation.metrics import predictions, summary, uncertainty
 
 CLASS_NAMES = ("normal", "tapered", "pyriform", "amorphous")
 PRODUCERS = {
@@ -233,7 +234,7 @@ def _write_evaluation(directory: pathlib.Path, table: predictions.Predictions) -
     predictions.write_csv(table, directory / "predictions.csv")
     figures = summary.summarize(table, bootstrap_samples=200, slice_by=("label_name", "cnr", "resolution"))
     figures["quality_edges"] = {"cnr": [2.5, 4.04], "resolution": None}
-    figures["trust"] = trust.describe_trust(table, bootstrap_samples=200)
+    figures["trust"] = uncertainty.describe_trust(table, bootstrap_samples=200)
     _write_json(directory / "metrics.json", figures)
     check = {"metric": "accuracy", "kind": "minimum", "value": figures["accuracy"]["value"], "threshold": 0.5}
     baseline = {"model": None, "configured": "latest_pushed", "reason": "nothing was pushed before"}
@@ -311,6 +312,6 @@ def _write_maps(directory: pathlib.Path) -> None:
     rows += [("faithfulness", None, None, number, "mask_area_share", 0.04) for number in range(9)]
     table = pd.DataFrame(rows, columns=["test", "method", "condition", "image_id", "figure", "value"])
     table = table.assign(fold=0, group_id=table["image_id"])
-    _write_json(directory / "figures.json", explanation_figures.describe_explanations(table))
+    _write_json(directory / "figures.json", attribution_metrics.describe_explanations(table))
     _write_json(directory / "validation.json", {"blessed": True, "checks": []})
     (directory / "EXPLANATION_BLESSED").touch()

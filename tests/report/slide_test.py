@@ -7,10 +7,10 @@ import pandas as pd
 import pypdf
 import pytest
 
-from sperm_tf.evaluation import scores_file
-from sperm_tf.evaluation import slide as slide_lib
-from sperm_tf.evaluation.class_roles import default_roles
-from sperm_tf.evaluation.prevalence import estimate_part, estimate_wrong
+from sperm_tf.evaluation.quantification import counts as slide_lib
+from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.evaluation.quantification.class_roles import default_roles
+from sperm_tf.evaluation.quantification.prevalence import estimate_part, estimate_wrong
 from sperm_tf.report import text as text_lib
 from sperm_tf.report.slide import contact_sheet, facts, layout, page, verdict
 from tests import image_files

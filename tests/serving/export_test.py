@@ -12,7 +12,8 @@ import tensorflow as tf
 from sperm_tf.config import ModelConfig
 from sperm_tf.data.preprocess import preprocess
 from sperm_tf.decision import rule
-from sperm_tf.evaluation import infra_checks, infra_probe
+from sperm_tf.evaluation.infra_validation import checks as infra_checks
+from sperm_tf.evaluation.infra_validation import probe
 from sperm_tf.explain.activation_maps import ClassActivationMaps
 from sperm_tf.explain.reference import reference_maps
 from sperm_tf.models.classifier import build_classifier
@@ -213,8 +214,8 @@ def test_attention_has_the_resolution_of_its_own_layer(tmp_path):
     answers = {
         "importable": [],
         "signatures": {
-            name: infra_probe._query(signatures[name], examples if name == "serving_examples" else files)
-            for name in infra_probe.SIGNATURES
+            name: probe._query(signatures[name], examples if name == "serving_examples" else files)
+            for name in probe.SIGNATURES
         },
     }
     checks = infra_checks.check_answers(answers, class_names=CLASS_NAMES, bad_rows=[1], num_rows=3)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines import recipes
+from pipelines.cross_validation import recipes
 from sperm_tf.config import ModelConfig, TrainerConfig
 from sperm_tf.data.partitions import Partition
 from sperm_tf.models.classifier import build_classifier

@@ -8,9 +8,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sperm_tf.report import results_page, results_plots, text
-from sperm_tf.report import results_tables as tables
+from sperm_tf.report import text
 from sperm_tf.report.cross_validation import fold_plot
+from sperm_tf.report.published import results_page, results_plots
+from sperm_tf.report.published import results_tables as tables
 
 _FIGURES = ("macro_f1", "kappa", "mcc", "nll", "brier", "ece")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sperm_tf.evaluation.label_quality import SIMULATED_PRECISION, LabelIssue, LabelIssues
+from sperm_tf.evaluation.cross_validation.label_quality import SIMULATED_PRECISION, LabelIssue, LabelIssues
 from sperm_tf.report import text
 
 ReadImage = Callable[[str], np.ndarray]

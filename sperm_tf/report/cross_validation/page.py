@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sperm_tf.config import NUM_FOLDS
-from sperm_tf.evaluation import label_quality
-from sperm_tf.report import build, results_page, text
+from sperm_tf.evaluation.cross_validation import label_quality
+from sperm_tf.report import build, text
 from sperm_tf.report.cross_validation import figures, glossary, labels
+from sperm_tf.report.published import results_page
 from sperm_tf.version import __version__
 
 LABEL_ISSUES_FILE = "label_issues.csv"
@@ -48,8 +49,9 @@ def write_report(
         dataset_info: `title`, how to call the dataset; and if known `name` (of the TFDS dataset), `config`, `version`,
             `homepage`, `citation` (text), `has_origins` (whether folds keep patients or slides together),
             `is_synthetic`, and `notes`, further sentences about the data.
-        results: content of `results.json`: what `sperm_tf.evaluation.cross_validation.analyze` returns.
-        label_issues: from `sperm_tf.evaluation.label_quality`; None leaves the section empty and writes no list.
+        results: content of `results.json`: what `sperm_tf.evaluation.cross_validation.analysis.analyze` returns.
+        label_issues: from `sperm_tf.evaluation.cross_validation.label_quality`; None leaves the section empty and
+            writes no list.
         read_image: `image_id` -> uint8 [H, W, 3], RGB, 0-255; None shows the list without pictures.
         fits: content of `fits.json`, one dictionary a fit; may be empty.
 

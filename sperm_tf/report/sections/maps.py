@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sperm_tf.config import MAP_FIGURES
-from sperm_tf.evaluation.explanation_figures import METHOD_LABELS, beats_both
+from sperm_tf.evaluation.attribution.attribution_metrics import METHOD_LABELS, beats_both
 from sperm_tf.explain.faithfulness import BASELINES, FIGURES
 from sperm_tf.explain.served_maps import SHOWN_MAP
 from sperm_tf.report import text

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sperm_tf.evaluation import scores_file
+from sperm_tf.evaluation.quantification import scores_file
 from sperm_tf.probabilities import write_probability
 
 Read = Callable[[str], "bytes | None"]
@@ -69,7 +69,7 @@ def order_by_uncertainty(scores: Any, class_names: Sequence[str]) -> Any:
     then the others by the probability of the predicted class, the lowest first.
 
     Args:
-        scores: a data frame with the columns of `sperm_tf.evaluation.scores_file`.
+        scores: a data frame with the columns of `sperm_tf.evaluation.quantification.scores_file`.
         class_names: in the order of the model.
     """
     readable = scores[scores[scores_file.STATUS] == "ok"]

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sperm_tf.evaluation import scores_file
-from sperm_tf.evaluation import slide as slide_lib
-from sperm_tf.evaluation.class_roles import ClassRoles
-from sperm_tf.evaluation.prevalence import error_rates
-from sperm_tf.evaluation.slide import Count, Slide
+from sperm_tf.evaluation.quantification import counts as slide_lib
+from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.evaluation.quantification.class_roles import ClassRoles
+from sperm_tf.evaluation.quantification.counts import Count, Slide
+from sperm_tf.evaluation.quantification.prevalence import error_rates
 from sperm_tf.report import text
 from sperm_tf.report.sections.trust import REASONS
 from sperm_tf.report.slide.contact_sheet import Sheet
@@ -68,7 +68,7 @@ def describe_slide(
 
     Args:
         slide: its counts.
-        scores: its rows, a data frame with the columns of `sperm_tf.evaluation.scores_file`.
+        scores: its rows, a data frame with the columns of `sperm_tf.evaluation.quantification.scores_file`.
         roles: of the classes.
         rule: content of `decision.json`; empty where there is none.
         num_elsewhere: images that stand on another slide of the scores, too.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sperm_tf.evaluation.class_roles import ClassRoles
+from sperm_tf.evaluation.quantification.class_roles import ClassRoles
 from sperm_tf.report import text
 
 

@@ -7,9 +7,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sperm_tf.evaluation import scores_file
-from sperm_tf.evaluation import slide as slide_lib
-from sperm_tf.evaluation.class_roles import ClassRoles
+from sperm_tf.evaluation.quantification import counts as slide_lib
+from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.evaluation.quantification.class_roles import ClassRoles
 from sperm_tf.report import build
 from sperm_tf.report.slide import contact_sheet, document, facts, model_facts
 from sperm_tf.version import __version__

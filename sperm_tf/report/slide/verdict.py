@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sperm_tf.evaluation import slide as slide_lib
-from sperm_tf.evaluation.slide import MIN_SPERMATOZOA, Slide
+from sperm_tf.evaluation.quantification import counts as slide_lib
+from sperm_tf.evaluation.quantification.counts import MIN_SPERMATOZOA, Slide
 from sperm_tf.report import text
 
 

@@ -1,0 +1,1 @@
+"""Audits of trained networks: out-of-distribution inputs, corruptions, attacks, attributions, external data."""

@@ -1,0 +1,181 @@
+"""The model that scores: whatever was named becomes a SavedModel, the same one that would be served."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import pathlib
+import shutil
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipelines.orchestration.artifacts import digest_directory, digest_file
+from sperm_tf.explain.served_maps import SHOWN_MAP
+
+if TYPE_CHECKING:
+    from sperm_tf.serving.classifier import Classifier
+
+SAVED_MODEL, CARD_FILE = "saved_model", "model_card.md"
+NETWORK_BATCH = 32  # images, or views of images, in one pass of the network: bounds memory
+_RULE_FILES = ("decision.json", "familiarity.npz")
+_OUTPUTS = {
+    "class_names",
+    "decision",
+    "predicted_class",
+    "prediction_set",
+    "probabilities",
+    "reason",
+    "status",
+    "unfamiliarity",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoringModel:
+    """A model that has been found, and what is known of it.
+
+    Attributes:
+        name: how a report calls it.
+        digest: SHA-256 of its weights: those of the release, `model.keras`, or the files of the SavedModel.
+        rule_digest: SHA-256 of its decision rule; empty where it has none, or it is inside the SavedModel.
+        saved_model: where its SavedModel lies; None while it has to be exported.
+        views: what an answer is averaged over; 1 where it is not known.
+        classifier: what to export where there is no SavedModel.
+        folder: that holds the rule and the card; None for a bare SavedModel.
+    """
+
+    name: str
+    digest: str
+    rule_digest: str
+    saved_model: pathlib.Path | None
+    views: int
+    classifier: Classifier | None
+    folder: pathlib.Path | None
+
+    @property
+    def batch_size(self) -> int:
+        """Files in one pass."""
+        return max(1, NETWORK_BATCH // self.views)
+
+    def prepare(self, folder: pathlib.Path) -> pathlib.Path:
+        """Puts what scoring and reports need of the model into a folder.
+
+        Args:
+            folder: made when it is missing; what an earlier call left there is used again.
+
+        Returns:
+            The SavedModel.
+        """
+        folder.mkdir(exist_ok=True)
+        target = folder / SAVED_MODEL
+        if self.saved_model is None and not target.is_dir():
+            assert self.classifier is not None
+            unfinished = folder / f".{SAVED_MODEL}.tmp"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            self.classifier.export(unfinished)
+            unfinished.rename(target)
+        for name in _RULE_FILES:
+            if self.folder is not None and (self.folder / name).is_file():
+                shutil.copyfile(self.folder / name, folder / name)
+        if self.classifier is not None and self.classifier.card:
+            (folder / CARD_FILE).write_text(self.classifier.card, encoding="utf-8")
+        return self.saved_model or target
+
+
+def find(source: str) -> ScoringModel:
+    """Finds a model.
+
+    Args:
+        source: name of a released model; a folder that the Calibrator or the Trainer wrote; a SavedModel's folder; or
+            anything else that `sperm_tf.load_model` opens.
+
+    Raises:
+        ValueError: there is no such model, or the SavedModel is of another program.
+    """
+    path = pathlib.Path(source).expanduser()
+    for saved_model in (path, path / SAVED_MODEL):
+        if (saved_model / "saved_model.pb").is_file():
+            _check_signature(saved_model.resolve())
+            return _describe(saved_model.resolve(), _call(path.resolve()))
+    return _find_classifier(source, path)
+
+
+def _check_signature(saved_model: pathlib.Path) -> None:
+    signature = load(str(saved_model)).signatures.get("serving_default")
+    inputs = [] if signature is None else sorted(signature.structured_input_signature[1])
+    outputs = {} if signature is None else signature.structured_outputs
+    missing = sorted(_OUTPUTS - set(outputs))
+    if inputs != ["image_bytes"] or missing:
+        raise ValueError(
+            "model must be a SavedModel that sperm_tf exported. Received: "
+            f"{str(saved_model)!r}, whose signature serving_default has the inputs {', '.join(inputs) or '(none)'} and "
+            f"lacks {', '.join(missing) or 'nothing'}. Export it with sperm_tf, or name another."
+        )
+
+
+def _describe(saved_model: pathlib.Path, name: str) -> ScoringModel:
+    from sperm_tf.serving.export import EXTRA, INFO_FILE
+
+    extra = saved_model / EXTRA  # only models of earlier versions are without
+    info = extra / INFO_FILE
+    views = json.loads(info.read_text(encoding="utf-8"))["views"] if info.is_file() else 1
+    rule_folder = extra if (extra / _RULE_FILES[0]).is_file() else None
+    return ScoringModel(name, digest_directory(saved_model), "", saved_model, views, None, rule_folder)
+
+
+def _find_classifier(source: str, path: pathlib.Path) -> ScoringModel:
+    from sperm_tf.models import released
+    from sperm_tf.serving.loading import is_trained_model, load_model
+
+    classifier = load_model(source)
+    if is_trained_model(source):
+        weights = path / "model.keras" if path.is_dir() else path
+        folder = weights.resolve().parent
+        name, digest = _call(folder), digest_file(weights)
+    else:
+        release = released.find_release_of_file(path) if path.is_file() else released.read_manifest()[source]
+        folder, name, digest = release.folder / release.name, release.name, release.sha256
+    rules = [digest_file(folder / file) for file in _RULE_FILES if classifier.rule and (folder / file).is_file()]
+    return ScoringModel(name, digest, "-".join(rules), None, classifier.views, classifier, folder)
+
+
+@functools.lru_cache(maxsize=2)
+def load(saved_model: str) -> Any:
+    """A SavedModel, opened once in each process."""
+    import tensorflow as tf
+
+    return tf.saved_model.load(saved_model)
+
+
+def serves_maps(saved_model: str) -> bool:
+    """Whether the SavedModel explains itself with the map that people are shown."""
+    return SHOWN_MAP in load(saved_model).signatures["explain"].structured_outputs
+
+
+def ask(saved_model: str, encoded: Sequence[bytes], *, explain: bool = False) -> dict[str, Any]:
+    """What the SavedModel answers about files.
+
+    Args:
+        saved_model: its folder.
+        encoded: their bytes.
+        explain: ask for maps, too.
+
+    Returns:
+        The arrays that `sperm_tf.serving.signatures.ServedClassifier` describes.
+    """
+    import tensorflow as tf
+
+    signature = load(saved_model).signatures["explain" if explain else "serving_default"]
+    answer = signature(image_bytes=tf.constant(list(encoded), tf.string))
+    return {name: value.numpy() for name, value in answer.items()}
+
+
+def class_names(saved_model: str) -> tuple[str, ...]:
+    """The names of the classes, in the order of the probabilities."""
+    return tuple(name.decode() for name in ask(saved_model, [b""])["class_names"][0])
+
+
+def _call(folder: pathlib.Path) -> str:
+    """The last two names of a path: `Calibrator/1c2d3e4f`, `sperm_smids/3`."""
+    return "/".join(folder.parts[-2:])

@@ -1,0 +1,288 @@
+"""Scores any number of crops, shard by shard, and goes on where an earlier run was stopped."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import datetime
+import hashlib
+import pathlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+
+from pipelines.bulk_inference import model as scoring_model
+from pipelines.bulk_inference import output as score_folder
+from pipelines.bulk_inference import progress as score_progress
+from pipelines.bulk_inference.inputs import Crop, CropList, list_crops
+from pipelines.bulk_inference.output import ScoreFolder
+from pipelines.bulk_inference.reader import CropReader
+from pipelines.orchestration.component import RunContext
+from sperm_tf.data.decode import UndecodableImageError, decode_rgb
+from sperm_tf.data.quality import measure_quality
+from sperm_tf.evaluation.metrics.predictions import OK, REFER
+from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.explain.served_maps import SHOWN_MAP
+from sperm_tf.serving.prediction import UNREADABLE
+from sperm_tf.version import __version__
+from sperm_tf.whole_files import replacing
+
+NO_OVERLAYS, REFERRED, ALL = OVERLAY_CHOICES = ("none", "referred", "all")
+_NUM_READERS = 8
+_LARGE = 12_000_000  # values, of 2,000 by 2,000 pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What the command line asks for; the fields are the flags of `pipelines.score`."""
+
+    model: str
+    input: str
+    output: pathlib.Path
+    overlays: str = NO_OVERLAYS
+    shard_size: int = 512
+    beam_args: tuple[str, ...] = ()
+
+
+def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str, Any]:
+    """Scores what is not scored yet, and merges.
+
+    Args:
+        request: what to do.
+        report: receives lines for people.
+
+    Returns:
+        The content of `summary.json`.
+
+    Raises:
+        ValueError: model, input or output cannot be used; nothing was touched.
+        OSError: a folder cannot be read or written.
+    """
+    crops = list_crops(request.input)
+    scores_file.check_columns(crops.columns)
+    _say_gaps(crops, report)
+    model = scoring_model.find(request.model)
+    if model.saved_model:  # before anything is written
+        _check_maps(request, model.saved_model, "Export it again with this version of the package, or ask for none")
+    folder = ScoreFolder(request.output.expanduser().resolve())
+    with folder.locked():
+        record = folder.claim(_describe(request, model, crops), crops)
+        if folder.is_finished():
+            report(f"All {record['num_files']:,} files are scored already.")
+            summary = folder.finish()
+            if num_unreadable := summary["counts"][scores_file.STATUS].get(UNREADABLE):
+                report(f"{num_unreadable:,} of them could not be read then; a new --output reads them again.")
+            return summary
+        if crops.ignored:
+            counts = ", ".join(f"{suffix}: {count:,}" for suffix, count in crops.ignored.items())
+            report(f"Not scored, because not named as images: {counts}.")
+        saved_model = str(model.prepare(folder.path / score_folder.MODEL))
+        _check_maps(request, saved_model, "Delete that folder, and the same command exports it again")
+        names = scoring_model.class_names(saved_model)
+        schema = scores_file.schema(names, crops.columns, record, overlays=request.overlays != NO_OVERLAYS)
+        if missing := folder.missing_shards(record):
+            scorer = ShardScorer(str(folder.path), saved_model, model.batch_size, record, schema)
+            with score_progress.shown(folder, record, missing):
+                _score(scorer, missing, RunContext(folder.path, request.beam_args))
+        folder.merge(record, schema)
+        return folder.finish()
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """The result in a few lines, for the terminal."""
+    counts = summary["counts"]
+    classes = ", ".join(f"{name} {count:,}" for name, count in counts[scores_file.PREDICTED].items())
+    unreadable = sum(count for status, count in counts[scores_file.STATUS].items() if status != OK)
+    referred = counts[scores_file.DECISION].get(REFER, 0) - unreadable
+    copies = summary.get("num_copies", 0)  # not of an older version's scores
+    return (
+        f"{summary['num_files']:,} files: {classes or 'none could be read'}; {unreadable:,} not readable.\n"
+        + (f"{copies:,} files are copies of others, byte for byte: a cell counts twice there.\n" if copies else "")
+        + f"To be looked at by a person: {referred:,} of the readable ones."
+    )
+
+
+def _check_maps(request: Request, saved_model: str | pathlib.Path, remedy: str) -> None:
+    if request.overlays != NO_OVERLAYS and not scoring_model.serves_maps(str(saved_model)):
+        raise ValueError(
+            f"the model must serve the map {SHOWN_MAP!r} where overlays are asked for. Received: {saved_model}, an "
+            f"older one without. {remedy}."
+        )
+
+
+def _say_gaps(crops: CropList, report: Callable[[str], None]) -> None:
+    """Says now what the slide report would refuse when everything is scored."""
+    for index, name in enumerate(crops.columns):
+        if name.casefold() not in ("slide", "replicate"):
+            continue
+        gaps = [crop.file for crop in crops.crops if not crop.further[index].strip()]
+        if gaps:
+            report(
+                f"{len(gaps):,} images have no {name}, such as {gaps[0]}: the slide report will refuse them. Fill in "
+                "the table before you score."
+            )
+
+
+def _describe(request: Request, model: scoring_model.ScoringModel, crops: Any) -> dict[str, Any]:
+    """The record of a run."""
+    return {
+        "model": model.name,
+        "model_digest": model.digest,
+        "rule_digest": model.rule_digest,
+        "saved_model": str(model.saved_model or ""),
+        "views": model.views,
+        "root": str(crops.root),
+        "inputs_digest": crops.digest(),
+        "num_files": len(crops.crops),
+        "columns": list(crops.columns),
+        "ignored": dict(crops.ignored),
+        "overlays": request.overlays,
+        "shard_size": request.shard_size,
+        "package_version": __version__,
+        "started_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _score(scorer: ShardScorer, missing: Sequence[int], context: RunContext) -> None:
+    with context.beam_pipeline() as pipeline:
+        _ = pipeline | beam.Create(missing) | beam.Reshuffle() | "Score" >> beam.ParDo(scorer)
+
+
+class ShardScorer(beam.DoFn):
+    """Scores the images of a shard, and writes its file.
+
+    Args:
+        folder: of a `ScoreFolder`.
+        saved_model: folder of the SavedModel.
+        batch_size: files that the model is asked about at once.
+        record: of the run.
+        schema: of the scores.
+    """
+
+    def __init__(self, folder: str, saved_model: str, batch_size: int, record: dict[str, Any], schema: Any):
+        self._folder = ScoreFolder(pathlib.Path(folder))
+        self._saved_model = saved_model
+        self._batch_size = batch_size
+        self._record = record
+        self._schema = schema
+
+    def setup(self) -> None:
+        """Opens what every shard needs."""
+        self._reader = CropReader(self._record["root"])
+        self._large = threading.Lock()
+        self._pool = concurrent.futures.ThreadPoolExecutor(_NUM_READERS)
+
+    def teardown(self) -> None:
+        """Closes it."""
+        self._pool.shutdown()
+        self._reader.close()
+
+    def process(self, element: int) -> Iterator[None]:
+        """Scores shard number `element`."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        rows: list[dict[str, Any]] = []
+        progress = self._folder.progress_path(element)
+        first = element * self._record["shard_size"]
+        with progress.open("wb", buffering=0) as scored:
+            for batch in self._batches(self._folder.read_shard_inputs(element)):
+                rows += self._score_batch(batch, first + len(rows))
+                scored.write(b"." * len(batch))
+        target = self._folder.shard_path(element)
+        with replacing(target) as unfinished:
+            pq.write_table(pa.Table.from_pylist(rows, self._schema), unfinished)
+        progress.unlink()
+        return iter(())
+
+    def _batches(self, crops: Sequence[Crop]) -> Iterator[list[_Image]]:
+        """Reads one batch ahead of the model, in parallel."""
+        waiting: list[Any] = []
+        for start in range(0, len(crops), self._batch_size):
+            reading = [self._pool.submit(self._read, crop) for crop in crops[start : start + self._batch_size]]
+            if waiting:
+                yield [future.result() for future in waiting]
+            waiting = reading
+        yield [future.result() for future in waiting]
+
+    def _read(self, crop: Crop) -> _Image:
+        content = self._reader.read(crop)
+        if content is None and not pathlib.Path(self._record["root"]).is_dir():
+            raise FileNotFoundError(
+                f"the input's folder {self._record['root']} is gone. Bring it back and run the same command again: "
+                "what is scored is kept."
+            )
+        try:
+            pixels = decode_rgb(content or b"").pixels
+            # Of 25 million pixels the figures take more than a gigabyte: one such image at a time.
+            with self._large if pixels.size > _LARGE else contextlib.nullcontext():
+                quality = dataclasses.asdict(measure_quality(pixels))
+        except UndecodableImageError:
+            quality = {}
+        return _Image(crop, content, quality)
+
+    def _score_batch(self, images: Sequence[_Image], first: int) -> list[dict[str, Any]]:
+        answer = scoring_model.ask(self._saved_model, [image.content or b"" for image in images])
+        rows = [self._row(image, answer, index) for index, image in enumerate(images)]
+        if self._record["overlays"] != NO_OVERLAYS:
+            self._draw_overlays(images, rows, first)
+        return rows
+
+    def _row(self, image: _Image, answer: dict[str, Any], index: int) -> dict[str, Any]:
+        names = [name.decode() for name in answer["class_names"][index]]
+        members = zip(names, answer["prediction_set"][index], strict=True)
+        status = UNREADABLE if image.content is None else answer["status"][index].decode()
+        probabilities = answer["probabilities"][index] if status == OK else [None] * len(names)
+        prefix = scores_file.PROBABILITY_PREFIX
+        return {
+            scores_file.FILE: image.crop.file,
+            **dict(zip(self._record["columns"], image.crop.further, strict=True)),
+            scores_file.STATUS: status,
+            scores_file.PREDICTED: answer["predicted_class"][index].decode(),
+            **{f"{prefix}{name}": value for name, value in zip(names, probabilities, strict=True)},
+            scores_file.PREDICTION_SET: scores_file.SET_SEPARATOR.join(name for name, belongs in members if belongs),
+            scores_file.DECISION: answer["decision"][index].decode(),
+            scores_file.REASON: answer["reason"][index].decode(),
+            scores_file.UNFAMILIARITY: answer["unfamiliarity"][index] if status == OK else None,
+            **(image.quality if status == OK else {}),
+            scores_file.IMAGE_DIGEST: "" if image.content is None else hashlib.sha256(image.content).hexdigest(),
+            scores_file.MODEL: self._record["model"],
+            scores_file.MODEL_DIGEST: self._record["model_digest"],
+        }
+
+    def _draw_overlays(self, images: Sequence[_Image], rows: Sequence[dict[str, Any]], first: int) -> None:
+        """Explains the images that are asked for and no others, since that costs; writes their names into the rows."""
+        from sperm_tf.explain.overlay import save_overlay
+
+        only_referred = self._record["overlays"] == REFERRED
+        wanted = []
+        for number, (image, row) in enumerate(zip(images, rows, strict=True), start=first):
+            row[scores_file.OVERLAY] = ""
+            if row[scores_file.STATUS] == OK and (row[scores_file.DECISION] == REFER or not only_referred):
+                stem = pathlib.PurePosixPath(image.crop.file).stem.encode()[:80].decode(errors="ignore")
+                row[scores_file.OVERLAY] = f"{score_folder.OVERLAYS}/{number:06d}_{stem}.png"
+                wanted.append((image.content or b"", row))
+        if not wanted:
+            return
+        maps = scoring_model.ask(self._saved_model, [content for content, _ in wanted], explain=True)[SHOWN_MAP]
+        drawing = []
+        for (content, row), heat_map in zip(wanted, maps, strict=True):
+            path = self._folder.path / row[scores_file.OVERLAY]
+            drawing.append((row, self._pool.submit(save_overlay, content, heat_map, path)))
+        for row, future in drawing:
+            try:
+                future.result()
+            except UndecodableImageError:  # the model's decoder forgives more than ours
+                row[scores_file.OVERLAY] = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Image:
+    """A file that was read; `quality` is empty where it cannot be decoded."""
+
+    crop: Crop
+    content: bytes | None
+    quality: dict[str, float]

@@ -1,0 +1,141 @@
+"""Makes the report of slides from scores: finds the images and the model again, and hands both to the writer."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipelines.bulk_inference import model as scoring_model
+from pipelines.bulk_inference import output as score_folder
+from pipelines.bulk_inference.inputs import IN_ARCHIVE
+from pipelines.bulk_inference.reader import CropReader
+from sperm_tf.evaluation.quantification import class_roles, scores_file
+from sperm_tf.explain.served_maps import SHOWN_MAP
+from sperm_tf.report.slide import page
+
+_NONE = ["none"]
+_RULE_FILE = "decision.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What the command line asks for; the fields are the flags of `pipelines.slide_report`."""
+
+    scores: pathlib.Path
+    output: pathlib.Path
+    slide_column: str | None = None
+    replicate_column: str | None = None
+    normal_classes: Sequence[str] | None = None
+    not_sperm_classes: Sequence[str] | None = None
+    images: str = ""
+    sheet_size: int = 48
+
+
+def run(request: Request, *, report: Callable[[str], None] = print) -> list[pathlib.Path]:
+    """Writes the report.
+
+    Args:
+        request: what to report on.
+        report: receives lines for people.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ValueError: the scores cannot be read, or a column or class is not in them.
+        OSError: a file cannot be written.
+    """
+    scores = scores_file.read(request.scores)
+    not_sperm = [] if request.not_sperm_classes == _NONE else request.not_sperm_classes
+    roles = class_roles.default_roles(scores.class_names, normal=request.normal_classes, not_sperm=not_sperm)
+    columns = {
+        "slide_column": _choose_column(request.slide_column, "slide", scores),
+        "replicate_column": _choose_column(request.replicate_column, "replicate", scores),
+    }
+    if not columns["slide_column"] and request.slide_column is None:
+        _say_pooled(scores, report)
+    page.known_columns(scores, list(columns.values()))
+    sources = _find_sources(scores, pathlib.Path(request.images or scores.record["root"]).expanduser(), report)
+    return page.write_report(
+        request.output.expanduser(),
+        scores,
+        roles,
+        sources,
+        date=datetime.date.today().isoformat(),
+        sheet_size=request.sheet_size,
+        **columns,
+    )
+
+
+def _say_pooled(scores: scores_file.Scores, report: Callable[[str], None]) -> None:
+    """Says that all images are taken for those of one slide, where they may be of several."""
+    others = scores.record["columns"]
+    if others:
+        report(
+            f"All images count as one slide: the scores have no column slide, but {', '.join(others)}. Name the one "
+            "that tells slides apart with --slide_column."
+        )
+        return
+    places = {file.rpartition(IN_ARCHIVE if IN_ARCHIVE in file else "/")[0] for file in scores.table[scores_file.FILE]}
+    if len(places) > 1:
+        report(
+            f"All images count as one slide, from {len(places)} folders or archives. If they are several slides, score "
+            "a table with the columns file and slide: see docs/slide.md."
+        )
+
+
+def _choose_column(asked: str | None, usual: str, scores: scores_file.Scores) -> str:
+    if asked is not None:
+        return asked
+    alike = [name for name in scores.record["columns"] if name.casefold() == usual]
+    return min(alike, key=lambda name: name != usual, default="")
+
+
+def _find_sources(scores: scores_file.Scores, images: pathlib.Path, report: Callable[[str], None]) -> page.Sources:
+    folder = scores.path.parent / score_folder.MODEL
+    saved_model = pathlib.Path(scores.record["saved_model"] or folder / scoring_model.SAVED_MODEL)
+    explain = None
+    if not saved_model.is_dir():
+        report(f"The contact sheet has no overlays: the model is no longer at {saved_model}.")
+    elif scores.record["saved_model"] and scoring_model.find(str(saved_model)).digest != scores.record["model_digest"]:
+        report(f"The contact sheet has no overlays: {saved_model} is not the model that scored.")
+    elif not scoring_model.serves_maps(str(saved_model)):
+        report(
+            f"The contact sheet has no overlays: {saved_model} does not serve {SHOWN_MAP}. Score again with this "
+            "version, into a new --output."
+        )
+    else:
+        explain = _explainer(str(saved_model), max(1, scoring_model.NETWORK_BATCH // scores.record["views"]))
+    if not images.is_dir():
+        report(f"The contact sheet is empty: the images are no longer at {images}. Name their folder with --images.")
+    rule, card = folder / _RULE_FILE, folder / scoring_model.CARD_FILE
+    reader = CropReader(images)
+    digests = {}
+    if scores_file.IMAGE_DIGEST in scores.table:
+        digests = dict(zip(scores.table[scores_file.FILE], scores.table[scores_file.IMAGE_DIGEST], strict=True))
+    else:
+        report(
+            "The contact sheet is empty: an earlier version scored without a digest of each image, and nobody can tell "
+            "whether these are the images that were scored. Score again, into a new --output."
+        )
+    return page.Sources(
+        read=lambda file: reader.read_unchanged(file, digests.get(file, "")),
+        explain=explain,
+        rule=json.loads(rule.read_text(encoding="utf-8")) if rule.is_file() else {},
+        card=card.read_text(encoding="utf-8") if card.is_file() else "",
+    )
+
+
+def _explainer(saved_model: str, batch_size: int) -> Any:
+    def explain(encoded: Sequence[bytes]) -> np.ndarray:
+        batches = [encoded[start : start + batch_size] for start in range(0, len(encoded), batch_size)]
+        asked = [scoring_model.ask(saved_model, batch, explain=True) for batch in batches]
+        return np.concatenate([answer[SHOWN_MAP] for answer in asked])
+
+    return explain

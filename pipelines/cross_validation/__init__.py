@@ -1,0 +1,1 @@
+"""Cross-validation: fits of repeats and folds, planned, run and published."""

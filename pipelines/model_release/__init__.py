@@ -1,0 +1,1 @@
+"""Packing of released models, and their model cards."""

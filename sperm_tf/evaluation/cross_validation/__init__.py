@@ -1,0 +1,1 @@
+"""Out-of-fold predictions of a cross-validation, and their metrics."""

@@ -1,0 +1,1 @@
+"""Classification and calibration metrics, intervals and significance."""

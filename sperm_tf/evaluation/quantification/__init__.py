@@ -1,0 +1,1 @@
+"""Class prevalence and counts of a slide."""

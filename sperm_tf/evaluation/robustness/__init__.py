@@ -1,0 +1,1 @@
+"""Corruptions, out-of-distribution inputs, attacks and external validation."""

@@ -1,0 +1,1 @@
+"""The pages docs/results.md and docs/trust.md."""

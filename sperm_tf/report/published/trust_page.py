@@ -1,0 +1,171 @@
+"""`docs/trust.md`: how far the published answers, and the networks behind them, can be trusted.
+
+The page is made from each dataset's `decisions.json` (`sperm_tf.evaluation.cross_validation.oof_trust.describe`) and
+`audits.json` (`pipelines.audit`), and from nothing else. Whatever was not measured is said to be missing.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from sperm_tf.config import MODELS
+from sperm_tf.evaluation.quantification.class_roles import is_no_sperm
+from sperm_tf.report import text
+from sperm_tf.report.published import (
+    explanation_plots,
+    results_page,
+    results_tables,
+    robustness,
+    trust_plots,
+    trust_tables,
+    trust_targets,
+)
+from sperm_tf.report.published.literature import TARGET_MODEL, TITLES
+
+MIN_KNOWN = 0.9
+"""Share of the shuffled labels that a network must know by heart, or it has learnt nothing to be compared with."""
+COMMAND = "python -m pipelines.audit --preset={dataset} --manual_dir=<folder>"
+
+
+def write_page(
+    decisions: Mapping[str, Mapping[str, Any]],
+    audits: Mapping[str, Mapping[str, Any]],
+    *,
+    results_dir: str | os.PathLike[str],
+    page: str | os.PathLike[str],
+) -> list[pathlib.Path]:
+    """Writes the page and its plots.
+
+    Args:
+        decisions: dataset -> model -> content of `decisions.json`.
+        audits: dataset -> model -> audit -> content of `audits.json`; empty where nothing was audited.
+        results_dir: folder with one folder a dataset, which receives that dataset's plots.
+        page: Markdown file to write.
+
+    Returns:
+        Every file written, the page first.
+    """
+    results_dir, page = pathlib.Path(results_dir), pathlib.Path(page)
+    base = pathlib.PurePath(os.path.relpath(results_dir, page.parent)).as_posix()
+    sections, written = [], []
+    for dataset in sorted(decisions, key=lambda name: ([*TITLES, name].index(name), name)):
+        models = decisions[dataset]
+        plot = results_dir / dataset / "trust.png"
+        shown = TARGET_MODEL if TARGET_MODEL in models else next(iter(models))
+        trust_plots.trust(plot, models[shown]["repeats"][0], title=f"{_title(dataset)}, {shown}, repeat 0")
+        written.append(plot)
+        sections.append(
+            {
+                "title": _title(dataset),
+                "plot": f"{base}/{dataset}/{plot.name}",
+                "shown": shown,
+                "promise": _promise(models[shown]["promise"]),
+                "targets": trust_targets.targets(models, audits.get(dataset, {})) if dataset == "smids" else "",
+                "probabilities": trust_tables.probabilities(models),
+                "sets": trust_tables.sets(models),
+                "selection": trust_tables.selection(models),
+                "guarantees": trust_tables.guarantees(models[shown]),
+                "slides": trust_tables.slides(models[shown]),
+                "accepted_on_slides": trust_tables.accepted_on_slides(models[shown]),
+                "transfer": trust_tables.transfer(audits.get(dataset, {})),
+                "corruptions": _corruptions(dataset, audits.get(dataset, {}), results_dir, base, written),
+                "side_by_side": _side_by_side(audits.get(dataset, {})),
+                "explanations": _explanations(dataset, audits.get(dataset, {}), results_dir, base, written),
+                "labels": _labels(audits.get(dataset, {})),
+                "attacks": trust_tables.attacks(audits.get(dataset, {})),
+                "strangers": trust_tables.strangers(audits.get(dataset, {})),
+                "has_non_sperm": any(map(is_no_sperm, models[shown]["repeats"][0]["sets"]["per_class"])),
+                "command": COMMAND.format(dataset=dataset),
+            }
+        )
+    template = results_page.environment().get_template("trust.md.j2")
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(template.render(base=base, sections=sections).rstrip() + "\n", encoding="utf-8")
+    return [page, *written]
+
+
+def _corruptions(
+    dataset: str, audits: Mapping[str, Any], results_dir: pathlib.Path, base: str, written: list[pathlib.Path]
+) -> list[dict[str, Any]]:
+    """A picture and a table for every model that was audited; adds the pictures to `written`."""
+    found = []
+    for model, figures in ((name, entry["corruptions"]) for name, entry in audits.items() if "corruptions" in entry):
+        picture = results_dir / dataset / f"corruptions_{model}.png"
+        title = f"{_title(dataset)}, {model}, repeat 0, {text.plural(figures['num_images'], 'image')}"
+        robustness.plot_robustness(picture, figures, title=title)
+        written.append(picture)
+        found.append(
+            {
+                "model": model,
+                "num_images": text.count(figures["num_images"]),
+                "plot": f"{base}/{dataset}/{picture.name}",
+                "table": results_tables.markdown_table(robustness.HEADER, robustness.table_rows(figures)),
+            }
+        )
+    return found
+
+
+def _side_by_side(audits: Mapping[str, Any]) -> str:
+    """All models under corruptions in one table; empty where none was audited."""
+    by_model = {name: audits[name]["corruptions"] for name in MODELS if "corruptions" in audits.get(name, {})}
+    if not by_model:
+        return ""
+    return results_tables.markdown_table(robustness.SIDE_BY_SIDE_HEADER, robustness.side_by_side_rows(by_model))
+
+
+def _explanations(
+    dataset: str, audits: Mapping[str, Any], results_dir: pathlib.Path, base: str, written: list[pathlib.Path]
+) -> list[dict[str, Any]]:
+    """A picture and a table for every model whose maps were audited; adds the pictures to `written`."""
+    found = []
+    for model, figures in ((name, entry["explanations"]) for name, entry in audits.items() if "explanations" in entry):
+        picture = results_dir / dataset / f"explanations_{model}.png"
+        explanation_plots.explanation_figures(picture, figures, title=f"{_title(dataset)}, {model}, repeat 0")
+        written.append(picture)
+        found.append(
+            {
+                "model": model,
+                "num_heads": text.count(figures["num_heads"]),
+                "area": text.percent((figures["mask_area_share"] or {}).get("value")),
+                "plot": f"{base}/{dataset}/{picture.name}",
+                "table": trust_tables.explanations(figures),
+                "sanity": trust_tables.sanity(figures),
+                "num_sanity": _num_sanity(figures),
+            }
+        )
+    return found
+
+
+def _num_sanity(figures: Mapping[str, Any]) -> int:
+    """How many images the maps of randomised networks are of."""
+    stages = [stage for method in figures["sanity"].values() for stage in method.values()]
+    return max((cell["num_images"] for stage in stages for cell in stage.values()), default=0)
+
+
+def _labels(audits: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What networks that learnt shuffled labels show, of every model for which one was trained."""
+    return [
+        {
+            "model": model,
+            "num_images": text.count(found["num_images"]),
+            "known": text.percent(found["train_accuracy"], 0),
+            "has_learnt": found["train_accuracy"] >= MIN_KNOWN,
+            "table": trust_tables.labels(found),
+        }
+        for model, found in ((name, entry["labels"]) for name, entry in audits.items() if "labels" in entry)
+    ]
+
+
+def _title(dataset: str) -> str:
+    return TITLES.get(dataset, dataset)
+
+
+def _promise(promise: Mapping[str, float]) -> dict[str, str]:
+    return {
+        "coverage": text.promised_percent(promise["set_coverage"]),
+        "max_risk": text.promised_percent(promise["max_risk"]),
+        "confidence": text.promised_percent(1 - promise["delta"]),
+    }

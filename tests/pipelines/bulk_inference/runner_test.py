@@ -1,0 +1,315 @@
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+
+from pipelines import score, slide_report
+from pipelines.bulk_inference import model as scoring_model
+from pipelines.bulk_inference import progress, runner, slides
+from sperm_tf.data.decode import UndecodableImageError, decode_rgb
+from sperm_tf.data.quality import measure_quality
+from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.explain import overlay
+from sperm_tf.serving.classifier import Classifier
+from tests import image_files
+from tests.helpers import ROOT
+from tests.serving.conftest import CLASS_NAMES, IMAGE_SIZE, export
+
+PIXELS = {f"{name}.png": image_files.random_pixels(40 + seed, 50, seed=seed) for seed, name in enumerate("abcdef")}
+BAD = {"bad.png": b"no image", "empty.bmp": b"", "short.png": image_files.encode(PIXELS["a.png"], "PNG")[:-600]}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    return export(tmp_path_factory, views=1)
+
+
+@pytest.fixture
+def crops(tmp_path):
+    folder = tmp_path / "crops"
+    folder.mkdir()
+    for name, pixels in PIXELS.items():
+        (folder / name).write_bytes(image_files.encode(pixels, "PNG"))
+    for name, content in BAD.items():
+        (folder / name).write_bytes(content)
+    rows = "".join(f"{name},S{len(name)}\n" for name in (*PIXELS, *BAD, "missing.png"))
+    (folder / "table.csv").write_text(f"file,slide\n{rows}")
+    return folder
+
+
+def _request(exported, source, output, **changes):
+    return runner.Request(model=str(exported.path), input=str(source), output=output, **changes)
+
+
+def test_every_file_has_the_row_that_the_model_gives_it(exported, crops, tmp_path):
+    summary = runner.run(_request(exported, crops / "table.csv", tmp_path / "out", shard_size=4, overlays="all"))
+    scores = scores_file.read(tmp_path / "out")
+    table = scores.table.set_index("file")
+    assert list(table.index) == sorted([*PIXELS, *BAD, "missing.png"])
+    assert scores.class_names == tuple(CLASS_NAMES)
+    classifier = Classifier(exported.model, tuple(CLASS_NAMES), IMAGE_SIZE, rule=exported.rule)
+    for expected in classifier.predict([crops / name for name in table.index]):
+        name = pathlib.Path(expected.file).name
+        row = table.loc[name]
+        for field in ("status", "predicted_class", "decision", "reason"):
+            assert row[field] == getattr(expected, field), (name, field)
+        assert row["prediction_set"] == "|".join(expected.prediction_set) and row["slide"] == f"S{len(name)}"
+        if expected.status == "ok":
+            assert row["unfamiliarity"] == pytest.approx(expected.unfamiliarity, rel=1e-4)
+            probabilities = [row[f"p_{label}"] for label in CLASS_NAMES]
+            np.testing.assert_allclose(probabilities, list(expected.probabilities.values()), rtol=1e-4, atol=1e-6)
+            quality = measure_quality(PIXELS[name])
+            assert [row[key] for key in scores_file.QUALITY] == pytest.approx(list(vars(quality).values()), rel=1e-6)
+            assert (tmp_path / "out" / row["overlay"]).is_file()
+        else:
+            assert row[[*scores_file.QUALITY, "unfamiliarity", "p_normal"]].isna().all() and row["overlay"] == ""
+    assert summary["counts"]["status"] == {"empty": 1, "ok": 6, "undecodable": 1, "unknown_format": 1, "unreadable": 1}
+    as_text = pd.read_csv(tmp_path / "out" / "scores.csv", keep_default_na=False, na_values={"cnr": [""]})
+    assert list(as_text.columns) == list(scores.table.columns) and list(as_text["file"]) == list(table.index)
+    np.testing.assert_allclose(as_text["cnr"], scores.table["cnr"], rtol=1e-6)
+
+
+def test_a_saved_model_of_another_program_is_refused_before_anything_is_written(crops, tmp_path):
+    class Foreign(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+        def __call__(self, images):
+            return {"answer": images}
+
+    tf.saved_model.save(Foreign(), str(tmp_path / "foreign"))
+    request = runner.Request(model=str(tmp_path / "foreign"), input=str(crops / "table.csv"), output=tmp_path / "out")
+    with pytest.raises(ValueError, match=r"model must be a SavedModel that sperm_tf exported. Received: .*foreign"):
+        runner.run(request)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_of_before_the_map_is_named(exported, crops, tmp_path, monkeypatch):
+    request = _request(exported, crops / "table.csv", tmp_path / "out")
+    runner.run(request)
+    monkeypatch.setattr(scoring_model, "SHOWN_MAP", "map_of_tomorrow")
+    again = dataclasses.replace(request, output=tmp_path / "new", overlays="all")
+    with pytest.raises(ValueError, match=r"an older one without\. Export it again"):
+        runner.run(again)
+    assert not (tmp_path / "new").exists()
+    lines = []
+    slides.run(slides.Request(tmp_path / "out" / "scores.parquet", tmp_path / "r"), report=lines.append)
+    assert len(lines) == 1 and "does not serve" in lines[0]
+
+
+def test_the_report_finds_the_images_and_the_model_again(exported, crops, tmp_path):
+    runner.run(_request(exported, crops / "table.csv", tmp_path / "out"))
+    arguments = ["slide_report", f"--scores={tmp_path / 'out'}", f"--output={tmp_path / 'report'}"]
+    assert slide_report.main(arguments) == 0
+    page = (tmp_path / "report" / "slide.html").read_text(encoding="utf-8")
+    assert page.count("Map of ") == len(PIXELS) and page.count('<section class="slide"') == 4
+    assert (tmp_path / "report" / "slide.pdf").is_file()
+    crops.rename(tmp_path / "moved")
+    lines = []
+    request = slides.Request(tmp_path / "out" / "scores.parquet", tmp_path / "later")
+    slides.run(request, report=lines.append)
+    assert len(lines) == 1 and "Name their folder with --images" in lines[0]
+    slides.run(dataclasses.replace(request, images=str(tmp_path / "moved")), report=lines.append)
+    assert len(lines) == 1 and (tmp_path / "later" / "slide.html").read_text(encoding="utf-8") == page
+    alone = tmp_path / "alone" / "scores.parquet"
+    alone.parent.mkdir()
+    shutil.copy(tmp_path / "out" / "scores.parquet", alone)
+    lines.clear()
+    slides.run(dataclasses.replace(request, scores=alone, images=str(tmp_path / "moved")), report=lines.append)
+    assert not lines  # the scores alone know which images they are of
+    assert "data:image/jpeg" in (tmp_path / "later" / "slide.html").read_text(encoding="utf-8")
+    table = pq.read_table(alone)
+    pq.write_table(table.drop_columns(["sha256"]), alone)  # as an earlier version wrote it
+    slides.run(dataclasses.replace(request, scores=alone, images=str(tmp_path / "moved")), report=lines.append)
+    assert any("an earlier version scored without a digest" in line for line in lines)
+    assert "There is no image to show" in (tmp_path / "later" / "slide.html").read_text(encoding="utf-8")
+    with pytest.raises(scores_file.ScoresError, match=r"passed through: slide\. Received: 'patient'"):
+        slides.run(dataclasses.replace(request, slide_column="patient"))
+
+
+def test_columns_that_name_slides_are_found_however_they_are_written(exported, crops, tmp_path):
+    rows = [f"{name},S{number % 2},P1\n" for number, name in enumerate(PIXELS)]
+    for header, num_slides in (("File,SLIDE,patient", 2), ("File,Patient,Glass", 0)):
+        (crops / "other.csv").write_text(f"{header}\n{''.join(rows)}")
+        output, lines = tmp_path / f"out_{num_slides}", []
+        runner.run(_request(exported, crops / "other.csv", output))
+        request = slides.Request(output / "scores.parquet", output / "report")
+        slides.run(request, report=lines.append)
+        assert (output / "report" / "slide.html").read_text().count('<section class="slide"') == max(num_slides, 1)
+        assert any("no column slide, but Patient, Glass" in line for line in lines) == (num_slides == 0)
+
+
+@pytest.mark.parametrize("views", [1, 8])
+def test_a_saved_model_knows_its_views_and_its_rule_wherever_it_lies(tmp_path_factory, tmp_path, views):
+    exported = export(tmp_path_factory, views=views)
+    shutil.copytree(exported.path, tmp_path / "served" / "3")
+    found = scoring_model.find(str(tmp_path / "served" / "3"))
+    assert (found.name, found.views, found.batch_size) == ("served/3", views, 32 // views)
+    found.prepare(tmp_path / "scores")
+    written = json.loads((tmp_path / "scores" / "decision.json").read_text())
+    assert written["temperature"] == pytest.approx(exported.rule.temperature)
+
+
+def test_a_second_run_scores_nothing_and_another_model_or_input_is_refused(exported, crops, tmp_path, monkeypatch):
+    output = tmp_path / "out"
+    lines = []
+    runner.run(_request(exported, crops, output), report=lines.append)
+    assert lines == ["Not scored, because not named as images: .csv: 1."]
+    before = {path: path.read_bytes() for path in sorted(output.rglob("scores.*"))}
+    assert len(before) == 2 and not (output / "shards").exists()
+    monkeypatch.setattr(scoring_model, "ask", None)
+    lines = []
+    runner.run(_request(exported, crops, output), report=lines.append)
+    assert lines == ["All 9 files are scored already."]
+    with pytest.raises(ValueError, match=r"differ in: --overlays\. Nothing there was touched"):
+        runner.run(_request(exported, crops, output, overlays="all"))
+    (crops / "new.png").write_bytes(b"x")
+    with pytest.raises(ValueError, match="differ in: --input"):
+        runner.run(_request(exported, crops, output))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.doc").write_text("mine")
+    with pytest.raises(ValueError, match=r"new or empty.*thesis\.doc"):
+        runner.run(_request(exported, crops, tmp_path / "full"))
+    assert {path: path.read_bytes() for path in sorted(output.rglob("scores.*"))} == before
+    assert [path.name for path in (tmp_path / "full").iterdir() if path.name != ".lock"] == ["thesis.doc"]
+
+
+def test_what_only_the_models_decoder_forgives_has_no_overlay(exported, crops, tmp_path, monkeypatch):
+    strict = image_files.encode(PIXELS["b.png"], "PNG")
+
+    def decode(content):
+        if content == strict:
+            raise UndecodableImageError("bad checksum of a text chunk")
+        return decode_rgb(content)
+
+    monkeypatch.setattr(runner, "decode_rgb", decode)
+    monkeypatch.setattr(overlay, "decode_rgb", decode)
+    runner.run(_request(exported, crops, tmp_path / "out", overlays="all"))
+    table = scores_file.read(tmp_path / "out").table.set_index("file")
+    assert table.loc["b.png", "status"] == "ok" and table.loc["b.png", "overlay"] == ""
+    assert table.loc["a.png", "overlay"] != ""
+
+
+def test_copies_are_counted_and_named(exported, crops, tmp_path):
+    shutil.copy(crops / "a.png", crops / "a (1).png")
+    shutil.copy(crops / "bad.png", crops / "bad (1).png")  # what cannot be read counts nowhere
+    name = "🔬" * 60 + ".png"
+    (crops / name).write_bytes((crops / "b.png").read_bytes())
+    summary = runner.run(_request(exported, crops, tmp_path / "out", shard_size=4, overlays="all"))
+    assert summary["num_copies"] == 2 and "2 files are copies of others" in runner.describe(summary)
+    table = scores_file.read(tmp_path / "out").table.set_index("file")
+    assert table.loc["a.png", "sha256"] == table.loc["a (1).png", "sha256"]
+    assert table.loc["a.png", "sha256"] == hashlib.sha256((crops / "a.png").read_bytes()).hexdigest()
+    assert (tmp_path / "out" / table.loc[name, "overlay"]).is_file()
+    assert table.loc["bad.png", list(scores_file.QUALITY)].isna().all()
+
+
+def test_only_what_gets_an_overlay_is_explained(exported, crops, tmp_path, monkeypatch):
+    explained, ask = [], scoring_model.ask
+
+    def listen(saved_model, encoded, *, explain=False):
+        answer = ask(saved_model, encoded, explain=explain)
+        if explain:
+            explained.extend(encoded)
+        else:  # otherwise the rule of so small a model refers every image
+            answer["decision"] = np.where([content == accepted for content in encoded], b"accept", b"refer")
+        return answer
+
+    accepted = (crops / "c.png").read_bytes()
+    monkeypatch.setattr(scoring_model, "ask", listen)
+    runner.run(_request(exported, crops / "table.csv", tmp_path / "out", overlays="referred"))
+    assert sorted(explained) == sorted((crops / name).read_bytes() for name in PIXELS if name != "c.png")
+    table = scores_file.read(tmp_path / "out").table.set_index("file")
+    assert set(table.index[table["overlay"] != ""]) == set(PIXELS) - {"c.png"}
+
+
+def test_a_model_that_an_older_version_left_in_the_folder_is_refused(crops, tmp_path, monkeypatch):
+    request = runner.Request(model="hushem", input=str(crops), output=tmp_path / "out", overlays="all")
+    monkeypatch.setattr(scoring_model, "serves_maps", lambda saved_model: False)
+    with pytest.raises(ValueError, match=r"Delete that folder, and the same command exports it again"):
+        runner.run(request)
+
+
+def test_files_that_could_not_be_read_are_said_again(exported, crops, tmp_path):
+    request = _request(exported, crops / "table.csv", tmp_path / "out")
+    runner.run(request)
+    lines = []
+    runner.run(request, report=lines.append)
+    assert lines[1] == "1 of them could not be read then; a new --output reads them again."
+
+
+def test_an_input_that_goes_away_stops_the_run_and_is_gone_on_with(exported, crops, tmp_path, monkeypatch):
+    request, listed = _request(exported, crops, tmp_path / "out", shard_size=4), runner.list_crops
+
+    def list_and_lose(source):
+        found = listed(source)
+        crops.rename(tmp_path / "away")
+        return found
+
+    monkeypatch.setattr(runner, "list_crops", list_and_lose)
+    with pytest.raises(Exception, match=r"is gone\. Bring it back and run the same command again"):
+        runner.run(request)
+    (tmp_path / "away").rename(crops)
+    monkeypatch.setattr(runner, "list_crops", listed)
+    assert runner.run(request)["counts"]["status"].get("unreadable", 0) == 0
+
+
+def test_nothing_is_lost_or_doubled_after_a_kill(exported, crops, tmp_path):
+    for number in range(600):
+        os.link(crops / f"{'abcdef'[number % 6]}.png", crops / f"copy_{number:04d}.png")
+    output = tmp_path / "killed"
+    command = [sys.executable, "-m", "pipelines.score", f"--model={exported.path}", f"--input={crops}"]
+    process = subprocess.Popen(
+        [*command, f"--output={output}", "--shard_size=4"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    while len(list(output.glob("shards/[0-9]*.parquet"))) < 3:
+        assert process.poll() is None, process.stdout.read().decode()
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    finished = {path.name: path.stat().st_mtime_ns for path in output.glob("shards/[0-9]*.parquet")}
+    assert 3 <= len(finished) < 150, "it was to be killed on the way"
+    scored = []
+    original, scoring_model.ask = scoring_model.ask, lambda *args, **kwargs: (
+        scored.append(len(args[1])), original(*args, **kwargs)
+    )[1]  # fmt: skip
+    try:
+        runner.run(_request(exported, crops, output, shard_size=4))
+    finally:
+        scoring_model.ask = original
+    assert sum(scored[1:]) == 609 - 4 * len(finished), "only the missing shards, after one question for class names"
+    runner.run(_request(exported, crops, tmp_path / "whole", shard_size=4))
+    killed, whole = (scores_file.read(folder).table for folder in (output, tmp_path / "whole"))
+    assert list(killed["file"]) == sorted(path.name for path in crops.iterdir() if path.suffix != ".csv")
+    pd.testing.assert_frame_equal(killed, whole, rtol=1e-5)
+
+
+def test_flags_are_explained(capsys, tmp_path):
+    assert score.main(["score", "--help"]) == 0 and "--overlays" in capsys.readouterr().out
+    assert score.main(["score", "--model=smids"]) == 2 and "--input must be given" in capsys.readouterr().err
+    assert score.main(["score", "--modell=smids"]) == 2 and "Did you mean --model" in capsys.readouterr().err
+    arguments = ["--model=smids", f"--input={tmp_path}", f"--output={tmp_path / 'out'}"]
+    assert score.main(["score", *arguments]) == 1
+    assert "input must hold images" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_progress_reads_as_a_sentence():
+    assert progress.describe(1200, 10_000, 200, 4.0) == "1,200 of 10,000 files · 50/s · 2 min 56 s left"
+    assert progress.describe(0, 10_000, 0, 0.0) == "0 of 10,000 files"
+
+
+def test_a_column_of_the_scores_is_not_taken_from_the_table(exported, crops, tmp_path):
+    (crops / "table.csv").write_text("file,decision\na.png,accept\n")
+    with pytest.raises(scores_file.ScoresError, match="Received: decision"):
+        runner.run(_request(exported, crops / "table.csv", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
