@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.interleave import time_interleaved
+from sperm_tf.served_names import EXPLAIN, SERVING_DEFAULT
 
 TARGET = 1.2
 CLASS_NAMES = ["normal", "tapered", "pyriform", "amorphous"]
@@ -60,18 +61,18 @@ def main() -> None:
     def ask(views: int, name: str) -> np.ndarray:
         return signatures[views][name](image_bytes=files)["probabilities"].numpy()
 
-    names = ("serving_default", "explain")
+    names = (SERVING_DEFAULT, EXPLAIN)
     rivals = {(views, name): functools.partial(ask, views, name) for views in options.views for name in names}
     clock = time.process_time if options.processor_time else time.perf_counter
     seconds = time_interleaved(rivals, repeats=options.repeats, clock=clock)
     unit = "s of processor time" if options.processor_time else "s"
     for views in options.views:
-        ratio = seconds[views, "explain"] / seconds[views, "serving_default"]
+        ratio = seconds[views, EXPLAIN] / seconds[views, SERVING_DEFAULT]
         rates = "  ".join(f"{name} {options.batch_size / seconds[views, name]:.1f} images/{unit}" for name in names)
         print(f"explain_overhead  views {views}  ratio {ratio:.3f} (target at most {TARGET})  {rates}")
     first, last = options.views[0], options.views[-1]
     if first != last:
-        ratio = seconds[last, "serving_default"] / seconds[first, "serving_default"]
+        ratio = seconds[last, SERVING_DEFAULT] / seconds[first, SERVING_DEFAULT]
         print(f"explain_overhead  serving_default with {last} views over {first}: ratio {ratio:.2f}")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from absl import flags as absl_flags
 
 from pipelines.cli import flags
-from sperm_tf.config import MODELS
+from sperm_tf.models.registry import BACKBONES
 
 AUDITS = ("strangers", "transfer", "attacks", "corruptions", "explanations", "labels")
 USAGE = """Asks every network of a finished cross-validation what its answers are worth, on images that it never saw.
@@ -46,12 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv if argv is None else argv)
     if any(argument in flags.HELP_FLAGS for argument in argv[1:]):
-        print(USAGE.format(models=", ".join(MODELS), audits=", ".join(AUDITS)), end="")
+        print(USAGE.format(models=", ".join(BACKBONES), audits=", ".join(AUDITS)), end="")
         return 0
     own = _define_flags()
     try:
         rest = own(argv, known_only=True)
-        models = flags.parse_names("models", own.models, MODELS)
+        models = flags.parse_names("models", own.models, list(BACKBONES))
         audits = flags.parse_names("audits", own.audits, AUDITS)
         invocation = flags.parse(rest)
     except (absl_flags.Error, flags.FlagError) as error:
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _define_flags() -> absl_flags.FlagValues:
     values = absl_flags.FlagValues()
-    absl_flags.DEFINE_string("models", ",".join(MODELS), "models, comma-separated", flag_values=values)
+    absl_flags.DEFINE_string("models", ",".join(BACKBONES), "models, comma-separated", flag_values=values)
     by_default = ",".join(name for name in AUDITS if name != "labels")  # which trains
     absl_flags.DEFINE_string("audits", by_default, "audits, comma-separated", flag_values=values)
     absl_flags.DEFINE_integer("repeat", 0, "whose networks are questioned", lower_bound=0, flag_values=values)

@@ -12,7 +12,7 @@ from absl import flags as absl_flags
 
 from pipelines.cli import flags
 from pipelines.cross_validation import recipes
-from sperm_tf.config import MODELS
+from sperm_tf.models.registry import BACKBONES
 
 USAGE = """Trains every model on every fold, and publishes the answers to the images that it did not see.
 
@@ -33,8 +33,8 @@ Flags, besides those of pipelines.run (see python -m pipelines.run --help):
   --no_training             publish the fits that are finished, and stop
   --plan_dir=DIR            write the fits that are not finished for another machine, and stop (see docs/gpu.md)
   --import_from=DIR         take in the fits that another machine finished
---config.trainer.… changes the recipe of all models; but simple_cnn and vit_tiny start at random, with no frozen phase
-and {scratch:g} times the epochs, where the others start from weights, and vit_tiny has a rate of at most {rate:g}.
+--config.trainer.… changes the recipe of all models; but {random} start at random, with no frozen phase
+and {scratch:g} times the epochs, where the others start from weights, and {slow}.
 Beam's flags spread the fits over processes, such as --direct_running_mode=multi_processing --direct_num_workers=2.
 """
 
@@ -51,13 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv if argv is None else argv)
     if any(argument in flags.HELP_FLAGS for argument in argv[1:]):
-        numbers = {"scratch": recipes.SCRATCH_EPOCHS, "rate": recipes.MAX_TRANSFORMER_RATE}
-        print(USAGE.format(models=", ".join(MODELS), **numbers), end="")
+        print(USAGE.format(models=", ".join(BACKBONES), scratch=recipes.SCRATCH_EPOCHS, **_exceptions()), end="")
         return 0
     own = _define_flags()
     try:
         rest = own(argv, known_only=True)
-        models = flags.parse_names("models", own.models, MODELS)
+        models = flags.parse_names("models", own.models, list(BACKBONES))
         invocation = flags.parse(rest)
         _check(own, rest)
     except (absl_flags.Error, flags.FlagError) as error:
@@ -93,9 +92,18 @@ def _check(own: absl_flags.FlagValues, rest: Sequence[str]) -> None:
         raise flags.FlagError("--models says which networks are trained, --config.trainer.model.name does not")
 
 
+def _exceptions() -> dict[str, str]:
+    """The backbones that differ from the preset's recipe, for the usage."""
+    rates = {name: entry.max_learning_rate for name, entry in BACKBONES.items() if entry.max_learning_rate is not None}
+    return {
+        "random": " and ".join(name for name, entry in BACKBONES.items() if not entry.starts_pretrained),
+        "slow": " and ".join(f"{name} has a rate of at most {rate:g}" for name, rate in rates.items()),
+    }
+
+
 def _define_flags() -> absl_flags.FlagValues:
     values = absl_flags.FlagValues()
-    absl_flags.DEFINE_string("models", ",".join(MODELS), "models, comma-separated", flag_values=values)
+    absl_flags.DEFINE_string("models", ",".join(BACKBONES), "models, comma-separated", flag_values=values)
     absl_flags.DEFINE_integer("repeats", 2, "repeats of five folds", lower_bound=1, flag_values=values)
     absl_flags.DEFINE_string("results_dir", "", "where answers are published", flag_values=values)
     absl_flags.DEFINE_bool("final", False, "train on all images", flag_values=values)

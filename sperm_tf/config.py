@@ -11,6 +11,7 @@ import re
 
 from sperm_tf.audit_config import AuditConfig
 from sperm_tf.config_checks import VIEWS, check_choice, check_range
+from sperm_tf.models.registry import BACKBONES
 
 BUILDER_CONFIGS = {
     "synthetic_sperm": ("head_shape", "quality", "all"),
@@ -18,7 +19,6 @@ BUILDER_CONFIGS = {
     "hushem": ("clean", "original"),
     "own_images": ("clean", "original"),
 }
-MODELS = ("simple_cnn", "efficientnet_b0", "efficientnet_b0_cbam", "vit_tiny")
 SCHEDULES = ("constant", "cosine")
 AUGMENTATIONS = (
     "flip",
@@ -146,7 +146,8 @@ class ModelConfig:
     """The architecture.
 
     Attributes:
-        name: `simple_cnn`, `efficientnet_b0`, `efficientnet_b0_cbam` or `vit_tiny`.
+        name: a backbone of `sperm_tf.models.registry`: `simple_cnn`, `efficientnet_b0`, `efficientnet_b0_cbam`,
+            `vit_tiny`.
         weights: `imagenet`; `synthetic`, `smids` or `hushem`, released with this package; `none`; or the path of a
             weights file.
         cbam_after: names of EfficientNetB0 blocks that are followed by CBAM; `top` is the last feature map.
@@ -167,7 +168,7 @@ class ModelConfig:
     white_point: bool = False
 
     def __post_init__(self) -> None:
-        check_choice("trainer.model.name", self.name, MODELS)
+        check_choice("trainer.model.name", self.name, BACKBONES)
         for place in self.cbam_after:
             if not re.fullmatch(r"top|block[1-7]([a-z]_?\w*)?", place):
                 raise ValueError(

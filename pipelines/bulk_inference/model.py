@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipelines.orchestration.artifacts import digest_directory, digest_file
-from sperm_tf.explain.served_maps import SHOWN_MAP
+from sperm_tf.served_names import ANSWER_OUTPUTS, EXPLAIN, SERVING_DEFAULT, SHOWN_MAP
 
 if TYPE_CHECKING:
     from sperm_tf.serving.classifier import Classifier
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
 SAVED_MODEL, CARD_FILE = "saved_model", "model_card.md"
 NETWORK_BATCH = 32  # images, or views of images, in one pass of the network: bounds memory
 _RULE_FILES = ("decision.json", "familiarity.npz")
-_OUTPUTS = {
-    "class_names",
-    "decision",
-    "predicted_class",
-    "prediction_set",
-    "probabilities",
-    "reason",
-    "status",
-    "unfamiliarity",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,10 +92,10 @@ def find(source: str) -> ScoringModel:
 
 
 def _check_signature(saved_model: pathlib.Path) -> None:
-    signature = load(str(saved_model)).signatures.get("serving_default")
+    signature = load(str(saved_model)).signatures.get(SERVING_DEFAULT)
     inputs = [] if signature is None else sorted(signature.structured_input_signature[1])
     outputs = {} if signature is None else signature.structured_outputs
-    missing = sorted(_OUTPUTS - set(outputs))
+    missing = sorted(set(ANSWER_OUTPUTS) - set(outputs))
     if inputs != ["image_bytes"] or missing:
         raise ValueError(
             "model must be a SavedModel that sperm_tf exported. Received: "
@@ -150,7 +140,7 @@ def load(saved_model: str) -> Any:
 
 def serves_maps(saved_model: str) -> bool:
     """Whether the SavedModel explains itself with the map that people are shown."""
-    return SHOWN_MAP in load(saved_model).signatures["explain"].structured_outputs
+    return SHOWN_MAP in load(saved_model).signatures[EXPLAIN].structured_outputs
 
 
 def ask(saved_model: str, encoded: Sequence[bytes], *, explain: bool = False) -> dict[str, Any]:
@@ -166,7 +156,7 @@ def ask(saved_model: str, encoded: Sequence[bytes], *, explain: bool = False) ->
     """
     import tensorflow as tf
 
-    signature = load(saved_model).signatures["explain" if explain else "serving_default"]
+    signature = load(saved_model).signatures[EXPLAIN if explain else SERVING_DEFAULT]
     answer = signature(image_bytes=tf.constant(list(encoded), tf.string))
     return {name: value.numpy() for name, value in answer.items()}
 

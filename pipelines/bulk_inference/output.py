@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pipelines.bulk_inference.inputs import INPUTS_FILE, RUN_FILE, Crop, CropList
-from sperm_tf.evaluation.metrics import predictions
 from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.served_names import OK
 from sperm_tf.whole_files import replacing, write_text
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class ScoreFolder:
                     rows.write_table(table)
                     lines.write(table)
                     num_rows += table.num_rows
-                    readable = table.filter(pc.equal(table[scores_file.STATUS], predictions.OK))
+                    readable = table.filter(pc.equal(table[scores_file.STATUS], OK))
                     for digest in map(bytes.fromhex, readable[scores_file.IMAGE_DIGEST].to_pylist()):
                         num_copies += digest in seen
                         seen.add(digest)

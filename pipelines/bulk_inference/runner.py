@@ -23,10 +23,8 @@ from pipelines.bulk_inference.reader import CropReader
 from pipelines.orchestration.component import RunContext
 from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.quality import measure_quality
-from sperm_tf.evaluation.metrics.predictions import OK, REFER
 from sperm_tf.evaluation.quantification import scores_file
-from sperm_tf.explain.served_maps import SHOWN_MAP
-from sperm_tf.serving.prediction import UNREADABLE
+from sperm_tf.served_names import OK, REFER, SHOWN_MAP, UNREADABLE
 from sperm_tf.version import __version__
 from sperm_tf.whole_files import replacing
 

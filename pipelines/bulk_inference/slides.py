@@ -16,8 +16,8 @@ from pipelines.bulk_inference import output as score_folder
 from pipelines.bulk_inference.inputs import IN_ARCHIVE
 from pipelines.bulk_inference.reader import CropReader
 from sperm_tf.evaluation.quantification import class_roles, scores_file
-from sperm_tf.explain.served_maps import SHOWN_MAP
 from sperm_tf.report.slide import page
+from sperm_tf.served_names import SHOWN_MAP
 
 _NONE = ["none"]
 _RULE_FILE = "decision.json"

@@ -14,7 +14,7 @@ from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import Component, RunContext
 from sperm_tf.config import ExplainerConfig
 from sperm_tf.data import examples
-from sperm_tf.explain.served_maps import CBAM_ATTENTION, SERVED_MAPS, SHOWN_MAP
+from sperm_tf.served_names import CBAM_ATTENTION, EXPLAIN, SERVED_MAPS, SHOWN_MAP
 
 EXPLANATIONS_FILE = "explanations.json"
 SPLIT = "test"
@@ -197,7 +197,7 @@ def _ask_served_model(saved_model: pathlib.Path, encoded: Sequence[bytes]) -> di
     """Name -> maps, float32 [N, h, w], from the SavedModel's own signature: of the predicted class, and attention."""
     import tensorflow as tf
 
-    explain = tf.saved_model.load(str(saved_model)).signatures["explain"]
+    explain = tf.saved_model.load(str(saved_model)).signatures[EXPLAIN]
     batches = [encoded[start : start + _BATCH] for start in range(0, len(encoded), _BATCH)]
     answers = [explain(image_bytes=tf.constant(batch)) for batch in batches]
     names = [name for name in (*SERVED_MAPS, CBAM_ATTENTION) if name in answers[0]]

@@ -13,7 +13,7 @@ from pipelines.components.source_images import read_images, sample
 from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import Component, RunContext
 from sperm_tf.config import ExplanationValidatorConfig
-from sperm_tf.explain.served_maps import SERVED_MAPS, SHOWN_MAP
+from sperm_tf.served_names import SERVED_MAPS, SHOWN_MAP
 
 if TYPE_CHECKING:
     from pipelines.components.measured_images import MeasuredImages

@@ -68,8 +68,9 @@ def prepare(sources: Sequence[SourceImage], classifier: Classifier) -> MeasuredI
         sources: images of the classifier's classes.
         classifier: whose input size they get.
     """
-    from sperm_tf.data.preprocess import OK, preprocess_batch
+    from sperm_tf.data.preprocess import preprocess_batch
     from sperm_tf.explain.head_mask import find_head
+    from sperm_tf.served_names import OK
 
     images, statuses = preprocess_batch([source.image for source in sources], classifier.image_size)
     is_read = statuses.numpy() == OK.encode()

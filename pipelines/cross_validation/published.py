@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sperm_tf.config import MODELS
+from sperm_tf.models.registry import BACKBONES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,12 +26,12 @@ def find_tables(results_dir: pathlib.Path) -> dict[str, dict[str, pathlib.Path]]
     """
     found: dict[str, dict[str, pathlib.Path]] = {}
     for path in sorted(results_dir.glob("*/*.csv")):
-        if path.stem in MODELS:
+        if path.stem in BACKBONES:
             found.setdefault(path.parent.name, {})[path.stem] = path
     if not found:
         raise ValueError(
-            f"results_dir must hold predictions, <dataset>/<model>.csv with a model of {', '.join(MODELS)}. Received: "
-            f"results_dir={results_dir}, which has none. Make them with python -m pipelines.cross_validate "
+            f"results_dir must hold predictions, <dataset>/<model>.csv with a model of {', '.join(BACKBONES)}. "
+            f"Received: results_dir={results_dir}, which has none. Make them with python -m pipelines.cross_validate "
             f"--preset=smids, or name another folder with --results_dir."
         )
     return found
@@ -121,7 +121,7 @@ def analyze_folder(
     """
     from sperm_tf.evaluation.cross_validation import analysis, fits_file, oof, oof_file
 
-    paths = [path for path in sorted(folder.glob("*.csv")) if path.stem in MODELS]
+    paths = [path for path in sorted(folder.glob("*.csv")) if path.stem in BACKBONES]
     tables = {path.stem: oof.complete_repeats(oof_file.read_csv(path, complete=False)) for path in paths}
     tables = {model: table for model, table in tables.items() if len(table) and takes(table)}
     if not tables:

@@ -5,15 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from sperm_tf.config import TrainerConfig
+from sperm_tf.models.registry import find_backbone
 
-PRETRAINED = ("efficientnet_b0", "efficientnet_b0_cbam")
-TRANSFORMER = "vit_tiny"
 SCRATCH_EPOCHS = 2.5
 """How many times the epochs a network takes that starts from random weights where the others start from pretrained."""
-MAX_TRANSFORMER_RATE = 1e-4
-"""Highest learning rate of a transformer; at the 1e-3 of the other networks it learns next to nothing."""
-TRANSFORMER_WARMUP = 0.15
-"""Share of the steps over which its rate rises."""
 
 
 def memorizing(trainer: TrainerConfig, epochs: int) -> TrainerConfig:
@@ -48,13 +43,16 @@ def trainer_for(trainer: TrainerConfig, model: str) -> TrainerConfig:
 
     Args:
         trainer: the preset's recipe.
-        model: of `sperm_tf.config.MODELS`.
+        model: of `sperm_tf.models.registry.BACKBONES`, whose entry says which of these it is.
     """
     recipe = dataclasses.replace(trainer, model=dataclasses.replace(trainer.model, name=model))
-    if model == TRANSFORMER:
-        rate = min(recipe.full_learning_rate, MAX_TRANSFORMER_RATE)
-        recipe = dataclasses.replace(recipe, full_learning_rate=rate, warmup_share=TRANSFORMER_WARMUP)
-    if model in PRETRAINED or trainer.model.weights == "none":
+    backbone = find_backbone(model)
+    if backbone.max_learning_rate is not None:
+        rate = min(recipe.full_learning_rate, backbone.max_learning_rate)
+        recipe = dataclasses.replace(recipe, full_learning_rate=rate)
+    if backbone.warmup_share is not None:
+        recipe = dataclasses.replace(recipe, warmup_share=backbone.warmup_share)
+    if backbone.starts_pretrained or trainer.model.weights == "none":
         return recipe
     return dataclasses.replace(
         recipe,

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sperm_tf.models.registry import BACKBONES
 from sperm_tf.models.released import NAMES, Release
 from sperm_tf.report import text
 
@@ -89,7 +90,7 @@ def _limits(release: Release, dataset: str) -> str:
 
 def _model(release: Release) -> str:
     config = release.model
-    attention = f", CBAM after {text.listing(config.cbam_after)}" if config.name == "efficientnet_b0_cbam" else ""
+    attention = f", CBAM after {text.listing(config.cbam_after)}" if BACKBONES[config.name].has_cbam else ""
     lines = [
         f"- Architecture: `{config.name}`{attention}; built by `sperm_tf.models.classifier.build_classifier`.",
         "- Input: one encoded image (PNG, JPEG, BMP or GIF), padded to a square and resized to "

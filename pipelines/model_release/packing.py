@@ -105,11 +105,12 @@ def _architecture(model: keras.Model) -> Any:
     """The configuration that builds a model, read from the model itself."""
     import keras
 
-    from sperm_tf.config import MODELS, ModelConfig
+    from sperm_tf.config import ModelConfig
+    from sperm_tf.models.registry import BACKBONES
 
-    if model.name not in MODELS:
+    if model.name not in BACKBONES:
         raise ReleaseError(
-            f"model must be one of {', '.join(MODELS)}. Received: model.name={model.name!r}. Build it with "
+            f"model must be one of {', '.join(BACKBONES)}. Received: model.name={model.name!r}. Build it with "
             "sperm_tf.models.classifier.build_classifier."
         )
     fields: dict[str, Any] = {"name": model.name, "dropout": model.get_layer("dropout").rate}

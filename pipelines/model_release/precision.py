@@ -81,7 +81,8 @@ def comparison_images(folder: str, image_size: int) -> tuple[np.ndarray, str]:
     Raises:
         ReleaseError: the folder holds no readable image.
     """
-    from sperm_tf.data.preprocess import OK, preprocess_batch
+    from sperm_tf.data.preprocess import preprocess_batch
+    from sperm_tf.served_names import OK
 
     if not folder:
         encoded, source = _draw_images(), "drawn images"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from sperm_tf.data import image_formats
+from sperm_tf.served_names import EMPTY, OK, TOO_LARGE, TOO_SMALL, UNDECODABLE, UNKNOWN_FORMAT
 
 MIN_SIDE = 16
 """Shortest side, in pixels, of an image that is accepted."""
@@ -16,15 +17,6 @@ MAX_PIXELS = 25_000_000
 """Most pixels of an image that is accepted: 75 MB once decoded."""
 MAX_SIDE = 20_000
 """Longest side, in pixels, of an image that is accepted; bounds the padding of very long images."""
-
-OK, EMPTY, UNKNOWN_FORMAT, TOO_SMALL, TOO_LARGE, UNDECODABLE = STATUSES = (
-    "ok",
-    "empty",
-    "unknown_format",
-    "too_small",
-    "too_large",
-    "undecodable",
-)
 
 
 def inspect(encoded: tf.Tensor) -> tf.Tensor:
@@ -34,7 +26,8 @@ def inspect(encoded: tf.Tensor) -> tf.Tensor:
         encoded: scalar string, the bytes of a file.
 
     Returns:
-        Scalar string, one of `STATUSES`. `ok` says that the header is sound; the pixels may still be damaged.
+        Scalar string, one of `sperm_tf.served_names.STATUSES`. `ok` says that the header is sound; the pixels may
+        still be damaged.
     """
     return _inspect(tf.convert_to_tensor(encoded, tf.string))
 
@@ -68,8 +61,8 @@ def preprocess_batch(encoded: tf.Tensor, image_size: int) -> tuple[tf.Tensor, tf
         image_size: side S of the results in pixels, at least 1.
 
     Returns:
-        The images, uint8 [B, S, S, 3], RGB, 0-255, zeros where a row has no image; and string [B], one of `STATUSES`
-        for each row.
+        The images, uint8 [B, S, S, 3], RGB, 0-255, zeros where a row has no image; and string [B], one of
+        `sperm_tf.served_names.STATUSES` for each row.
 
     Raises:
         ValueError: `image_size` is not a positive integer.

@@ -17,15 +17,7 @@ from keras import ops
 
 from sperm_tf.decision import conformal
 from sperm_tf.decision.familiarity import Familiarity
-
-ACCEPT, REFER = "accept", "refer"
-CONFIDENT = "confident"
-UNFAMILIAR = "unfamiliar"
-NO_GUARANTEE = "no_guarantee"
-UNCERTAIN = "uncertain"
-NOT_CALIBRATED = "not_calibrated"
-REASONS = (CONFIDENT, UNFAMILIAR, NO_GUARANTEE, UNCERTAIN, NOT_CALIBRATED)
-"""Why an answer is accepted (the first) or referred to a person (all others); the first that applies is given."""
+from sperm_tf.served_names import CONFIDENT, NO_GUARANTEE, NOT_CALIBRATED, REASONS, UNCERTAIN, UNFAMILIAR
 
 RULE_FILE, FAMILIARITY_FILE = "decision.json", "familiarity.npz"
 _MODEL_DIGEST = "model_sha256"
@@ -39,7 +31,7 @@ class Decisions:
     Attributes:
         probabilities: float32 [B, C], calibrated, rows sum to 1.
         prediction_set: bool [B, C]; the most probable class always belongs to it.
-        reason: int32 [B], index into `REASONS`; 0 is accepted, all others are referred.
+        reason: int32 [B], index into `sperm_tf.served_names.REASONS`; 0 is accepted, all others are referred.
         unfamiliarity: float32 [B], distance from the training images, or lack of contrast where that says more, in
             units of the highest that is accepted: above 1 the image is unlike them. Zeros where the rule knows nothing
             about it.

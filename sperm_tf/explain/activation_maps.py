@@ -28,10 +28,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sperm_tf.explain.served_maps import GRAD_CAM_PLUS_PLUS, LAYER_INTEGRATED_GRADIENTS
 from sperm_tf.models import views as views_lib
 from sperm_tf.models.classifier import FEATURE_MAP, LOGITS, explained_layer
 from sperm_tf.models.style import early_maps, summarize_style
+from sperm_tf.served_names import GRAD_CAM_PLUS_PLUS, LAYER_INTEGRATED_GRADIENTS
 
 CBAM_PREFIX = "cbam_"
 PATH_STEPS = 4

@@ -11,8 +11,8 @@ import numpy as np
 
 from sperm_tf.explain.activation_maps import EPSILON, FAINT, PATH_STEPS, SMOOTHING
 from sperm_tf.explain.faithfulness import slide_images
-from sperm_tf.explain.served_maps import GRAD_CAM_PLUS_PLUS, LAYER_INTEGRATED_GRADIENTS
 from sperm_tf.models.classifier import explained_layer
+from sperm_tf.served_names import GRAD_CAM_PLUS_PLUS, LAYER_INTEGRATED_GRADIENTS
 
 
 def reference_maps(method: str, model: keras.Model, images: np.ndarray, *, class_indices: list[int]) -> np.ndarray:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import keras
 
+from sperm_tf.config import ModelConfig
+
 FILTERS = (32, 64, 128, 256)
-MIN_IMAGE_SIZE = 2 ** len(FILTERS)
 
 
-def build_simple_cnn(image: keras.KerasTensor, *, norm_momentum: float) -> keras.Model:
+def build_simple_cnn(image: keras.KerasTensor, config: ModelConfig) -> keras.Model:
     """Four times convolution, batch normalization and ReLU, with max pooling between them.
 
     Args:
         image: input [B, S, S, 3], 0-255; rescaled to 0-1 inside.
-        norm_momentum: momentum of BatchNormalization.
+        config: of which `norm_momentum` applies, that of BatchNormalization.
 
     Returns:
         Model image -> features [B, S/8, S/8, 256].
@@ -26,6 +27,6 @@ def build_simple_cnn(image: keras.KerasTensor, *, norm_momentum: float) -> keras
         features = keras.layers.Conv2D(
             filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"stage{stage}_conv"
         )(features)
-        features = keras.layers.BatchNormalization(momentum=norm_momentum, name=f"stage{stage}_bn")(features)
+        features = keras.layers.BatchNormalization(momentum=config.norm_momentum, name=f"stage{stage}_bn")(features)
         features = keras.layers.ReLU(name=f"stage{stage}_relu")(features)
     return keras.Model(image, features, name="simple_cnn")

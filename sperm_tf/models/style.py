@@ -1,4 +1,4 @@
-"""The style of an image: what the first layers see of its colours and textures, wherever they are.
+"""Early-layer feature statistics: what the first layers see of an image's colours and textures, wherever they are.
 
 Whether an image comes from a microscope like the one that the network was trained with shows there, and not in the last
 layer, which keeps what tells the classes apart and forgets the rest.
@@ -6,6 +6,7 @@ layer, which keeps what tells the classes apart and forgets the rest.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,12 +14,8 @@ import keras
 from keras import ops
 
 from sperm_tf.models.classifier import FEATURE_MAP
+from sperm_tf.models.registry import BACKBONES
 
-EARLY_LAYERS = (
-    ("block1a_project_bn", "block2b_add"),  # EfficientNetB0
-    ("stage1_relu", "stage2_relu"),  # simple_cnn
-    ("patch_embedding", "block2_mlp_add"),  # vit_tiny
-)
 _EPSILON = 1e-6
 
 
@@ -26,10 +23,17 @@ def early_maps(model: keras.Model) -> list[Any]:
     """The symbolic outputs of a model's early layers: [B, h, w, K], or tokens [B, N, K].
 
     Args:
-        model: of `sperm_tf.models.classifier.build_classifier`; any other is asked for its feature map.
+        model: of `sperm_tf.models.classifier.build_classifier`, with the layers of its backbone's entry in
+            `sperm_tf.models.registry`. A foreign model, of another name, is asked for its feature map, with a warning.
     """
-    present = {layer.name for layer in model.layers}
-    names = next((names for names in EARLY_LAYERS if present.issuperset(names)), (FEATURE_MAP,))
+    backbone = BACKBONES.get(model.name)
+    if backbone is None:
+        warnings.warn(
+            f"{model.name!r} is no backbone of sperm_tf.models.registry: its out-of-distribution features are those of "
+            f"its layer {FEATURE_MAP!r}, in which unlike images look alike.",
+            stacklevel=2,
+        )
+    names = (FEATURE_MAP,) if backbone is None else backbone.early_layers
     return [model.get_layer(name).output for name in names]
 
 

@@ -188,7 +188,7 @@ def build_averaged_classifier(model: keras.Model, *, views: int) -> keras.Model:
     aligned = keras.layers.Identity(name=name)(aligned)
     logits = ops.mean(split_views(head(separate_features(aligned, views)), views), axis=0)
     logits = keras.layers.Identity(name=LOGITS, dtype="float32")(logits)
-    return keras.Model(image, logits, name=f"{model.name}_{views}_views")
+    return keras.Model(image, logits, name=model.name)  # by which its backbone's entry is found
 
 
 def check_views(views: int) -> None:

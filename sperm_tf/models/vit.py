@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import keras
 
+from sperm_tf.config import ModelConfig
 from sperm_tf.layers.position_embedding import PositionEmbedding
 
 PATCH_SIZE = 16
@@ -18,7 +19,7 @@ MLP_RATIO = 4
 NORM_EPSILON = 1e-6  # of the authors' code, as is the 0.02 below
 
 
-def build_vit_tiny(image: keras.KerasTensor) -> keras.Model:
+def build_vit_tiny(image: keras.KerasTensor, config: ModelConfig) -> keras.Model:
     """Patches of 16 by 16 pixels, position embeddings, and 12 blocks that normalize before each of their two parts.
 
     Departs from the paper where the house form of a classifier asks for a feature map: there is no class token, and
@@ -26,10 +27,12 @@ def build_vit_tiny(image: keras.KerasTensor) -> keras.Model:
 
     Args:
         image: input [B, S, S, 3], S a multiple of 16, 0-255; rescaled to -1 to 1 inside.
+        config: of which nothing applies here.
 
     Returns:
         Model image -> features [B, S/16, S/16, 192].
     """
+    del config
     features = keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescale_pixels")(image)
     features = keras.layers.Conv2D(
         WIDTH, PATCH_SIZE, strides=PATCH_SIZE, kernel_initializer=_initializer(), name="patch_embedding"

@@ -6,11 +6,11 @@ from typing import Any
 
 import gradio as gr
 
-from sperm_tf.decision import rule as rule_lib
 from sperm_tf.review import view
 from sperm_tf.review.journal import Journal
 from sperm_tf.review.reader import Reader
 from sperm_tf.review.session import Session
+from sperm_tf.served_names import ACCEPT
 
 PREDICTED = object()
 """Stands for the predicted class, whichever it is."""
@@ -113,7 +113,7 @@ def _show(session: Session, status: str = "") -> list[Any]:
     if session.current is not None:
         prediction = session.items[session.current].prediction
         # Nothing invites to agree with what the model itself does not stand for.
-        variant = "primary" if prediction.decision == rule_lib.ACCEPT else "secondary"
+        variant = "primary" if prediction.decision == ACCEPT else "secondary"
         agree = gr.update(value=f"A · agree: {prediction.predicted_class}", variant=variant)
     return [
         session,

@@ -17,10 +17,10 @@ from sperm_tf.data.decode import UndecodableImageError, decode_rgb, encode_png
 from sperm_tf.data.identity import pixel_sha256
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.explain.activation_maps import ClassActivationMaps
-from sperm_tf.explain.served_maps import SHOWN_MAP
 from sperm_tf.review import pictures
+from sperm_tf.served_names import OK, SHOWN_MAP, UNDECODABLE, UNREADABLE
 from sperm_tf.serving.classifier import Classifier
-from sperm_tf.serving.prediction import UNREADABLE, Prediction
+from sperm_tf.serving.prediction import Prediction
 
 _THUMBNAIL_SIDE = 64  # pixels
 _CHUNK = 32  # files that are read and classified before progress is told
@@ -54,7 +54,7 @@ class Item:
     @property
     def is_readable(self) -> bool:
         """Whether there is an answer."""
-        return self.prediction.status == preprocess.OK
+        return self.prediction.status == OK
 
 
 class Reader:
@@ -149,7 +149,7 @@ def _identify(item: Item) -> Item:
     try:
         image = decode_rgb(item.data)
     except UndecodableImageError:
-        return Item(item.data, Prediction(item.name, preprocess.UNDECODABLE))
+        return Item(item.data, Prediction(item.name, UNDECODABLE))
     return dataclasses.replace(
         item,
         pixel_sha256=pixel_sha256(image.pixels),

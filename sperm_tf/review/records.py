@@ -31,7 +31,7 @@ class Review:
         probabilities: JSON object, class name -> probability, 0-1.
         prediction_set: JSON list of the classes that the model thought possible.
         decision: of the model: `accept` or `refer`.
-        reason: of that decision, one of `sperm_tf.decision.rule.REASONS`.
+        reason: of that decision, one of `sperm_tf.served_names.REASONS`.
         verdict: of the person: one of `VERDICTS`.
         label: the class that the person chose; empty for `cannot_tell`.
         reviewer: initials; may be empty.

@@ -7,11 +7,11 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 
-from sperm_tf.decision import rule as rule_lib
 from sperm_tf.review import records
 from sperm_tf.review.journal import Content, Journal
 from sperm_tf.review.reader import Item, Reader
 from sperm_tf.review.records import Review
+from sperm_tf.served_names import ACCEPT, UNFAMILIAR
 
 
 class Session:
@@ -139,9 +139,9 @@ class Session:
         item = self.items[position]
         prediction = item.prediction
         is_judged = self.verdict_of(item) is not None
-        if prediction.reason == rule_lib.UNFAMILIAR:  # its probabilities say little
+        if prediction.reason == UNFAMILIAR:  # its probabilities say little
             return is_judged, 0, -prediction.unfamiliarity, position
-        rank = 2 if prediction.decision == rule_lib.ACCEPT else 1
+        rank = 2 if prediction.decision == ACCEPT else 1
         return is_judged, rank, max(prediction.probabilities.values()), position
 
     def _review(self, item: Item, label: str | None, reviewer: str, comment: str) -> Review:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from sperm_tf.data.decode import decode_rgb
-from sperm_tf.decision import rule as rule_lib
 from sperm_tf.explain.overlay import draw_overlay
 from sperm_tf.probabilities import write_probability
 from sperm_tf.report import text
@@ -17,6 +16,7 @@ from sperm_tf.review import pictures, records, wording
 from sperm_tf.review.reader import Item, Reader
 from sperm_tf.review.records import Review
 from sperm_tf.review.session import Session
+from sperm_tf.served_names import ACCEPT
 
 _PICTURE_SIDE = 640  # pixels; larger images are drawn smaller
 _FAINT = 0.5  # highest place of a map that says next to nothing, see sperm_tf.explain.activation_maps.FAINT
@@ -63,7 +63,7 @@ def render_card(session: Session) -> str:
         picture=_picture(pixels),
         overlay=_picture(draw_overlay(pixels, heat_map)),
         is_map_faint=float(heat_map.max()) < _FAINT,
-        is_accepted=prediction.decision == rule_lib.ACCEPT,
+        is_accepted=prediction.decision == ACCEPT,
         words=wording.describe(prediction, rule),
         earlier=verdict and {**vars(verdict), "text": describe_verdict(verdict)},
     )

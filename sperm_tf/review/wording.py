@@ -6,10 +6,21 @@ import dataclasses
 import math
 
 from sperm_tf.data import preprocess
-from sperm_tf.decision import rule as rule_lib
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.report.text import listing, percent, promised_percent
-from sperm_tf.serving.prediction import UNREADABLE, Prediction
+from sperm_tf.served_names import (
+    ACCEPT,
+    CONFIDENT,
+    EMPTY,
+    NO_GUARANTEE,
+    TOO_LARGE,
+    TOO_SMALL,
+    UNDECODABLE,
+    UNFAMILIAR,
+    UNKNOWN_FORMAT,
+    UNREADABLE,
+)
+from sperm_tf.serving.prediction import Prediction
 
 NOTICE = (
     "Research software, not a medical device. It makes no diagnosis. The model can be wrong wherever it sounds sure: a "
@@ -17,11 +28,11 @@ NOTICE = (
 )
 _PROBLEMS = {
     UNREADABLE: "The file could not be opened. Is it still there, and may it be read?",
-    preprocess.EMPTY: "The file is empty. Copy it again from where it came from.",
-    preprocess.UNKNOWN_FORMAT: "Not a PNG, JPEG, BMP or GIF image. Convert it to PNG, TIFF files too.",
-    preprocess.TOO_SMALL: f"A side is shorter than {preprocess.MIN_SIDE} pixels. Crop less tightly.",
-    preprocess.TOO_LARGE: "The image is larger than a crop may be (25 million pixels). Crop it to one cell.",
-    preprocess.UNDECODABLE: "The file is damaged or incomplete, or of a rare variant. Export it again, best as PNG.",
+    EMPTY: "The file is empty. Copy it again from where it came from.",
+    UNKNOWN_FORMAT: "Not a PNG, JPEG, BMP or GIF image. Convert it to PNG, TIFF files too.",
+    TOO_SMALL: f"A side is shorter than {preprocess.MIN_SIDE} pixels. Crop less tightly.",
+    TOO_LARGE: "The image is larger than a crop may be (25 million pixels). Crop it to one cell.",
+    UNDECODABLE: "The file is damaged or incomplete, or of a rare variant. Export it again, best as PNG.",
 }
 
 
@@ -56,7 +67,7 @@ def describe(prediction: Prediction, rule: DecisionRule | None) -> Words:
         prediction: with the status ok.
         rule: of the model that gave it.
     """
-    is_accepted = prediction.decision == rule_lib.ACCEPT
+    is_accepted = prediction.decision == ACCEPT
     return Words(
         title="The model accepts its own answer" if is_accepted else "Please look yourself",
         reason=_describe_reason(prediction, rule),
@@ -73,17 +84,17 @@ def _describe_reason(prediction: Prediction, rule: DecisionRule | None) -> str:
             "Nobody has calibrated this model. What its probabilities are worth is not known, so it refers every image "
             "to a person."
         )
-    if prediction.reason == rule_lib.CONFIDENT:
+    if prediction.reason == CONFIDENT:
         return (
             f"Its rule is made so that at most {promised_percent(rule.max_risk)} of the accepted answers are wrong, on "
             "images like those that it was calibrated with, in the same mix of classes. This can be one of them."
         )
-    if prediction.reason == rule_lib.UNFAMILIAR:
+    if prediction.reason == UNFAMILIAR:
         return (
             "The image is unlike those that the model learnt from: another microscope, another stain, far less "
             "contrast, or no cell at all. Its probabilities may mean nothing here."
         )
-    if prediction.reason == rule_lib.NO_GUARANTEE:
+    if prediction.reason == NO_GUARANTEE:
         return (
             "The images that this model was calibrated with were too few, or too often answered wrongly, to guarantee "
             "anything. It refers every image to a person."

@@ -25,11 +25,11 @@ import numpy as np
 import sperm_tf.models.weights  # noqa: F401  (registers the layers that a .keras file may hold)
 from sperm_tf.data.decode import encode_png
 from sperm_tf.decision import rule as rule_lib
-from sperm_tf.explain.served_maps import MAP_OUTPUTS
 from sperm_tf.models.classifier import LOGITS
 from sperm_tf.models.views import FEATURES, build_answering_model
+from sperm_tf.served_names import ACCEPT, CONFIDENT, MAP_OUTPUTS, OK, REASONS, REFER, UNREADABLE
 from sperm_tf.serving.files import File, batches, name_of, read_file
-from sperm_tf.serving.prediction import OK, UNREADABLE, Prediction
+from sperm_tf.serving.prediction import Prediction
 
 TRAINED_FILES = MODEL_FILE, INFO_FILE = "model.keras", "model.json"
 """What `save` writes beside the rule, and the Trainer and the Calibrator do."""
@@ -201,7 +201,7 @@ class Classifier:
         decisions = rule_lib.decide(self.rule, answers[LOGITS], answers[FEATURES])
         columns = [keras.ops.convert_to_numpy(column) for column in vars(decisions).values()]
         for probabilities, members, reason, unfamiliarity in zip(*columns, strict=True):
-            yield self._to_prediction(probabilities, members, rule_lib.REASONS[reason], unfamiliarity)
+            yield self._to_prediction(probabilities, members, REASONS[reason], unfamiliarity)
 
     def _to_prediction(
         self, probabilities: np.ndarray, members: np.ndarray, reason: str, unfamiliarity: float
@@ -213,7 +213,7 @@ class Classifier:
             predicted_class=self.class_names[int(np.argmax(probabilities))],
             probabilities=dict(zip(self.class_names, probabilities.tolist(), strict=True)),
             prediction_set=tuple(name for name, belongs in zip(self.class_names, members, strict=True) if belongs),
-            decision=rule_lib.ACCEPT if reason == rule_lib.CONFIDENT else rule_lib.REFER,
+            decision=ACCEPT if reason == CONFIDENT else REFER,
             reason=reason,
             unfamiliarity=float(unfamiliarity),
         )

@@ -22,12 +22,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sperm_tf.explain.served_maps import MAP_OUTPUTS, SHOWN_MAP
 from sperm_tf.probabilities import write_probability
+from sperm_tf.served_names import ACCEPT, EXPLAIN, MAP_OUTPUTS, OK, SERVING_DEFAULT, SHOWN_MAP, UNREADABLE
 from sperm_tf.serving.files import File, batches, name_of, read_file
-from sperm_tf.serving.prediction import OK, UNREADABLE, Prediction
+from sperm_tf.serving.prediction import Prediction
 
-SIGNATURES = ("serving_default", "explain")
+SIGNATURES = (SERVING_DEFAULT, EXPLAIN)
 TRANSPORTS = ("rest", "grpc")
 MAX_REQUEST_IMAGES = 8
 """Images in one request: the `max_batch_size` of deploy/tf_serving/batching_parameters.txt. TensorFlow Serving refuses
@@ -59,7 +59,7 @@ def predict(
     *,
     target: str,
     model_name: str,
-    signature: str = "serving_default",
+    signature: str = SERVING_DEFAULT,
     version: int | None = None,
     label: str | None = None,
     transport: str = "rest",
@@ -99,7 +99,7 @@ def predict(
     model = _ServedModel(target, model_name, version, label)
     ask = _ask_rest if transport == "rest" else _ask_grpc
     predictions = []
-    request_size = MAX_EXPLAIN_IMAGES if signature == "explain" else MAX_REQUEST_IMAGES
+    request_size = MAX_EXPLAIN_IMAGES if signature == EXPLAIN else MAX_REQUEST_IMAGES
     for batch in batches(files, request_size):
         contents = [read_file(file) for file in batch]
         readable = [content for content in contents if content is not None]
@@ -234,7 +234,7 @@ def format_table(predictions: Sequence[Prediction]) -> str:
     for prediction in predictions:
         ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
         shown = "  ".join(f"{class_name} {write_probability(probability)}" for class_name, probability in ranked)
-        decided = prediction.decision if prediction.decision == "accept" else f"refer ({prediction.reason})"
+        decided = prediction.decision if prediction.decision == ACCEPT else f"refer ({prediction.reason})"
         lines.append(f"{prediction.file:<{width}}  {decided:<22}  {shown or 'not read: ' + prediction.status}")
     return "\n".join(lines)
 
@@ -253,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(parser.parse_args(arguments))
     overlays = options.pop("overlays")
     try:
-        predictions = predict(**options, signature="explain" if overlays else "serving_default")
+        predictions = predict(**options, signature=EXPLAIN if overlays else SERVING_DEFAULT)
         print(format_table(predictions))
         if overlays:
             _draw_overlays(predictions, overlays)

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from sperm_tf.decision.rule import DecisionRule
+from sperm_tf.served_names import EXPLAIN, INPUT_NAMES, SERVING_DEFAULT, SERVING_EXAMPLES
 from sperm_tf.serving import signatures
 
 EXTRA, INFO_FILE = "assets.extra", "model.json"
@@ -52,14 +53,14 @@ def export_saved_model(
         model, class_names=class_names, image_size=image_size, views=views, rule=rule
     )
     functions = {
-        signatures.SERVING_DEFAULT: classifier.classify,
-        signatures.SERVING_EXAMPLES: classifier.classify_examples,
-        signatures.EXPLAIN: classifier.explain,
+        SERVING_DEFAULT: classifier.classify,
+        SERVING_EXAMPLES: classifier.classify_examples,
+        EXPLAIN: classifier.explain,
     }
     archive = keras.export.ExportArchive()
     archive.track(model)
     for name, function in functions.items():
-        spec = tf.TensorSpec([None], tf.string, name=signatures.INPUT_NAMES[name])
+        spec = tf.TensorSpec([None], tf.string, name=INPUT_NAMES[name])
         archive.add_endpoint(name, function, input_signature=[spec])
     archive.write_out(str(directory), verbose=False)
     (directory / EXTRA).mkdir(exist_ok=True)

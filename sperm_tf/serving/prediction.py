@@ -6,9 +6,7 @@ import dataclasses
 
 import numpy as np
 
-OK = "ok"
-UNREADABLE = "unreadable"
-"""Status of a file that the operating system does not hand out; the reason to refer every file without an answer."""
+from sperm_tf.served_names import REFER, UNREADABLE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +15,7 @@ class Prediction:
 
     Attributes:
         file: path as it was given; empty where bytes or pixels were given.
-        status: `ok`, or why there is no answer: `unreadable`, or one of `sperm_tf.data.preprocess.STATUSES`.
+        status: `ok`, or why there is no answer: `unreadable`, or one of `sperm_tf.served_names.STATUSES`.
         predicted_class: name of the most probable class; empty where the status is not ok.
         probabilities: class name -> probability, 0-1, calibrated where the model has a decision rule, in the order of
             the model; empty where the status is not ok.
@@ -35,7 +33,7 @@ class Prediction:
     predicted_class: str = ""
     probabilities: dict[str, float] = dataclasses.field(default_factory=dict)
     prediction_set: tuple[str, ...] = ()
-    decision: str = "refer"
+    decision: str = REFER
     reason: str = UNREADABLE
     unfamiliarity: float = 0.0
     maps: dict[str, np.ndarray] = dataclasses.field(default_factory=dict, repr=False, compare=False)

@@ -6,19 +6,22 @@ import keras
 import tensorflow as tf
 
 from sperm_tf.data import image_formats
-from sperm_tf.data.preprocess import OK, preprocess_batch
+from sperm_tf.data.preprocess import preprocess_batch
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.explain.activation_maps import ClassActivationMaps
-from sperm_tf.explain.served_maps import CBAM_ATTENTION, GRAD_CAM_PLUS_PLUS, LAYER_INTEGRATED_GRADIENTS
 from sperm_tf.models.classifier import LOGITS
 from sperm_tf.models.views import FEATURES, build_answering_model
-from sperm_tf.serving.prediction import UNREADABLE
-
-SERVING_DEFAULT = "serving_default"
-SERVING_EXAMPLES = "serving_examples"
-EXPLAIN = "explain"
-INPUT_NAMES = {SERVING_DEFAULT: "image_bytes", SERVING_EXAMPLES: "examples", EXPLAIN: "image_bytes"}
-"""Signature -> name of its only input, string [B]."""
+from sperm_tf.served_names import (
+    ACCEPT,
+    CBAM_ATTENTION,
+    CONFIDENT,
+    GRAD_CAM_PLUS_PLUS,
+    LAYER_INTEGRATED_GRADIENTS,
+    OK,
+    REASONS,
+    REFER,
+    UNREADABLE,
+)
 
 
 class ServedClassifier:
@@ -26,14 +29,14 @@ class ServedClassifier:
 
     Every answer is a dict of tensors with one row for each row of the input:
 
-    * `status`: string [B], `ok` or why the row could not be read, see `sperm_tf.data.preprocess.STATUSES`;
+    * `status`: string [B], `ok` or why the row could not be read, see `sperm_tf.served_names.STATUSES`;
     * `predicted_class`: string [B], empty for a row that is not ok;
     * `probabilities`: float32 [B, C], 0-1, calibrated, zeros for a row that is not ok (JSON has no NaN);
     * `class_names`: string [B, C], the names that belong to the columns of `probabilities` and `prediction_set`;
     * `prediction_set`: bool [B, C], the classes that the image may belong to; none for a row that is not ok;
     * `decision`: string [B], `accept`, or `refer` for an image that a person has to look at;
     * `reason`: string [B], why: `confident` where the decision is `accept`, else `unreadable` or one of
-      `sperm_tf.decision.rule.REASONS`;
+      `sperm_tf.served_names.REASONS`;
     * `unfamiliarity`: float32 [B], distance from the training images or lack of contrast, above 1 where it is a reason
       to refer.
 
@@ -133,15 +136,15 @@ class ServedClassifier:
         is_ok = tf.equal(statuses, OK)
         decisions = rule_lib.decide(self._rule, logits[:num_rows], features[:num_rows])
         predicted = tf.gather(tf.constant(self._class_names), tf.argmax(decisions.probabilities, axis=1))
-        is_accepted = is_ok & tf.equal(decisions.reason, rule_lib.REASONS.index(rule_lib.CONFIDENT))
+        is_accepted = is_ok & tf.equal(decisions.reason, REASONS.index(CONFIDENT))
         return {
             "status": statuses,
             "predicted_class": tf.where(is_ok, predicted, ""),
             "probabilities": tf.where(is_ok[:, None], decisions.probabilities, 0),
             "class_names": tf.tile(tf.constant([self._class_names]), [num_rows, 1]),
             "prediction_set": decisions.prediction_set & is_ok[:, None],
-            "decision": tf.where(is_accepted, rule_lib.ACCEPT, rule_lib.REFER),
-            "reason": tf.where(is_ok, tf.gather(tf.constant(rule_lib.REASONS), decisions.reason), UNREADABLE),
+            "decision": tf.where(is_accepted, ACCEPT, REFER),
+            "reason": tf.where(is_ok, tf.gather(tf.constant(REASONS), decisions.reason), UNREADABLE),
             "unfamiliarity": tf.where(is_ok, decisions.unfamiliarity, 0),
         }
 

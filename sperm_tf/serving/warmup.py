@@ -9,7 +9,7 @@ import pathlib
 
 import tensorflow as tf
 
-from sperm_tf.serving import signatures
+from sperm_tf.served_names import INPUT_NAMES, SERVING_EXAMPLES
 
 WARMUP_FILE = pathlib.PurePath("assets.extra", "tf_serving_warmup_requests")
 MAX_REQUESTS = 1000
@@ -41,7 +41,7 @@ def write_warmup_requests(directory: str | pathlib.Path, images: list[bytes]) ->
             "Call sperm_tf.serving.export.export_saved_model first"
         )
     batches = [[image] for image in images] + ([list(images)] if len(images) > 1 else [])
-    num_requests = len(batches) * len(signatures.INPUT_NAMES)
+    num_requests = len(batches) * len(INPUT_NAMES)
     if not 0 < num_requests <= MAX_REQUESTS:
         raise ValueError(
             f"images must make 1 to {MAX_REQUESTS} requests. Received: {len(images)} images, {num_requests} requests. "
@@ -50,9 +50,9 @@ def write_warmup_requests(directory: str | pathlib.Path, images: list[bytes]) ->
     path = directory / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature, input_name in signatures.INPUT_NAMES.items():
+        for signature, input_name in INPUT_NAMES.items():
             for batch in batches:
-                rows = [_to_example(image) for image in batch] if signature == signatures.SERVING_EXAMPLES else batch
+                rows = [_to_example(image) for image in batch] if signature == SERVING_EXAMPLES else batch
                 log = log_pb2.PredictionLog()
                 request = log.predict_log.request
                 request.model_spec.signature_name = signature

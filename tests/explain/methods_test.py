@@ -6,7 +6,7 @@ from scipy import ndimage, stats
 
 from sperm_tf.explain import faithfulness, methods
 from sperm_tf.explain.methods import ExplainedClassifier, attribute_pixels, explain
-from sperm_tf.explain.served_maps import PER_CLASS_MAPS, SERVED_MAPS
+from sperm_tf.served_names import PER_CLASS_MAPS, SERVED_MAPS
 from tests import tiny_models
 
 HEADS = [tiny_models.linear_head, tiny_models.deep_head]

@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from sperm_tf.config import MODELS, ModelConfig
+from sperm_tf.config import ModelConfig
 from sperm_tf.layers.white_point import WhitePoint
-from sperm_tf.models.classifier import backbone_layers, build_classifier
+from sperm_tf.models.classifier import backbone_layers, build_classifier, explained_layer
+from sperm_tf.models.registry import BACKBONES
+from sperm_tf.models.style import early_maps
 
 SIMPLE = ModelConfig(name="simple_cnn")
 
@@ -16,7 +18,7 @@ def _images(size, count=2):
 
 
 @pytest.mark.parametrize("precision", ("float32", "mixed_bfloat16", "mixed_float16"))
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", BACKBONES)
 def test_contract_of_every_model(name, precision, tmp_path):
     keras.config.set_dtype_policy(precision)
     size = 40 if name == "simple_cnn" else 32
@@ -32,6 +34,12 @@ def test_contract_of_every_model(name, precision, tmp_path):
     assert (height, width, channels) == {"simple_cnn": (5, 5, 256), "vit_tiny": (2, 2, 192)}.get(name, (1, 1, 1280))
     assert [layer.name for layer in model.layers][-4:] == ["feature_map", "pool", "dropout", "logits"]
 
+    entry = BACKBONES[name]
+    assert (model.name, explained_layer(model)) == (name, entry.explained_layer)
+    for features, layer in zip(early_maps(model), entry.early_layers, strict=True):
+        assert features is model.get_layer(layer).output
+    assert any(layer.name.startswith("cbam_") for layer in model.layers) == entry.has_cbam
+
     logits = np.asarray(model(_images(size)))
     assert np.isfinite(logits).all()
     if precision == "float32":
@@ -46,7 +54,7 @@ def test_simple_cnn_rescales_inside():
     np.testing.assert_allclose(rescaled(np.full((1, 32, 32, 3), 255.0)), 1.0)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", BACKBONES)
 def test_a_white_point_balances_the_images_first(name, tmp_path):
     plain = build_classifier(ModelConfig(name=name), num_classes=3, image_size=32)
     model = build_classifier(ModelConfig(name=name, white_point=True), num_classes=3, image_size=32)

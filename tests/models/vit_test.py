@@ -109,7 +109,7 @@ def test_patches_keep_their_places(model):
 
 
 def test_size_is_that_of_deit_tiny():
-    model = build_vit_tiny(keras.Input((224, 224, 3)))
+    model = build_vit_tiny(keras.Input((224, 224, 3)), ModelConfig(name="vit_tiny"))
     # timm's vit_tiny_patch16_224 has 5,717,416 with 1,000 classes, a class token and its position.
     assert model.count_params() == 5_717_416 - (192 * 1000 + 1000) - 2 * 192
     assert model.output_shape == (None, 14, 14, 192)

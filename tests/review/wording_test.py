@@ -2,10 +2,10 @@ import dataclasses
 
 import pytest
 
-from sperm_tf.data.preprocess import STATUSES
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.probabilities import write_probability
 from sperm_tf.review import wording
+from sperm_tf.served_names import STATUSES
 from sperm_tf.serving.prediction import Prediction
 from tests.decision.rules import make_rule
 

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sperm_tf.config import MODELS
 from sperm_tf.evaluation.cross_validation import model_pairs, oof, oof_checks, oof_metrics
 from sperm_tf.evaluation.metrics import calibration, classification, intervals
+from sperm_tf.models.registry import BACKBONES
 
 
 def analyze(
@@ -37,7 +37,7 @@ def analyze(
 
     Returns:
         A JSON-serializable dictionary: `models` by name, `comparisons` of all pairs (`model_pairs.compare_models`, in
-        the order of `sperm_tf.config.MODELS`), and what they rest on.
+        the order of `sperm_tf.models.registry.BACKBONES`), and what they rest on.
 
     Raises:
         OofError: a table is unsound, has other classes than `class_names`, or other images or folds than the others.
@@ -75,7 +75,8 @@ def analyze(
 
 
 def _rank(model: str) -> tuple[int, str]:
-    return (MODELS.index(model) if model in MODELS else len(MODELS), model)
+    names = list(BACKBONES)
+    return (names.index(model) if model in names else len(names), model)
 
 
 def _check_table(name: str, table: pd.DataFrame, class_names: tuple[str, ...]) -> None:

@@ -11,9 +11,10 @@ from sklearn.metrics import confusion_matrix
 
 from sperm_tf.evaluation.cross_validation import oof
 from sperm_tf.evaluation.metrics.intervals import wilson
-from sperm_tf.evaluation.metrics.predictions import ACCEPT, Predictions
+from sperm_tf.evaluation.metrics.predictions import Predictions
 from sperm_tf.evaluation.quantification.class_roles import ClassRoles, RolesError, default_roles
 from sperm_tf.evaluation.quantification.prevalence import estimate_part, estimate_wrong
+from sperm_tf.served_names import ACCEPT
 
 TRUE_SHARES = (0.0, 0.04, 0.15, 0.5)
 """Shares of normal forms among spermatozoa: none, the WHO manual's lower reference limit, more, and half."""

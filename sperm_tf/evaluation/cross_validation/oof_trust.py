@@ -18,10 +18,10 @@ from keras import ops
 
 from sperm_tf.config import NUM_FOLDS, CalibratorConfig
 from sperm_tf.decision.fitting import fit_rule
-from sperm_tf.decision.rule import ACCEPT, CONFIDENT, REASONS, REFER
 from sperm_tf.evaluation.cross_validation import coverage_experiment, oof
 from sperm_tf.evaluation.metrics import predictions, uncertainty
 from sperm_tf.evaluation.metrics.predictions import Predictions
+from sperm_tf.served_names import ACCEPT, CONFIDENT, OK, REASONS, REFER
 
 MAX_RISKS = (0.02, 0.05, 0.08, 0.1)
 
@@ -57,7 +57,7 @@ def decide(table: pd.DataFrame, config: CalibratorConfig, *, repeat: int = 0) ->
                     "image_id": image_id,
                     "group_id": group_id,
                     "label": label,
-                    "status": predictions.OK,
+                    "status": OK,
                     "probabilities": probabilities,
                     "prediction_set": members,
                     "decision": ACCEPT if REASONS[reason] == CONFIDENT else REFER,

@@ -8,9 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from sperm_tf.evaluation.infra_validation.probe import SIGNATURES
-from sperm_tf.evaluation.metrics.predictions import ACCEPT, OK, REFER
-from sperm_tf.explain.served_maps import CBAM_ATTENTION, MAP_OUTPUTS, PER_CLASS_MAPS, SERVED_MAPS
+from sperm_tf.served_names import (
+    ACCEPT,
+    CBAM_ATTENTION,
+    EXPLAIN,
+    INPUT_NAMES,
+    MAP_OUTPUTS,
+    OK,
+    PER_CLASS_MAPS,
+    REFER,
+    SERVED_MAPS,
+    SERVING_DEFAULT,
+)
 
 _TOLERANCE = 1e-4  # signatures are separate graphs: their last bits may differ
 
@@ -39,7 +48,7 @@ def check_answers(
     signatures, importable = answers["signatures"], answers["importable"]
     checks = [Check("", "the process had nothing of this project", not importable, f"importable: {importable}")]
     complete = {}
-    for name in SIGNATURES:
+    for name in INPUT_NAMES:
         outputs = signatures.get(name, {}).get("outputs")
         if outputs is None:
             checks.append(Check(name, "exists", False, f"found: {sorted(signatures)}"))
@@ -49,7 +58,7 @@ def check_answers(
         if all(check.passed for check in shapes):
             complete[name] = outputs
             checks += _check_values(name, outputs, class_names=class_names, bad_rows=set(bad_rows))
-    reference = complete.get("serving_default")
+    reference = complete.get(SERVING_DEFAULT)
     if reference is not None:
         checks += [
             _check_agreement(name, outputs, reference) for name, outputs in complete.items() if outputs is not reference
@@ -68,7 +77,7 @@ def _check_shapes(name: str, outputs: Mapping[str, Any], *, num_classes: int, nu
         "reason": ("string", [num_rows]),
         "unfamiliarity": ("float32", [num_rows]),
     }
-    if name == "explain":
+    if name == EXPLAIN:
         for key in SERVED_MAPS:
             sides = _map_sides(outputs.get(key, {}))
             expected[key] = ("float32", [num_rows, *sides])

@@ -12,14 +12,11 @@ from typing import Any
 import numpy as np
 
 from sperm_tf.evaluation.metrics import classification
+from sperm_tf.served_names import DECISION_OUTPUTS, NOT_CALIBRATED, REFER
 
-OK = "ok"
-ACCEPT, REFER = "accept", "refer"
-DECIDED = ("prediction_set", "decision", "reason", "unfamiliarity")
-"""What a row says about its own answer; a model that nobody calibrated refers every image."""
 _COLUMNS = (
     *("split", "image_id", "group_id", "label", "label_name", "status", "predicted", "predicted_name"),
-    *DECIDED,
+    *DECISION_OUTPUTS,
 )
 _SEPARATOR = "|"
 
@@ -99,7 +96,7 @@ def from_rows(
 
     Args:
         rows: each with `image_id`, `group_id`, `label`, `status`, `probabilities` and every one of `features`, and with
-            `DECIDED` unless nobody calibrated the model.
+            `DECISION_OUTPUTS` unless nobody calibrated the model.
         class_names: names by label.
         split: name of the split.
         features: names of further features to keep.
@@ -122,7 +119,7 @@ def from_rows(
         probabilities=np.array([row["probabilities"] for row in ordered], np.float32),
         prediction_sets=np.array([row.get("prediction_set", [True] * len(class_names)) for row in ordered], bool),
         decisions=tuple(row.get("decision", REFER) for row in ordered),
-        reasons=tuple(row.get("reason", "not_calibrated") for row in ordered),
+        reasons=tuple(row.get("reason", NOT_CALIBRATED) for row in ordered),
         unfamiliarity=np.array([row.get("unfamiliarity", 0.0) for row in ordered], np.float32),
         features={name: tuple(str(row[name]) for row in ordered) for name in features},
     )
@@ -141,7 +138,7 @@ def join(tables: Sequence[Predictions]) -> Predictions:
             f"tables of {len(kinds)} kinds: {sorted(kinds)}. Join answers to images of one dataset."
         )
     ((class_names, split, features),) = kinds
-    columns = ("image_id", "group_id", "label", "status", "probabilities", *DECIDED, *features)
+    columns = ("image_id", "group_id", "label", "status", "probabilities", *DECISION_OUTPUTS, *features)
     rows = [dict(zip(columns, row, strict=True)) for table in tables for row in _rows(table)]
     return from_rows(rows, class_names=class_names, split=split, features=features)
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from sperm_tf.evaluation.metrics import classification, intervals, jsonable
-from sperm_tf.evaluation.metrics.predictions import OK, Predictions
+from sperm_tf.evaluation.metrics.predictions import Predictions
+from sperm_tf.served_names import OK
 
 SEED = 0
 

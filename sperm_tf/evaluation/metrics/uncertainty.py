@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from sperm_tf.evaluation.metrics import calibration, intervals, jsonable
-from sperm_tf.evaluation.metrics.predictions import ACCEPT, OK, Predictions
+from sperm_tf.evaluation.metrics.predictions import Predictions
+from sperm_tf.served_names import ACCEPT, OK
 
 SEED = 0
 _BINNINGS = {"ece": "width", "ece_equal_mass": "mass"}

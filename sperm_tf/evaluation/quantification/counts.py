@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sperm_tf.evaluation.metrics.intervals import wilson
 from sperm_tf.evaluation.quantification.class_roles import ClassRoles
 from sperm_tf.evaluation.quantification.prevalence import Estimate, error_rates, estimate_part, estimate_wrong
+from sperm_tf.served_names import OK, REFER, UNFAMILIAR
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,8 +26,7 @@ MIN_SPERMATOZOA = 200
 Z_95 = 1.96
 """Quantile of the standard normal distribution that the manual compares replicates with."""
 Confusion = Sequence[Sequence[int]]
-_OK, _REFER, _UNFAMILIAR = "ok", "refer", "unfamiliar"
-CORRECTIONS = CORRECTED, NO_ERRORS_KNOWN, MOSTLY_UNFAMILIAR, NOTHING_TO_COUNT, NO_MIX_FITS = (
+CORRECTIONS = CORRECTED, NO_ERRORS_KNOWN, MOSTLYUNFAMILIAR, NOTHING_TO_COUNT, NO_MIX_FITS = (
     "corrected",
     "no_errors_known",
     "mostly_unfamiliar",
@@ -196,8 +196,8 @@ def count(
         confusion: [C][C], calibration images by class and answer, of the model's decision rule; empty where not known.
         confident: [C][C], those of them that the rule would accept; empty where not known.
     """
-    readable = scores[scores["status"] == _OK]
-    is_referred = readable["decision"] == _REFER
+    readable = scores[scores["status"] == OK]
+    is_referred = readable["decision"] == REFER
     predicted = readable["predicted_class"]
     is_sperm, is_normal = predicted.isin(roles.sperm), predicted.isin(roles.normal)
     classes = Counter(predicted)
@@ -208,8 +208,8 @@ def count(
         answers = [classes[label] for label in roles.class_names]
         if not is_sperm.any():
             correction = NOTHING_TO_COUNT
-        elif 2 * reasons[_UNFAMILIAR] > len(readable):
-            correction = MOSTLY_UNFAMILIAR
+        elif 2 * reasons[UNFAMILIAR] > len(readable):
+            correction = MOSTLYUNFAMILIAR
         else:
             corrected = estimate_part(answers, confusion, part=roles.is_normal, whole=roles.is_sperm)
             correction = CORRECTED if corrected else NO_MIX_FITS

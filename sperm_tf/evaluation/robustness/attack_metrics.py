@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sperm_tf.evaluation.metrics import intervals, jsonable
+from sperm_tf.served_names import ACCEPT
 
 _SAMPLES, _SEED = 1000, 0
 
@@ -26,7 +27,7 @@ def describe_attacks(answers: pd.DataFrame) -> list[dict[str, Any]]:
     for epsilon, attack in sorted(set(zip(answers["epsilon"].tolist(), answers["attack"].tolist(), strict=True))):
         rows = answers[(answers["epsilon"] == epsilon) & (answers["attack"] == attack)]
         is_right = (rows["predicted"] == rows["label"]).to_numpy()
-        is_accepted = (rows["decision"] == "accept").to_numpy()
+        is_accepted = (rows["decision"] == ACCEPT).to_numpy()
         shares = {"accuracy": is_right, "accepted": is_accepted, "accepted_wrong": is_accepted & ~is_right}
         found.append({"attack": attack, "epsilon": epsilon, "num_images": len(rows), **_figures(rows, shares)})
     return found

@@ -14,8 +14,9 @@ import pandas as pd
 
 from sperm_tf.data.quality import BINS
 from sperm_tf.evaluation.metrics import calibration, intervals, jsonable, predictions
-from sperm_tf.evaluation.metrics.predictions import ACCEPT, OK, Predictions
+from sperm_tf.evaluation.metrics.predictions import Predictions
 from sperm_tf.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
+from sperm_tf.served_names import ACCEPT, OK, UNFAMILIAR
 
 FEATURES = ("repeat", "fold", "corruption", "severity", "quality_bin")
 """What an answer is known by besides its image: of which fit, on which version of the image, of which quality."""
@@ -80,8 +81,6 @@ class _Table:
     """The answers as columns, and figures of some of them."""
 
     def __init__(self, answers: Predictions, bootstrap_samples: int):
-        from sperm_tf.decision.rule import UNFAMILIAR
-
         self._samples = bootstrap_samples
         self._groups = np.array(answers.group_ids)
         self._labels = answers.labels

@@ -9,6 +9,7 @@ import pandas as pd
 
 from sperm_tf.evaluation.metrics import intervals, jsonable
 from sperm_tf.evaluation.robustness.ood_metrics import find_rarer, weighted_auroc
+from sperm_tf.served_names import ACCEPT, UNFAMILIAR
 
 NORMAL = "normal"
 _SAMPLES, _SEED = 1000, 0
@@ -38,14 +39,14 @@ def describe_transfer(answers: pd.DataFrame) -> dict[str, Any]:
 
     scores = stacked(answers["p_normal"])
     says_normal = stacked(answers["predicted"] == NORMAL)
-    is_accepted = stacked(answers["decision"] == "accept")
+    is_accepted = stacked(answers["decision"] == ACCEPT)
     every = np.ones_like(is_accepted)
     shares = {  # of which rows, which
         "sensitivity": (every & ~is_normal, ~says_normal),
         "specificity": (every & is_normal, says_normal),
         "accepted": (every, is_accepted),
         "accepted_right": (is_accepted, says_normal == is_normal),
-        "unfamiliar": (every, stacked(answers["reason"] == "unfamiliar")),
+        "unfamiliar": (every, stacked(answers["reason"] == UNFAMILIAR)),
     }
 
     def statistic(weights: np.ndarray) -> dict[str, np.ndarray]:

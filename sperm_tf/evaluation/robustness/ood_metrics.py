@@ -9,6 +9,7 @@ import pandas as pd
 
 from sperm_tf.evaluation.metrics import intervals, jsonable
 from sperm_tf.evaluation.quantification.class_roles import is_no_sperm
+from sperm_tf.served_names import ACCEPT, UNFAMILIAR
 
 TESTED = "tested"
 SCORES = ("unfamiliarity", "doubt")
@@ -45,11 +46,11 @@ def describe_strangers(answers: pd.DataFrame) -> dict[str, Any]:
             "num_images": len(rows),
             "num_groups": (num_groups := rows["group_id"].nunique()),
         }
-        is_accepted = rows["decision"] == "accept"
+        is_accepted = rows["decision"] == ACCEPT
         shares = {
             "accepted": is_accepted,
             "accepted_as_sperm": is_accepted & ~rows["predicted"].map(is_no_sperm),
-            "unfamiliar": rows["reason"] == "unfamiliar",
+            "unfamiliar": rows["reason"] == UNFAMILIAR,
         }
         entry |= {name: _share(found, num_groups) for name, found in shares.items()}
         if kind != TESTED:

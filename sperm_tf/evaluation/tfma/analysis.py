@@ -25,11 +25,11 @@ from tensorflow_model_analysis.proto import config_pb2
 from tensorflow_model_analysis.writers import writer
 from tfx_bsl.tfxio import tf_example_record
 
-from sperm_tf.evaluation.metrics.predictions import DECIDED, OK, REFER
+from sperm_tf.served_names import DECISION_OUTPUTS, NOT_FINITE, OK, REFER, SERVING_EXAMPLES
 
 CANDIDATE = "candidate"
 BASELINE = "baseline"
-SIGNATURE = "serving_examples"
+SIGNATURE = SERVING_EXAMPLES
 _ANSWERS = "answers"
 _CLEAN_STAGE = "CleanAnswers"
 _BATCH_SIZE = 32  # images in memory at once; TFMA's own choice grows to a thousand
@@ -134,8 +134,8 @@ def analyze(
 
     Returns:
         The candidate's answers, one dictionary an example, in no particular order: `image_id`, `group_id`, `label`,
-        `status`, `probabilities`, those of `DECIDED` that the model answers, and the features that the config slices
-        by.
+        `status`, `probabilities`, those of `DECISION_OUTPUTS` that the model answers, and the features that
+        the config slices by.
     """
     shared_models = [
         tfma.default_eval_shared_model(
@@ -221,9 +221,9 @@ def _clean_answers(answers: dict[str, Any]) -> dict[str, Any]:
     probabilities = np.asarray(answers["probabilities"], np.float32)
     statuses = np.asarray(answers["status"], object).reshape(-1)
     finite = np.isfinite(probabilities).all(axis=1)
-    statuses = np.where(~finite & (statuses == OK.encode()), b"not_finite", statuses)
+    statuses = np.where(~finite & (statuses == OK.encode()), NOT_FINITE.encode(), statuses)
     answered = statuses == OK.encode()
-    decided = {name: np.asarray(answers[name]) for name in DECIDED if name in answers}
+    decided = {name: np.asarray(answers[name]) for name in DECISION_OUTPUTS if name in answers}
     if "decision" in decided:
         decisions = decided["decision"].reshape(-1)
         decided["decision"] = np.where(answered, decisions, REFER.encode())  # of what is not finite, whatever it says
@@ -248,7 +248,7 @@ def _to_lines(extracts: dict[str, Any], features: list[str], compared: bool) -> 
     columns = {name: np.ravel(extracts[tfma.FEATURES_KEY][name]) for name in names}
     for index, status in enumerate(answers["status"]):
         row = {name: _to_plain(values[index]) for name, values in columns.items()}
-        decided = {name: _to_plain(answers[name][index]) for name in DECIDED if name in answers}
+        decided = {name: _to_plain(answers[name][index]) for name in DECISION_OUTPUTS if name in answers}
         probabilities = answers["probabilities"][index].tolist()
         yield json.dumps({**row, "status": status.decode(), "probabilities": probabilities, **decided})
 

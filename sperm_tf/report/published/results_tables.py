@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sperm_tf.config import MODELS
+from sperm_tf.models.registry import BACKBONES
 from sperm_tf.report import text
 from sperm_tf.report.published.literature import HONEST, Published, paper
 
@@ -21,7 +21,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def model_names(results: Mapping[str, Any]) -> list[str]:
     """The configured models, then any others that were measured."""
-    return [*MODELS, *(name for name in results["models"] if name not in MODELS)]
+    return [*BACKBONES, *(name for name in results["models"] if name not in BACKBONES)]
 
 
 def agreement_table(results: Mapping[str, Any]) -> str:

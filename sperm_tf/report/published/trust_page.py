@@ -11,8 +11,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from sperm_tf.config import MODELS
 from sperm_tf.evaluation.quantification.class_roles import is_no_sperm
+from sperm_tf.models.registry import BACKBONES
 from sperm_tf.report import text
 from sperm_tf.report.published import (
     explanation_plots,
@@ -110,7 +110,7 @@ def _corruptions(
 
 def _side_by_side(audits: Mapping[str, Any]) -> str:
     """All models under corruptions in one table; empty where none was audited."""
-    by_model = {name: audits[name]["corruptions"] for name in MODELS if "corruptions" in audits.get(name, {})}
+    by_model = {name: audits[name]["corruptions"] for name in BACKBONES if "corruptions" in audits.get(name, {})}
     if not by_model:
         return ""
     return results_tables.markdown_table(robustness.SIDE_BY_SIDE_HEADER, robustness.side_by_side_rows(by_model))

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sperm_tf.evaluation.attribution.attribution_metrics import METHOD_LABELS, beats_both
-from sperm_tf.explain.served_maps import SHOWN_MAP
 from sperm_tf.report import text
 from sperm_tf.report.published.literature import TARGET_MODEL
 from sperm_tf.report.published.results_tables import MISSING, markdown_table, with_bounds
 from sperm_tf.report.published.trust_tables import Models
+from sperm_tf.served_names import SHOWN_MAP
 
 _MET, _NOT_MET = "**met**", "not met"
 MAX_ECE, SET_COVERAGE, MIN_CLASS_COVERAGE = 0.02, (0.88, 0.92), 0.85

@@ -6,10 +6,10 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sperm_tf.explain.served_maps import SERVED_MAPS, SHOWN_MAP
 from sperm_tf.probabilities import write_probability
 from sperm_tf.report import text
 from sperm_tf.report.stages import Stage
+from sperm_tf.served_names import SERVED_MAPS, SHOWN_MAP
 
 # Key in `explanations.json` -> heading in the report.
 _VIEWS = {

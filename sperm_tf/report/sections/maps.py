@@ -8,9 +8,9 @@ from typing import Any
 from sperm_tf.config import MAP_FIGURES
 from sperm_tf.evaluation.attribution.attribution_metrics import METHOD_LABELS, beats_both
 from sperm_tf.explain.faithfulness import BASELINES, FIGURES
-from sperm_tf.explain.served_maps import SHOWN_MAP
 from sperm_tf.report import text
 from sperm_tf.report.stages import Stage
+from sperm_tf.served_names import SHOWN_MAP
 
 TITLES = {
     "deletion_auc": "Deletion",

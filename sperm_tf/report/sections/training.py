@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sperm_tf.models import released
+from sperm_tf.models.registry import BACKBONES
 from sperm_tf.report import plots, text
 from sperm_tf.report.stages import Stage
 
@@ -76,10 +77,11 @@ def _plot(values: Mapping[str, list[float | None]], title: str, phases: Sequence
 def _describe_recipe(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The options that shape the result, in words; options that are not recorded are left out."""
     model = config.get("model") or {}
+    has_cbam = model.get("name") in BACKBONES and BACKBONES[model["name"]].has_cbam
     rows = [
         ("Architecture", model.get("name")),
         ("Initial weights", "random (no pretraining)" if model.get("weights") == "none" else model.get("weights")),
-        ("CBAM after", ", ".join(model.get("cbam_after") or []) if "cbam" in str(model.get("name")) else None),
+        ("CBAM after", ", ".join(model.get("cbam_after") or []) if has_cbam else None),
         ("Phase 1: frozen backbone", _describe_phase(config, "frozen")),
         ("Phase 2: whole network", _describe_phase(config, "full")),
         ("Schedule", config.get("schedule")),

@@ -7,6 +7,7 @@ from typing import Any
 
 from sperm_tf.report import plots, text
 from sperm_tf.report.stages import Stage
+from sperm_tf.served_names import CONFIDENT, NO_GUARANTEE, NOT_CALIBRATED, UNCERTAIN, UNFAMILIAR
 
 _SCORES = (
     ("ece", "Calibration error, bins of equal width (ECE)"),
@@ -16,11 +17,11 @@ _SCORES = (
     ("aurc", "Area under the risk-coverage curve"),
 )
 REASONS = {
-    "confident": "accepted: the answer is sure enough",
-    "uncertain": "the answer is not sure enough",
-    "unfamiliar": "the image is unlike the training images",
-    "no_guarantee": "the calibration images could not guarantee anything",
-    "not_calibrated": "nobody calibrated the model",
+    CONFIDENT: "accepted: the answer is sure enough",
+    UNCERTAIN: "the answer is not sure enough",
+    UNFAMILIAR: "the image is unlike the training images",
+    NO_GUARANTEE: "the calibration images could not guarantee anything",
+    NOT_CALIBRATED: "nobody calibrated the model",
 }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from sperm_tf.evaluation.quantification import scores_file
 from sperm_tf.probabilities import write_probability
+from sperm_tf.served_names import CONFIDENT, NO_GUARANTEE, NOT_CALIBRATED, OK, UNCERTAIN, UNFAMILIAR
 
 Read = Callable[[str], "bytes | None"]
 Explain = Callable[[Sequence[bytes]], np.ndarray]
@@ -19,11 +20,11 @@ _SIDE = 160  # pixels; the longest side of a picture
 _JPEG_QUALITY = 85
 _AT_ONCE = 8  # images held in memory as they are
 _REASONS = {
-    "confident": "accepted",
-    "uncertain": "not sure enough",
-    "unfamiliar": "unfamiliar",
-    "no_guarantee": "no guarantee",
-    "not_calibrated": "not calibrated",
+    CONFIDENT: "accepted",
+    UNCERTAIN: "not sure enough",
+    UNFAMILIAR: "unfamiliar",
+    NO_GUARANTEE: "no guarantee",
+    NOT_CALIBRATED: "not calibrated",
 }
 
 
@@ -72,7 +73,7 @@ def order_by_uncertainty(scores: Any, class_names: Sequence[str]) -> Any:
         scores: a data frame with the columns of `sperm_tf.evaluation.quantification.scores_file`.
         class_names: in the order of the model.
     """
-    readable = scores[scores[scores_file.STATUS] == "ok"]
+    readable = scores[scores[scores_file.STATUS] == OK]
     columns = [f"{scores_file.PROBABILITY_PREFIX}{name}" for name in class_names]
     unfamiliarity = readable[scores_file.UNFAMILIARITY].where(readable[scores_file.UNFAMILIARITY] > 1, 0.0)
     keys = readable.assign(_unfamiliar=-unfamiliarity, _sure=readable[columns].max(axis=1))

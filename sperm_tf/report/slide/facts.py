@@ -15,6 +15,7 @@ from sperm_tf.report import text
 from sperm_tf.report.sections.trust import REASONS
 from sperm_tf.report.slide.contact_sheet import Sheet
 from sperm_tf.report.slide.verdict import describe_verdict
+from sperm_tf.served_names import EMPTY, OK, TOO_LARGE, TOO_SMALL, UNDECODABLE, UNKNOWN_FORMAT, UNREADABLE
 
 NOTICE = (
     "For research only: not a medical device, no diagnosis. The figures count answers of a model; a person who knows "
@@ -49,15 +50,14 @@ _NOT_CORRECTED = {
     slide_lib.NO_MIX_FITS: "the errors that are known of this model would hardly give these answers for any slide. It "
     "errs differently on these images, and the percentage may be far off: look at a sample of them.",
 }
-_OK = "ok"
 _MAX_COLUMNS = 4
 _STATUSES = {
-    "unreadable": "missing, or may not be read",
-    "empty": "an empty file",
-    "unknown_format": "no PNG, JPEG, BMP or GIF",
-    "too_small": "smaller than 16 pixels",
-    "too_large": "larger than 25 million pixels",
-    "undecodable": "damaged, or 16 bits that are not used",
+    UNREADABLE: "missing, or may not be read",
+    EMPTY: "an empty file",
+    UNKNOWN_FORMAT: "no PNG, JPEG, BMP or GIF",
+    TOO_SMALL: "smaller than 16 pixels",
+    TOO_LARGE: "larger than 25 million pixels",
+    UNDECODABLE: "damaged, or 16 bits that are not used",
 }
 
 
@@ -109,7 +109,7 @@ def describe_slide(
         "quality": _describe_quality(scores),
         "unreadable": [
             {"file": row.file, "text": _STATUSES.get(row.status, row.status)}
-            for row in scores[scores[scores_file.STATUS] != _OK].itertuples()
+            for row in scores[scores[scores_file.STATUS] != OK].itertuples()
         ],
     }
 

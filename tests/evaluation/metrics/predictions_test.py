@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from sperm_tf.evaluation.metrics import predictions
+from sperm_tf.served_names import DECISION_OUTPUTS
 
 
 def make_rows():
@@ -57,7 +58,7 @@ def test_an_unanswered_row_is_written_as_such(tmp_path):
 
 
 def test_a_row_that_decides_nothing_refers():
-    kept = [{key: value for key, value in row.items() if key not in predictions.DECIDED} for row in make_rows()]
+    kept = [{key: value for key, value in row.items() if key not in DECISION_OUTPUTS} for row in make_rows()]
     table = predictions.from_rows(kept, class_names=["a", "b", "c"], split="test")
     assert table.prediction_sets.all() and set(table.decisions) == {"refer"}
     assert set(table.reasons) == {"not_calibrated"}

@@ -14,8 +14,8 @@ from sperm_tf.data import examples
 from sperm_tf.data.preprocess import preprocess
 from sperm_tf.evaluation.metrics import predictions
 from sperm_tf.explain import overlay
-from sperm_tf.explain.served_maps import SERVED_MAPS
 from sperm_tf.layers.attention import CBAM
+from sperm_tf.served_names import SERVED_MAPS
 from sperm_tf.serving.export import export_saved_model
 
 CLASS_NAMES = ["normal", "abnormal", "non-sperm"]

@@ -15,7 +15,7 @@ from pipelines.orchestration.component import RunContext
 from sperm_tf.config import MAP_FIGURES, ExplanationValidatorConfig
 from sperm_tf.explain import faithfulness
 from sperm_tf.explain.methods import ExplainedClassifier, explain
-from sperm_tf.explain.served_maps import SERVED_MAPS, SHOWN_MAP
+from sperm_tf.served_names import SERVED_MAPS, SHOWN_MAP
 from tests import examples_fixture
 
 

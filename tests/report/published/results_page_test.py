@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sperm_tf.config import MODELS
 from sperm_tf.evaluation.cross_validation import analysis, fits_file
 from sperm_tf.evaluation.metrics import intervals
+from sperm_tf.models.registry import BACKBONES
 from sperm_tf.report.published import literature, results_page, results_plots, results_tables
 from tests.evaluation.cross_validation.oof_tables import CLASS_NAMES, draw_table
 
@@ -64,7 +64,7 @@ def with_accuracy(content, mean, model="efficientnet_b0_cbam"):
 
 def test_every_model_has_its_row(hushem, tmp_path):
     text, _ = render({"hushem": hushem}, tmp_path)
-    for name in MODELS:
+    for name in BACKBONES:
         model = hushem["models"][name]
         mean, sd = model["over_folds"]["accuracy"]["mean"], model["over_folds"]["accuracy"]["sd"]
         pooled = model["pooled"]

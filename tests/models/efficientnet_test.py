@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from sperm_tf.models.backbones import build_efficientnet_b0, resolve_places
+from sperm_tf.models.efficientnet import build_with_cbam, resolve_places
 
 SETTINGS = {"weights": "none", "cbam_after": (), "reduction": 4, "norm_momentum": 0.99}
 
@@ -27,7 +27,7 @@ def _inputs(layer):
 
 
 def test_without_cbam_it_is_the_network_of_keras_applications(plain):
-    backbone = build_efficientnet_b0(_image(), **SETTINGS)
+    backbone = build_with_cbam(_image(), **SETTINGS)
     names = [layer.name for layer in backbone.layers]
     assert names[1:3] == ["rescale_pixels", "normalize_pixels"]
     assert names[3:] == [layer.name for layer in plain.layers][3:]
@@ -40,7 +40,7 @@ def test_without_cbam_it_is_the_network_of_keras_applications(plain):
 
 def test_every_reader_of_a_block_reads_cbam_instead(plain):
     places = ("block1", "block3b_add", "block4a_project_bn", "top")
-    backbone = build_efficientnet_b0(_image(), **{**SETTINGS, "cbam_after": places})
+    backbone = build_with_cbam(_image(), **{**SETTINGS, "cbam_after": places})
     followed = {
         "block1": "block1a_project_bn",
         "block3b_add": "block3b_add",
@@ -74,4 +74,4 @@ def test_a_stage_is_its_last_layer_and_errors_list_the_places(plain):
 
 def test_reduction_larger_than_a_block_is_refused():
     with pytest.raises(ValueError, match="reduction must be at most"):
-        build_efficientnet_b0(_image(), **{**SETTINGS, "cbam_after": ("block1",), "reduction": 32})
+        build_with_cbam(_image(), **{**SETTINGS, "cbam_after": ("block1",), "reduction": 32})

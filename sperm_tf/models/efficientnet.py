@@ -1,4 +1,8 @@
-"""EfficientNetB0, with CBAM after any of its blocks, as one flat functional model."""
+"""EfficientNetB0, with CBAM after any of its blocks, as one flat functional model.
+
+Source: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019,
+arXiv:1905.11946, as `keras.applications` builds it.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,11 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from sperm_tf.config import ModelConfig
 from sperm_tf.layers.attention import CBAM
 from sperm_tf.models import half_precision, released
 from sperm_tf.models import weights as weights_lib
 
-MIN_IMAGE_SIZE = 32
 TOP = "top"
 
 # Keras Applications stores ImageNet's standard deviations where its Normalization layer expects variances, and
@@ -23,7 +27,34 @@ _IMAGENET_STDDEV_RGB = (0.229, 0.224, 0.225)
 _STABLE_NAMES = ("rescale_pixels", "normalize_pixels", "rescale_imagenet")
 
 
-def build_efficientnet_b0(
+def build_efficientnet_b0(image: keras.KerasTensor, config: ModelConfig) -> keras.Model:
+    """The network without CBAM, see `build_with_cbam`."""
+    return build_with_cbam(
+        image, weights=config.weights, cbam_after=(), reduction=config.reduction, norm_momentum=config.norm_momentum
+    )
+
+
+def build_efficientnet_b0_cbam(image: keras.KerasTensor, config: ModelConfig) -> keras.Model:
+    """The network with CBAM, see `build_with_cbam`.
+
+    Raises:
+        ValueError: no place for a CBAM is named; or as there.
+    """
+    if not config.cbam_after:
+        raise ValueError(
+            "model.cbam_after must name at least one place. Received: cbam_after=(). For no CBAM set "
+            "model.name='efficientnet_b0'."
+        )
+    return build_with_cbam(
+        image,
+        weights=config.weights,
+        cbam_after=config.cbam_after,
+        reduction=config.reduction,
+        norm_momentum=config.norm_momentum,
+    )
+
+
+def build_with_cbam(
     image: keras.KerasTensor, *, weights: str, cbam_after: Sequence[str], reduction: int, norm_momentum: float
 ) -> keras.Model:
     """EfficientNetB0 of `keras.applications` without its top, with CBAM layers `cbam_<where>` inserted.

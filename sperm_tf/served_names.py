@@ -1,0 +1,58 @@
+"""Names in the answer of a served model: its signatures, outputs, statuses, decisions, reasons and maps.
+
+They are part of the serving contract: clients, files and reports hold these strings. Imports nothing, so that every
+module can use it. `sperm_tf.evaluation.infra_validation.probe`, which runs without this package, repeats
+`INPUT_NAMES`; a test holds the two together.
+"""
+
+# Signatures.
+SERVING_DEFAULT = "serving_default"
+SERVING_EXAMPLES = "serving_examples"
+EXPLAIN = "explain"
+INPUT_NAMES = {SERVING_DEFAULT: "image_bytes", SERVING_EXAMPLES: "examples", EXPLAIN: "image_bytes"}
+"""Signature -> name of its only input, string [B]."""
+
+# Outputs, see `sperm_tf.schemas.served.ServedAnswer`.
+DECISION_OUTPUTS = ("prediction_set", "decision", "reason", "unfamiliarity")
+"""What an answer says about itself."""
+ANSWER_OUTPUTS = ("status", "predicted_class", "probabilities", "class_names", *DECISION_OUTPUTS)
+"""Every output of all signatures; `explain` has those of `MAP_OUTPUTS`, too."""
+
+# Statuses.
+OK = "ok"
+EMPTY = "empty"
+UNKNOWN_FORMAT = "unknown_format"
+TOO_SMALL = "too_small"
+TOO_LARGE = "too_large"
+UNDECODABLE = "undecodable"
+STATUSES = (OK, EMPTY, UNKNOWN_FORMAT, TOO_SMALL, TOO_LARGE, UNDECODABLE)
+"""What decoding finds in the bytes of a file; all but the first say why there is no answer."""
+UNREADABLE = "unreadable"
+"""Status of a file that the operating system does not hand out; the reason to refer every file without an answer."""
+NOT_FINITE = "not_finite"
+"""Status that the evaluation gives to an answer with NaN or infinity in its probabilities."""
+
+# Decisions: selective classification, which accepts an answer or abstains and refers the image to an expert.
+ACCEPT = "accept"
+REFER = "refer"
+
+# Reasons.
+CONFIDENT = "confident"
+UNFAMILIAR = "unfamiliar"
+NO_GUARANTEE = "no_guarantee"
+UNCERTAIN = "uncertain"
+NOT_CALIBRATED = "not_calibrated"
+REASONS = (CONFIDENT, UNFAMILIAR, NO_GUARANTEE, UNCERTAIN, NOT_CALIBRATED)
+"""Why an answer is accepted (the first) or referred to a person (all others); the first that applies is given."""
+
+# Attribution maps, in the order in which they are shown.
+SERVED_MAPS = LAYER_INTEGRATED_GRADIENTS, GRAD_CAM_PLUS_PLUS = ("layer_integrated_gradients", "grad_cam_plus_plus")
+"""The maps of gradients, which every model serves for the class that it predicts."""
+SHOWN_MAP = LAYER_INTEGRATED_GRADIENTS
+"""The one that people are shown where there is room for one, and that is judged."""
+PER_CLASS_MAPS = (GRAD_CAM_PLUS_PLUS,)
+"""Those that are served for every class, too; the others cost as much again for each."""
+CBAM_ATTENTION = "cbam_attention"
+"""The network's own attention; only models with CBAM serve it."""
+MAP_OUTPUTS = (*SERVED_MAPS, *(f"{name}_per_class" for name in PER_CLASS_MAPS), CBAM_ATTENTION)
+"""Every output of `explain` that is a map."""
