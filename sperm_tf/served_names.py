@@ -1,9 +1,11 @@
 """Names in the answer of a served model: its signatures, outputs, statuses, decisions, reasons and maps.
 
-They are part of the serving contract: clients, files and reports hold these strings. Imports nothing, so that every
-module can use it. `sperm_tf.evaluation.infra_validation.probe`, which runs without this package, repeats
+They are part of the serving contract: clients, files and reports hold these strings. Imports nothing but typing, so
+that every module can use it. `sperm_tf.evaluation.infra_validation.probe`, which runs without this package, repeats
 `INPUT_NAMES`; a test holds the two together.
 """
+
+from typing import Final
 
 # Signatures.
 SERVING_DEFAULT = "serving_default"
@@ -45,14 +47,17 @@ NOT_CALIBRATED = "not_calibrated"
 REASONS = (CONFIDENT, UNFAMILIAR, NO_GUARANTEE, UNCERTAIN, NOT_CALIBRATED)
 """Why an answer is accepted (the first) or referred to a person (all others); the first that applies is given."""
 
-# Attribution maps, in the order in which they are shown.
-SERVED_MAPS = LAYER_INTEGRATED_GRADIENTS, GRAD_CAM_PLUS_PLUS = ("layer_integrated_gradients", "grad_cam_plus_plus")
-"""The maps of gradients, which every model serves for the class that it predicts."""
-SHOWN_MAP = LAYER_INTEGRATED_GRADIENTS
+# Attribution maps.
+LAYER_INTEGRATED_GRADIENTS: Final = "layer_integrated_gradients"
+GRAD_CAM_PLUS_PLUS: Final = "grad_cam_plus_plus"
+GRAD_CAM_PLUS_PLUS_PER_CLASS: Final = "grad_cam_plus_plus_per_class"
+CBAM_ATTENTION: Final = "cbam_attention"
+"""The network's own attention; only models with CBAM serve it."""
+SERVED_MAPS = (LAYER_INTEGRATED_GRADIENTS, GRAD_CAM_PLUS_PLUS)
+"""The maps of gradients, which every model serves for the class that it predicts, in the order of display."""
+SHOWN_MAP: Final = LAYER_INTEGRATED_GRADIENTS
 """The one that people are shown where there is room for one, and that is judged."""
 PER_CLASS_MAPS = (GRAD_CAM_PLUS_PLUS,)
 """Those that are served for every class, too; the others cost as much again for each."""
-CBAM_ATTENTION = "cbam_attention"
-"""The network's own attention; only models with CBAM serve it."""
-MAP_OUTPUTS = (*SERVED_MAPS, *(f"{name}_per_class" for name in PER_CLASS_MAPS), CBAM_ATTENTION)
+MAP_OUTPUTS = (*SERVED_MAPS, GRAD_CAM_PLUS_PLUS_PER_CLASS, CBAM_ATTENTION)
 """Every output of `explain` that is a map."""

@@ -7,6 +7,7 @@ import pytest
 
 from sperm_tf import served_names
 from sperm_tf.evaluation.infra_validation import probe
+from sperm_tf.schemas.served import ServedAnswer
 
 ROOT = pathlib.Path(served_names.__file__).parents[1]
 NAMES = {*served_names.REASONS, *served_names.INPUT_NAMES, served_names.ACCEPT, served_names.REFER}
@@ -16,9 +17,15 @@ def _strings(node):
     return {item.value for item in ast.walk(node) if isinstance(item, ast.Constant) and isinstance(item.value, str)}
 
 
-def test_the_names_import_nothing():
+def test_the_names_import_nothing_but_typing():
     tree = ast.parse(pathlib.Path(served_names.__file__).read_text(encoding="utf-8"))
-    assert not [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert [getattr(node, "module", "") for node in imports] == ["typing"]
+
+
+def test_an_answer_has_the_outputs_that_are_named():
+    required, optional = ServedAnswer.__required_keys__, ServedAnswer.__optional_keys__
+    assert (required, optional) == (set(served_names.ANSWER_OUTPUTS), set(served_names.MAP_OUTPUTS))
 
 
 def test_the_probe_asks_the_signatures_that_are_exported():

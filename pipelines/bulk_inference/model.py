@@ -8,9 +8,10 @@ import json
 import pathlib
 import shutil
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pipelines.orchestration.artifacts import digest_directory, digest_file
+from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import ANSWER_OUTPUTS, EXPLAIN, SERVING_DEFAULT, SHOWN_MAP
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def serves_maps(saved_model: str) -> bool:
     return SHOWN_MAP in load(saved_model).signatures[EXPLAIN].structured_outputs
 
 
-def ask(saved_model: str, encoded: Sequence[bytes], *, explain: bool = False) -> dict[str, Any]:
+def ask(saved_model: str, encoded: Sequence[bytes], *, explain: bool = False) -> ServedAnswer:
     """What the SavedModel answers about files.
 
     Args:
@@ -152,13 +153,13 @@ def ask(saved_model: str, encoded: Sequence[bytes], *, explain: bool = False) ->
         explain: ask for maps, too.
 
     Returns:
-        The arrays that `sperm_tf.serving.signatures.ServedClassifier` describes.
+        Arrays.
     """
     import tensorflow as tf
 
     signature = load(saved_model).signatures[EXPLAIN if explain else SERVING_DEFAULT]
     answer = signature(image_bytes=tf.constant(list(encoded), tf.string))
-    return {name: value.numpy() for name, value in answer.items()}
+    return cast(ServedAnswer, {name: value.numpy() for name, value in answer.items()})
 
 
 def class_names(saved_model: str) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from pipelines.orchestration.component import RunContext
 from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import OK, REFER, SHOWN_MAP, UNREADABLE
 from sperm_tf.version import __version__
 from sperm_tf.whole_files import replacing
@@ -229,7 +230,7 @@ class ShardScorer(beam.DoFn):
             self._draw_overlays(images, rows, first)
         return rows
 
-    def _row(self, image: _Image, answer: dict[str, Any], index: int) -> dict[str, Any]:
+    def _row(self, image: _Image, answer: ServedAnswer, index: int) -> dict[str, Any]:
         names = [name.decode() for name in answer["class_names"][index]]
         members = zip(names, answer["prediction_set"][index], strict=True)
         status = UNREADABLE if image.content is None else answer["status"][index].decode()

@@ -90,7 +90,8 @@ class Evaluator(Component):
             table, bootstrap_samples=self.config.bootstrap_samples, slice_by=self.config.slice_by
         )
         figures["quality_edges"] = edges
-        figures["trust"] = uncertainty.describe_trust(table, bootstrap_samples=self.config.bootstrap_samples)
+        trust = uncertainty.describe_trust(table, bootstrap_samples=self.config.bootstrap_samples)
+        figures["trust"] = trust
         _write_json(output / "metrics.json", figures)
         verdict = validation.read_checks(output / "eval_result", eval_config)
         found = {"path": str(baseline.path), "digest": baseline.digest} if baseline.path else None
@@ -102,7 +103,7 @@ class Evaluator(Component):
             "macro_f1": figures["macro_f1"]["value"],
             "num_examples": figures["num_examples"],
             "num_unanswered": len(figures["unanswered"]),
-            "num_accepted": figures["trust"]["selection"]["num_accepted"] if figures["trust"] else 0,
+            "num_accepted": trust["selection"]["num_accepted"] if trust else 0,
             "blessed": verdict["blessed"],
         }
 
@@ -169,5 +170,5 @@ def _check_baseline(path: pathlib.Path, shards: list[pathlib.Path], class_names:
         )
 
 
-def _write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
+def _write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -13,6 +13,7 @@ from pipelines.components.source_images import read_images, sample
 from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import Component, RunContext
 from sperm_tf.config import ExplanationValidatorConfig
+from sperm_tf.schemas.audits import Attributions
 from sperm_tf.served_names import SERVED_MAPS, SHOWN_MAP
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class ExplanationValidator(Component):
         served = sperm_tf.load_model(inputs["model"].directory)
         sources = sample(read_images(inputs["examples"], [SPLIT]), self.config.num_images)
         measured = measured_images.prepare(sources, served)
+        figures: Mapping[str, Any]
         figures = _measure(served, measured, output / ANSWERS_FILE) if measured.sources else {"methods": {}}
         _write_json(output / "figures.json", figures)
         verdict = judge(figures, self.config)
@@ -62,7 +64,7 @@ class ExplanationValidator(Component):
         }
 
 
-def _measure(served: Classifier, measured: MeasuredImages, answers_file: pathlib.Path) -> dict[str, Any]:
+def _measure(served: Classifier, measured: MeasuredImages, answers_file: pathlib.Path) -> Attributions:
     """Writes the rows of every map, and describes them."""
     from sperm_tf.evaluation.attribution.attribution_metrics import describe_explanations
     from sperm_tf.explain.faithfulness import BASELINES

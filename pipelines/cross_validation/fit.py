@@ -81,4 +81,4 @@ class Fit(Component):
             backend=keras.config.backend(),
         )
         (output / "fit.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-        return summary
+        return dict(summary)

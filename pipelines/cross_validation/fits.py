@@ -19,6 +19,7 @@ from sperm_tf.data.image_table import ImageTable, read_examples
 from sperm_tf.data.partitions import Partition, check_partition, make_partition
 from sperm_tf.evaluation.cross_validation import oof, oof_file
 from sperm_tf.models.released import WITHOUT_FILE, identify_weights
+from sperm_tf.schemas.cross_validation import FitSummary
 
 ANSWERS_FILE = "predictions.csv"
 _NUM_SEEDS = 2**32  # of Keras
@@ -61,7 +62,7 @@ def summarize(
     history: Mapping[str, list],
     best_epoch: int,
     backend: str,
-) -> dict[str, Any]:
+) -> FitSummary:
     """What `fits.json` says about a fit."""
 
     def accuracy(part: str) -> float:

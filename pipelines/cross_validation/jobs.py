@@ -6,7 +6,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from pipelines.components import graph
 from pipelines.cross_validation import fits, recipes
@@ -16,6 +16,7 @@ from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import RunContext
 from sperm_tf.config import NUM_FOLDS, FitConfig, PipelineConfig, TrainerConfig
 from sperm_tf.evaluation.cross_validation import fits_file, oof_file
+from sperm_tf.schemas.cross_validation import FitSummary
 
 PUBLISHED = ("smids", "hushem")  # the datasets whose answers are part of this project
 
@@ -28,13 +29,13 @@ class Unit:
         config: what it is.
         fingerprint: what it is known by, here and in `fits.json`.
         rows: its answers as `sperm_tf.evaluation.cross_validation.oof` has them; None while it is not finished.
-        summary: its entry in `fits.json`, without the fingerprint.
+        summary: its entry in `fits.json`, without the fingerprint; None while it is not finished.
     """
 
     config: FitConfig
     fingerprint: str
     rows: Any = None
-    summary: dict[str, Any] = dataclasses.field(default_factory=dict)
+    summary: FitSummary | None = None
 
     @property
     def name(self) -> str:
@@ -98,7 +99,9 @@ def recall(units: list[Unit], context: RunContext, results_dir: pathlib.Path) ->
             table = tables[model]
             rows = table[(table["repeat"] == unit.config.repeat) & (table["fold"] == unit.config.fold)]
             unit.rows = rows.reset_index(drop=True)
-            unit.summary = {key: value for key, value in recorded[unit.fingerprint].items() if key != "fingerprint"}
+            entry = dict(recorded[unit.fingerprint])
+            del entry["fingerprint"]
+            unit.summary = cast(FitSummary, entry)
 
 
 def default_results_dir(dataset: str, context: RunContext) -> pathlib.Path:

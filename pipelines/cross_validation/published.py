@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sperm_tf.models.registry import BACKBONES
+from sperm_tf.schemas.audits import Audits
+from sperm_tf.schemas.cross_validation import Decisions, Results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,12 +55,14 @@ def write_pages(results_dir: pathlib.Path, page: pathlib.Path, bootstrap_samples
     from sperm_tf.evaluation.cross_validation import oof_trust
     from sperm_tf.report.published import results_page, trust_page
 
-    results, decisions, audits = {}, {}, {}
+    results: dict[str, Results] = {}
+    decisions: dict[str, Decisions] = {}
+    audits: dict[str, Audits] = {}
     for dataset, paths in found.items():
         print(f"{dataset}: {', '.join(paths)}", flush=True)
         folder = results_dir / dataset
         content, tables = analyze_folder(folder, bootstrap_samples=bootstrap_samples)
-        if not content:
+        if content is None:
             print(f"{dataset}: no repeat is complete yet")
             continue
         results[dataset] = content
@@ -78,7 +82,7 @@ def write_pages(results_dir: pathlib.Path, page: pathlib.Path, bootstrap_samples
         print(f"wrote {path}")
 
 
-def read_audits(folder: pathlib.Path) -> dict[str, Any]:
+def read_audits(folder: pathlib.Path) -> Audits:
     """Content of `audits.json`, but for models that were trained again since: its figures are of other networks.
 
     Args:
@@ -87,11 +91,11 @@ def read_audits(folder: pathlib.Path) -> dict[str, Any]:
     from sperm_tf.evaluation.cross_validation import fits_file
 
     file = folder / AUDITS_FILE
-    audits = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    audits: Audits = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     published: dict[tuple[str, int], list[str]] = {}
     for fit in sorted(fits_file.read_json(folder / fits_file.FITS_FILE), key=lambda fit: fit["fold"]):
         published.setdefault((fit["model"], fit["repeat"]), []).append(fit["fingerprint"])
-    current = {}
+    current: Audits = {}
     for model, found in audits.items():
         if any(name == model and prints == found.get("networks") for (name, _), prints in published.items()):
             current[model] = found
@@ -102,7 +106,7 @@ def read_audits(folder: pathlib.Path) -> dict[str, Any]:
 
 def analyze_folder(
     folder: pathlib.Path, *, bootstrap_samples: int = 2000, takes: Callable[[pd.DataFrame], bool] = lambda table: True
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[Results | None, dict[str, pd.DataFrame]]:
     """Analyses one dataset's predictions: the models of which at least one repeat is complete.
 
     Args:
@@ -111,7 +115,7 @@ def analyze_folder(
         takes: whether a model with this out-of-fold table is analysed.
 
     Returns:
-        The content of `results.json`, and model -> its out-of-fold table. Both are empty without a complete repeat.
+        The content of `results.json`, None without a complete repeat, and model -> its out-of-fold table.
         Where models have different numbers of complete repeats, each is analysed on its own, and two are compared on
         those that they share.
 
@@ -125,7 +129,7 @@ def analyze_folder(
     tables = {path.stem: oof.complete_repeats(oof_file.read_csv(path, complete=False)) for path in paths}
     tables = {model: table for model, table in tables.items() if len(table) and takes(table)}
     if not tables:
-        return {}, {}
+        return None, {}
     class_names = oof.class_names(next(iter(tables.values())))
     content = analysis.analyze(tables, class_names, bootstrap_samples=bootstrap_samples)
     recorded = fits_file.read_json(folder / fits_file.FITS_FILE)

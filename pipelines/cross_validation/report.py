@@ -39,7 +39,7 @@ def write(directory: pathlib.Path, *, results_dir: pathlib.Path, transformed: Ar
         return set(map(tuple, answers[["image_id", "group_id", "label"]].to_numpy().tolist())) == images
 
     content, tables = published.analyze_folder(results_dir, takes=is_of_these_images)
-    if not tables:
+    if content is None:
         return None
     best = results_page.best_model(content)
     index_of = {image_id: index for index, image_id in enumerate(table.image_ids.tolist())}

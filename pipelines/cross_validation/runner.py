@@ -6,7 +6,6 @@ import dataclasses
 import pathlib
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import apache_beam as beam
 import filelock
@@ -24,6 +23,7 @@ from sperm_tf.config import FitConfig, PipelineConfig
 from sperm_tf.data.image_table import ImageTable
 from sperm_tf.evaluation.cross_validation import fits_file, oof, oof_file
 from sperm_tf.models.classifier import build_classifier
+from sperm_tf.schemas.cross_validation import FitEntry
 
 EXIT_INCOMPLETE = 3
 _ONE_AT_A_TIME = threading.Lock()  # in a process: Keras keeps its seeds, session and precision for all threads
@@ -97,7 +97,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
             )
             report(f"{model}, all images: {calibrated.run(context).directory}")
     for unit in units:
-        if unit.rows is not None:
+        if unit.summary is not None:
             report(f"{unit.name}: accuracy {unit.summary['test_accuracy']:.1%} on the test fold")
     report(f"Answers: {results_dir}")
     directory = context.pipeline_root / "CrossValidation"
@@ -177,11 +177,11 @@ def _publish(units: list[units_lib.Unit], file: pathlib.Path, report: Callable[[
     for model in sorted(models):
         own = [unit for unit in finished if unit.config.trainer.model.name == model]
         oof_file.write_csv(oof.join(unit.rows for unit in own), file.with_name(f"{model}.csv"), complete=False)
-        entries += [{**unit.summary, "fingerprint": unit.fingerprint} for unit in own]
+        entries += [{**unit.summary, "fingerprint": unit.fingerprint} for unit in own if unit.summary is not None]
     fits_file.write_json(entries, file)
 
 
-def _check_repeats(units: list[units_lib.Unit], published: list[dict[str, Any]], results_dir: pathlib.Path) -> None:
+def _check_repeats(units: list[units_lib.Unit], published: list[FitEntry], results_dir: pathlib.Path) -> None:
     repeats, models = 1 + max(unit.config.repeat for unit in units), {unit.config.trainer.model.name for unit in units}
     lost = [fit for fit in published if fit["model"] in models and fit["repeat"] >= repeats]
     if lost:

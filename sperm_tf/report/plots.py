@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sperm_tf.schemas.metrics import ReliabilityBin
+
 # Placeholder colour -> CSS variable. The values only have to be unusual, so that nothing else is replaced.
 INK, MUTED, GRID, FIRST, SECOND, SURFACE = "#010203", "#020304", "#030405", "#040506", "#050607", "#060708"
 _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", FIRST: "first", SECOND: "second", SURFACE: "surface"}
@@ -168,7 +170,7 @@ def probability_histogram(right: Sequence[float], wrong: Sequence[float], *, tit
 
 
 @styled
-def reliability(bins: Sequence[Mapping[str, float]], *, title: str, description: str) -> str:
+def reliability(bins: Sequence[ReliabilityBin], *, title: str, description: str) -> str:
     """How often answers of a given probability are right.
 
     Args:
@@ -206,7 +208,7 @@ def risk_coverage(
     return to_svg(figure, title, description)
 
 
-def draw_reliability(axes: Any, bins: Sequence[Mapping[str, float]], *, colour: str) -> None:
+def draw_reliability(axes: Any, bins: Sequence[ReliabilityBin], *, colour: str) -> None:
     """Points of `reliability` on axes of any figure; their area is the number of images."""
     most = max(row["count"] for row in bins)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.0, linestyle="--", label="perfectly calibrated")

@@ -19,10 +19,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
 from sperm_tf.probabilities import write_probability
+from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import ACCEPT, EXPLAIN, MAP_OUTPUTS, OK, SERVING_DEFAULT, SHOWN_MAP, UNREADABLE
 from sperm_tf.serving.files import File, batches, name_of, read_file
 from sperm_tf.serving.prediction import Prediction
@@ -201,10 +203,11 @@ def parse_response(response) -> list[Prediction]:
         for name, value in outputs.items()
     }
     num_rows = len(outputs["status"])
-    return [_to_prediction({name: value[row] for name, value in outputs.items()}) for row in range(num_rows)]
+    rows = ({name: value[row] for name, value in outputs.items()} for row in range(num_rows))
+    return [_to_prediction(cast(ServedAnswer, row)) for row in rows]
 
 
-def _to_prediction(row):
+def _to_prediction(row: ServedAnswer) -> Prediction:
     is_ok = row["status"] == OK
     probabilities = zip(row["class_names"], row["probabilities"], strict=True) if is_ok else ()
     return Prediction(
@@ -218,7 +221,7 @@ def _to_prediction(row):
         decision=str(row["decision"]),
         reason=str(row["reason"]),
         unfamiliarity=float(row["unfamiliarity"]),
-        maps={name: np.asarray(row[name], np.float32) for name in MAP_OUTPUTS if name in row},
+        maps={name: np.asarray(value, np.float32) for name, value in row.items() if name in MAP_OUTPUTS},
     )
 
 

@@ -11,11 +11,13 @@ from sperm_tf.decision import rule as rule_lib
 from sperm_tf.explain.activation_maps import ClassActivationMaps
 from sperm_tf.models.classifier import LOGITS
 from sperm_tf.models.views import FEATURES, build_answering_model
+from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import (
     ACCEPT,
     CBAM_ATTENTION,
     CONFIDENT,
     GRAD_CAM_PLUS_PLUS,
+    GRAD_CAM_PLUS_PLUS_PER_CLASS,
     LAYER_INTEGRATED_GRADIENTS,
     OK,
     REASONS,
@@ -68,7 +70,7 @@ class ServedClassifier:
         self._image_size = image_size
         self._rule = rule
 
-    def classify(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+    def classify(self, image_bytes: tf.Tensor) -> ServedAnswer:
         """Classifies files.
 
         Args:
@@ -81,7 +83,7 @@ class ServedClassifier:
         answers = self._model(images, training=False)
         return self._answer(answers[LOGITS], answers[FEATURES], statuses)
 
-    def classify_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+    def classify_examples(self, examples: tf.Tensor) -> ServedAnswer:
         """Classifies the feature `image` of examples.
 
         Args:
@@ -97,7 +99,7 @@ class ServedClassifier:
         )
         return self.classify(image_bytes)
 
-    def explain(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+    def explain(self, image_bytes: tf.Tensor) -> ServedAnswer:
         """Classifies files and shows where the network looked, in one pass.
 
         Args:
@@ -119,7 +121,7 @@ class ServedClassifier:
         answer[LAYER_INTEGRATED_GRADIENTS] = explanation.layer_integrated_gradients[:num_rows] * is_ok
         maps = explanation.grad_cam_plus_plus[:num_rows] * is_ok[:, None]
         answer[GRAD_CAM_PLUS_PLUS] = tf.gather(maps, predicted, axis=1, batch_dims=1)
-        answer[f"{GRAD_CAM_PLUS_PLUS}_per_class"] = maps
+        answer[GRAD_CAM_PLUS_PLUS_PER_CLASS] = maps
         if explanation.attention is not None:
             answer[CBAM_ATTENTION] = explanation.attention[:num_rows] * is_ok
         return answer
@@ -131,7 +133,7 @@ class ServedClassifier:
         images = tf.pad(images, [[0, is_empty], [0, 0], [0, 0], [0, 0]])
         return tf.cast(images, tf.float32), statuses
 
-    def _answer(self, logits, features, statuses):
+    def _answer(self, logits: tf.Tensor, features: tf.Tensor, statuses: tf.Tensor) -> ServedAnswer:
         num_rows = tf.shape(statuses)[0]
         is_ok = tf.equal(statuses, OK)
         decisions = rule_lib.decide(self._rule, logits[:num_rows], features[:num_rows])

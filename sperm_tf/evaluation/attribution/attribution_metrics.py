@@ -10,6 +10,7 @@ import pandas as pd
 
 from sperm_tf.evaluation.metrics import intervals, jsonable
 from sperm_tf.explain.faithfulness import BASELINES, FIGURES
+from sperm_tf.schemas.audits import Attributions, MapDifference, MapMetric
 
 FAITHFULNESS = "faithfulness"
 MASK_AREA = "mask_area_share"
@@ -31,7 +32,7 @@ _SAMPLES, _SEED = 2000, 0
 _KEYS = ["test", "method", "condition", "figure"]
 
 
-def describe_explanations(answers: pd.DataFrame) -> dict[str, Any]:
+def describe_explanations(answers: pd.DataFrame) -> Attributions:
     """Figures of one model over the folds of a repeat.
 
     A figure is the mean over the images; its interval draws groups of images again. Figures of the methods are those of
@@ -60,7 +61,7 @@ def describe_explanations(answers: pd.DataFrame) -> dict[str, Any]:
     if differences:
         table = pd.concat([table, pd.DataFrame(differences)], axis=1)
     values, lower, upper = _means(table.to_numpy(np.float64), groups)
-    cells: dict[tuple[str, ...], dict[str, Any]] = {
+    cells: dict[tuple[str, ...], MapMetric] = {
         key: {
             "value": jsonable.number(values[place]),
             "bootstrap_95": jsonable.interval(lower[place], upper[place]),
@@ -69,11 +70,11 @@ def describe_explanations(answers: pd.DataFrame) -> dict[str, Any]:
         for place, key in enumerate(_keys(table))
     }
     area = cells.pop((FAITHFULNESS, "", "", MASK_AREA), None)
-    found: dict[str, Any] = {
+    found: Attributions = {
         "num_folds": int(answers["fold"].nunique()),
         "num_images": len(answers[["fold", "image_id"]].drop_duplicates()),
         "num_heads": area["num_images"] if area else 0,
-        MASK_AREA: area,
+        "mask_area_share": area,
         "methods": {},
         "sanity": {},
         "stability": {},
@@ -81,8 +82,10 @@ def describe_explanations(answers: pd.DataFrame) -> dict[str, Any]:
     for (test, method, condition, figure), cell in cells.items():
         if test == FAITHFULNESS:
             found["methods"].setdefault(method, {})[figure] = cell
-        elif test in ("sanity", "stability"):
-            found[test].setdefault(method, {}).setdefault(condition, {})[figure] = cell
+        elif test == "sanity":
+            found["sanity"].setdefault(method, {}).setdefault(condition, {})[figure] = cell
+        elif test == "stability":
+            found["stability"].setdefault(method, {}).setdefault(condition, {})[figure] = cell
     for (test, method, _, figure), cell in cells.items():
         if test.startswith("versus_"):
             versus = found["methods"][method][figure].setdefault("versus", {})
@@ -90,7 +93,7 @@ def describe_explanations(answers: pd.DataFrame) -> dict[str, Any]:
     return found
 
 
-def rows_for_page(found: dict[str, Any]) -> list[dict[str, str]]:
+def rows_for_page(found: Attributions) -> list[dict[str, str]]:
     """The figures of the methods as text, one row a method, for a table in the documentation.
 
     Args:
@@ -158,16 +161,15 @@ def _means(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return statistic(np.ones((1, len(values))))["mean"][0], lower, upper
 
 
-def _compare(cell: dict[str, Any], good: str) -> dict[str, Any]:
+def _compare(cell: MapMetric, good: str) -> MapDifference:
     bounds = cell["bootstrap_95"]
-    is_known = bounds is not None and None not in bounds
-    beats = bool(is_known and (bounds[1] < 0 if good == "low" else bounds[0] > 0))
+    beats = bounds is not None and (bounds[1] < 0 if good == "low" else bounds[0] > 0)
     return {"difference": cell["value"], "bootstrap_95": bounds, "beats": beats}
 
 
-def _to_text(cell: dict[str, Any]) -> str:
+def _to_text(cell: MapMetric) -> str:
     if cell["value"] is None:
         return ""
     bounds = cell["bootstrap_95"]
-    span = f" ({bounds[0]:.3f}-{bounds[1]:.3f})" if bounds and None not in bounds else ""
+    span = f" ({bounds[0]:.3f}-{bounds[1]:.3f})" if bounds else ""
     return f"{cell['value']:.3f}{span}" + (" ✓" if beats_both(cell) else "")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from sperm_tf.evaluation.attribution.attribution_metrics import describe_explanations
 from sperm_tf.explain.sanity import LABELS
+from sperm_tf.schemas.audits import LabelRandomization
 
 
-def describe_labels(answers: pd.DataFrame) -> dict[str, Any]:
+def describe_labels(answers: pd.DataFrame) -> LabelRandomization:
     """Figures of one model.
 
     Args:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -23,11 +23,12 @@ import pandas as pd
 from sperm_tf.evaluation.cross_validation import model_pairs, oof, oof_checks, oof_metrics
 from sperm_tf.evaluation.metrics import calibration, classification, intervals
 from sperm_tf.models.registry import BACKBONES
+from sperm_tf.schemas.cross_validation import FoldMetrics, ModelResults, RepeatMetrics, Results
 
 
 def analyze(
     tables: Mapping[str, pd.DataFrame], class_names: Sequence[str], *, bootstrap_samples: int = 2000
-) -> dict[str, Any]:
+) -> Results:
     """Every figure of every model, and every pair of models compared.
 
     Args:
@@ -51,27 +52,26 @@ def analyze(
         model_pairs.check_same_folds(first, tables[first], name, table)
     images = oof.select(tables[first], part=oof.TEST, repeat=0)
     support = np.bincount(oof.labels(images), minlength=len(class_names)).tolist()
-    return _to_json(
-        {
-            "class_names": list(class_names),
-            "num_images": len(images),
-            "num_groups": int(images["group_id"].nunique()),
-            "class_counts": dict(zip(class_names, support, strict=True)),
-            "models": {name: _describe_model(table, bootstrap_samples) for name, table in tables.items()},
-            "comparisons": model_pairs.compare_models(tables),
-            "method": {
-                "level": intervals.LEVEL,
-                "bootstrap_samples": bootstrap_samples,
-                "seed": oof_metrics.SEED,
-                "ece": f"top label, {calibration.BINS} bins of equal width",
-                "brier": "sum over classes, 0-2",
-                "wilson_95": "pooled predictions of repeat 0, every image taken as independent",
-                "bootstrap_95": "percentiles over resampled groups of the mean over repeats; ECE's are centred",
-                "t_test": "corrected resampled t-test; p_value_holm over all pairs, each figure by itself",
-                "mcnemar": "exact, pooled predictions of one repeat, not corrected for the number of tests",
-            },
-        }
-    )
+    results: Results = {
+        "class_names": list(class_names),
+        "num_images": len(images),
+        "num_groups": int(images["group_id"].nunique()),
+        "class_counts": dict(zip(class_names, support, strict=True)),
+        "models": {name: _describe_model(table, bootstrap_samples) for name, table in tables.items()},
+        "comparisons": model_pairs.compare_models(tables),
+        "method": {
+            "level": intervals.LEVEL,
+            "bootstrap_samples": bootstrap_samples,
+            "seed": oof_metrics.SEED,
+            "ece": f"top label, {calibration.BINS} bins of equal width",
+            "brier": "sum over classes, 0-2",
+            "wilson_95": "pooled predictions of repeat 0, every image taken as independent",
+            "bootstrap_95": "percentiles over resampled groups of the mean over repeats; ECE's are centred",
+            "t_test": "corrected resampled t-test; p_value_holm over all pairs, each figure by itself",
+            "mcnemar": "exact, pooled predictions of one repeat, not corrected for the number of tests",
+        },
+    }
+    return _to_json(results)
 
 
 def _rank(model: str) -> tuple[int, str]:
@@ -88,11 +88,11 @@ def _check_table(name: str, table: pd.DataFrame, class_names: tuple[str, ...]) -
         )
 
 
-def _describe_model(table: pd.DataFrame, bootstrap_samples: int) -> dict[str, Any]:
+def _describe_model(table: pd.DataFrame, bootstrap_samples: int) -> ModelResults:
     class_names = oof.class_names(table)
     test = oof.select(table, part=oof.TEST)
-    folds = [
-        {"repeat": repeat, "fold": fold, **_figures_of(rows, class_names)}
+    folds: list[RepeatMetrics] = [
+        {"repeat": cast(int, repeat), "fold": cast(int, fold), **_figures_of(rows, class_names)}
         for (repeat, fold), rows in test.groupby(["repeat", "fold"])
     ]
     repeats = [rows.sort_values("image_id") for _, rows in test.groupby("repeat")]
@@ -114,7 +114,7 @@ def _describe_model(table: pd.DataFrame, bootstrap_samples: int) -> dict[str, An
     }
 
 
-def _figures_of(rows: pd.DataFrame, class_names: Sequence[str]) -> dict[str, Any]:
+def _figures_of(rows: pd.DataFrame, class_names: Sequence[str]) -> FoldMetrics:
     return oof_metrics.figures_of(oof.labels(rows), oof.probabilities(rows), class_names)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from sperm_tf.evaluation.metrics.intervals import wilson
 from sperm_tf.evaluation.metrics.predictions import Predictions
 from sperm_tf.evaluation.quantification.class_roles import ClassRoles, RolesError, default_roles
 from sperm_tf.evaluation.quantification.prevalence import estimate_part, estimate_wrong
+from sperm_tf.schemas.cross_validation import AcceptedOnSlides, CountedSlides
 from sperm_tf.served_names import ACCEPT
 
 TRUE_SHARES = (0.0, 0.04, 0.15, 0.5)
@@ -21,7 +22,7 @@ TRUE_SHARES = (0.0, 0.04, 0.15, 0.5)
 _SLACK = 1e-3  # what holds the truth: no interval of draws reaches zero itself
 
 
-def describe(table: pd.DataFrame, decided: Sequence[Predictions]) -> list[dict[str, Any]]:
+def describe(table: pd.DataFrame, decided: Sequence[Predictions]) -> list[CountedSlides]:
     """Counts slides that are made of test images, with and without correction for the model's errors.
 
     Every test fold of every repeat makes one slide for each of `TRUE_SHARES`: all its images but normal forms, and as
@@ -58,11 +59,12 @@ def describe(table: pd.DataFrame, decided: Sequence[Predictions]) -> list[dict[s
         ]
         whole = [slide for slide in slides if slide is not None]
         if len(whole) == len(slides) and any(np.isfinite(slide["corrected"]) for slide in whole):
-            found.append({"true_share": true_share, "num_slides": len(slides), **_summarize(whole)})
+            counted = {"true_share": true_share, "num_slides": len(slides), **_summarize(whole)}
+            found.append(cast(CountedSlides, counted))
     return found
 
 
-def describe_accepted(decided: Sequence[Predictions]) -> list[dict[str, float | None]]:
+def describe_accepted(decided: Sequence[Predictions]) -> list[AcceptedOnSlides]:
     """What accepted answers would be worth on slides with other shares of normal forms than the dataset has.
 
     Every normal spermatozoon gets one weight and every other one another, so that together they make the slide. What is
@@ -88,7 +90,7 @@ def describe_accepted(decided: Sequence[Predictions]) -> list[dict[str, float | 
     normal, other = is_normal[labels], is_sperm[labels] & ~is_normal[labels]
     if not (normal.any() and other.any() and is_accepted.any()):
         return []
-    found = []
+    found: list[AcceptedOnSlides] = []
     for share in TRUE_SHARES[1:]:
         weights = share * normal / normal.sum() + (1 - share) * other / other.sum()
         names_normal = is_accepted & is_normal[answers]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from sperm_tf.schemas.cross_validation import FitEntry, FitsOfModel
 from sperm_tf.whole_files import write_text
 
 FITS_FILE = "fits.json"
@@ -19,7 +19,7 @@ class FitsError(ValueError):
     """A damaged `fits.json`."""
 
 
-def read_json(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+def read_json(path: str | os.PathLike[str]) -> list[FitEntry]:
     """Reads `fits.json`; a file that is not there holds no fits.
 
     Raises:
@@ -56,7 +56,7 @@ def read_json(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     return fits
 
 
-def write_json(fits: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
+def write_json(fits: Sequence[FitEntry], path: str | os.PathLike[str]) -> None:
     """Writes `fits.json` by model, repeat and fold, one line a fit; the file appears only when complete.
 
     Args:
@@ -68,7 +68,7 @@ def write_json(fits: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) 
     write_text(path, f"[\n{text}\n]\n")
 
 
-def summarize(fits: Sequence[dict[str, Any]], model: str, *, num_repeats: int) -> dict[str, Any]:
+def summarize(fits: Sequence[FitEntry], model: str, *, num_repeats: int) -> FitsOfModel:
     """What the fits of one model took, those of the analysed repeats only.
 
     Args:

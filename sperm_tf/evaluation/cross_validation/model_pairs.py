@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any
+from typing import Literal, cast
 
 import numpy as np
 import pandas as pd
 
 from sperm_tf.evaluation.cross_validation import oof
 from sperm_tf.evaluation.metrics import classification, significance
+from sperm_tf.schemas.cross_validation import Comparison, McNemar
 
-COMPARED = ("accuracy", "macro_f1")
+COMPARED: tuple[Literal["accuracy", "macro_f1"], ...] = ("accuracy", "macro_f1")
 
 
 def check_same_folds(first: str, first_table: pd.DataFrame, second: str, second_table: pd.DataFrame) -> None:
@@ -47,7 +48,7 @@ def check_same_folds(first: str, first_table: pd.DataFrame, second: str, second_
         )
 
 
-def compare_models(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
+def compare_models(tables: Mapping[str, pd.DataFrame]) -> list[Comparison]:
     """Corrected resampled t-tests of accuracy and macro F1 with Holm's correction, and McNemar's test of each repeat.
 
     Args:
@@ -66,7 +67,7 @@ def compare_models(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
     return results
 
 
-def _compare_pair(first: str, second: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+def _compare_pair(first: str, second: str, tables: Mapping[str, pd.DataFrame]) -> Comparison:
     num_classes = len(oof.class_names(tables[first]))
     keys = ["repeat", "fold", "image_id", "label"]
     both = _answers(tables[first]).merge(_answers(tables[second]), on=keys, suffixes=("_first", "_second"))
@@ -81,9 +82,9 @@ def _compare_pair(first: str, second: str, tables: Mapping[str, pd.DataFrame]) -
         )
         for name in COMPARED
     }
-    mcnemar = [
+    mcnemar: list[McNemar] = [
         {
-            "repeat": repeat,
+            "repeat": cast(int, repeat),
             **significance.mcnemar(
                 (rows["predicted_first"] == rows["label"]).to_numpy(),
                 (rows["predicted_second"] == rows["label"]).to_numpy(),
@@ -96,7 +97,8 @@ def _compare_pair(first: str, second: str, tables: Mapping[str, pd.DataFrame]) -
         "second": second,
         "num_repeats": len(mcnemar),
         "test_train_ratio": ratio,
-        **tests,
+        "accuracy": tests["accuracy"],
+        "macro_f1": tests["macro_f1"],
         "mcnemar": mcnemar,
     }
 

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from sperm_tf.evaluation.cross_validation import oof
 from sperm_tf.evaluation.metrics import calibration, classification, intervals
+from sperm_tf.schemas.cross_validation import FoldMetrics, MetricsOverFolds, PooledMetrics, Spread
 
 SEED = 0
 FIGURES = ("accuracy", "macro_f1", "kappa", "mcc", "nll", "brier", "ece")
 CLASS_FIGURES = ("precision", "recall", "f1")
 
 
-def figures_of(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+def figures_of(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> FoldMetrics:
     """The figures of one set of predictions.
 
     Args:
@@ -50,7 +51,9 @@ def figures_of(labels: np.ndarray, probabilities: np.ndarray, class_names: Seque
         "ece": float(calibration.ece(probabilities, labels)),
         "per_class": {
             name: {
-                **{figure: float(figures[figure][index]) for figure in CLASS_FIGURES},
+                "precision": float(figures["precision"][index]),
+                "recall": float(figures["recall"][index]),
+                "f1": float(figures["f1"][index]),
                 "support": int(support[index]),
             }
             for index, name in enumerate(class_names)
@@ -85,9 +88,9 @@ def agreement_from_counts(counts: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def over_folds(folds: Sequence[Mapping[str, Any]], class_names: Sequence[str]) -> dict[str, Any]:
+def over_folds(folds: Sequence[Mapping[str, Any]], class_names: Sequence[str]) -> MetricsOverFolds:
     """Mean and standard deviation (n - 1) of what `figures_of` gives for every fold."""
-    return {
+    found = {
         **{name: _mean_and_sd([fold[name] for fold in folds]) for name in FIGURES},
         "per_class": {
             label: {
@@ -96,9 +99,10 @@ def over_folds(folds: Sequence[Mapping[str, Any]], class_names: Sequence[str]) -
             for label in class_names
         },
     }
+    return cast(MetricsOverFolds, found)
 
 
-def _mean_and_sd(values: Sequence[float]) -> dict[str, float]:
+def _mean_and_sd(values: Sequence[float]) -> Spread:
     defined = np.array([value for value in values if math.isfinite(value)])
     return {
         "mean": float(defined.mean()) if len(defined) else math.nan,
@@ -108,7 +112,7 @@ def _mean_and_sd(values: Sequence[float]) -> dict[str, float]:
 
 def over_repeats(
     repeats: Sequence[pd.DataFrame], class_names: Sequence[str], *, bootstrap_samples: int
-) -> dict[str, Any]:
+) -> PooledMetrics:
     """Means over repeats with 95 % intervals.
 
     Args:
@@ -120,7 +124,7 @@ def over_repeats(
         `FIGURES` and `per_class`, each `{"value", "bootstrap_95"}`; accuracy and recall also have `wilson_95`, which is
         that of the first repeat.
     """
-    pooled = [figures_of(oof.labels(rows), oof.probabilities(rows), class_names) for rows in repeats]
+    pooled: list[Any] = [figures_of(oof.labels(rows), oof.probabilities(rows), class_names) for rows in repeats]
     bounds = _bootstrap(repeats, len(class_names), bootstrap_samples)
 
     def describe(name: str, values: Sequence[float], index: tuple[int, ...] = ()) -> dict[str, Any]:
@@ -136,7 +140,7 @@ def over_repeats(
         described |= {name: describe(name, [value[name] for value in values], (index,)) for name in CLASS_FIGURES}
         described["recall"]["wilson_95"] = _wilson_of(values[0]["recall"], values[0]["support"])
         result["per_class"][label] = described
-    return result
+    return cast(PooledMetrics, result)
 
 
 def _wilson_of(share: float, total: int) -> list[float]:

@@ -10,7 +10,6 @@ of Mathematics and Artificial Intelligence 74:9-28), whose promises hold for exc
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,7 @@ from sperm_tf.decision.fitting import fit_rule
 from sperm_tf.evaluation.cross_validation import coverage_experiment, oof
 from sperm_tf.evaluation.metrics import predictions, uncertainty
 from sperm_tf.evaluation.metrics.predictions import Predictions
+from sperm_tf.schemas.cross_validation import Accepted, GuaranteeAtRisk, ModelDecisions
 from sperm_tf.served_names import ACCEPT, CONFIDENT, OK, REASONS, REFER
 
 MAX_RISKS = (0.02, 0.05, 0.08, 0.1)
@@ -99,7 +99,7 @@ def log_probabilities(table: pd.DataFrame) -> np.ndarray:
     return np.log(np.maximum(oof.probabilities(table), np.finfo(np.float64).tiny))
 
 
-def describe(table: pd.DataFrame, config: CalibratorConfig, *, bootstrap_samples: int) -> dict[str, Any]:
+def describe(table: pd.DataFrame, config: CalibratorConfig, *, bootstrap_samples: int) -> ModelDecisions:
     """What the served answers of a model are worth, repeat by repeat.
 
     Args:
@@ -114,23 +114,22 @@ def describe(table: pd.DataFrame, config: CalibratorConfig, *, bootstrap_samples
         another mix of classes (`sperm_tf.evaluation.cross_validation.coverage_experiment`).
     """
     repeats = sorted(table["repeat"].unique().tolist())
-    guarantees = []
+    guarantees: list[GuaranteeAtRisk] = []
     for max_risk in MAX_RISKS:
         decided = [decide(table, dataclasses.replace(config, max_risk=max_risk), repeat=repeat) for repeat in repeats]
         guarantees.append({"max_risk": max_risk, "repeats": [_accepted(predicted) for predicted in decided]})
     decided = [decide(table, config, repeat=repeat) for repeat in repeats]
+    described = [uncertainty.describe_trust(predicted, bootstrap_samples=bootstrap_samples) for predicted in decided]
     return {
         "promise": {"set_coverage": config.set_coverage, "max_risk": config.max_risk, "delta": config.delta},
-        "repeats": [
-            uncertainty.describe_trust(predicted, bootstrap_samples=bootstrap_samples) for predicted in decided
-        ],
+        "repeats": [figures for figures in described if figures is not None],  # out of fold every image is answered
         "guarantees": guarantees,
         "slides": coverage_experiment.describe(table, decided),
         "accepted_on_slides": coverage_experiment.describe_accepted(decided),
     }
 
 
-def _accepted(predicted: Predictions) -> dict[str, Any]:
+def _accepted(predicted: Predictions) -> Accepted:
     accepted = np.array(predicted.decisions) == ACCEPT
     right = (predicted.predicted == predicted.labels)[accepted]
     return {"accepted": float(accepted.mean()), "accuracy_of_accepted": float(right.mean()) if len(right) else None}

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sperm_tf.schemas.metrics import ReliabilityBin
+
 BINS = 15
 BINNINGS = ("width", "mass")
 
@@ -113,7 +115,7 @@ def ece_by_chance(
 
 def reliability(
     probabilities: np.ndarray, labels: np.ndarray, *, bins: int = BINS, binning: str = "width"
-) -> list[dict[str, float]]:
+) -> list[ReliabilityBin]:
     """The bins of `ece` that hold an image, from low to high confidence.
 
     Returns:

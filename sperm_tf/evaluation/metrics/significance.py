@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from sperm_tf.evaluation.metrics.intervals import LEVEL
+from sperm_tf.schemas.cross_validation import McNemarTest, PairedTest
 
 
 def corrected_resampled_t_test(
     differences: Sequence[float] | np.ndarray, *, test_train_ratio: float, level: float = LEVEL
-) -> dict[str, Any]:
+) -> PairedTest:
     """Tests whether two models differ, from their differences in every fold of a repeated cross-validation.
 
     The training parts of the folds overlap, so the differences are not independent, and the usual paired t-test finds
@@ -78,7 +78,7 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     return multipletests(p_values, method="holm")[1] if len(p_values) else np.zeros(0)
 
 
-def mcnemar(first_correct: np.ndarray, second_correct: np.ndarray) -> dict[str, Any]:
+def mcnemar(first_correct: np.ndarray, second_correct: np.ndarray) -> McNemarTest:
     """Exact test of whether two models err equally often on the same images (McNemar 1947, Psychometrika 12:153-157).
 
     It takes images as independent, so near duplicates and the common training of images of one fold make it somewhat

@@ -6,18 +6,19 @@ Undefined figures and bounds are None (JSON null). Conventions: `sperm_tf.evalua
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from sperm_tf.evaluation.metrics import classification, intervals, jsonable
 from sperm_tf.evaluation.metrics.predictions import Predictions
+from sperm_tf.schemas.evaluation import ClassMetrics, ConfusionShares, EvaluationMetrics, Slice
+from sperm_tf.schemas.metrics import Metric, Proportion
 from sperm_tf.served_names import OK
 
 SEED = 0
 
 
-def summarize(predictions: Predictions, *, bootstrap_samples: int, slice_by: Sequence[str] = ()) -> dict[str, Any]:
+def summarize(predictions: Predictions, *, bootstrap_samples: int, slice_by: Sequence[str] = ()) -> EvaluationMetrics:
     """All figures of one split, overall and by slice.
 
     Args:
@@ -57,9 +58,9 @@ def summarize(predictions: Predictions, *, bootstrap_samples: int, slice_by: Seq
     }
 
 
-def _slices(predictions: Predictions, feature: str, bootstrap_samples: int) -> dict[str, Any]:
+def _slices(predictions: Predictions, feature: str, bootstrap_samples: int) -> dict[str, Slice]:
     values = predictions.values_of(feature)
-    result = {}
+    result: dict[str, Slice] = {}
     for value in sorted(set(values.tolist())):
         chosen = predictions.select(values == value)
         figures = _Figures(chosen, bootstrap_samples)
@@ -99,18 +100,18 @@ class _Figures:
         figures = classification.figures_from_counts(counts)
         return {**figures, "auc": areas, "macro_auc": areas.mean(axis=-1), "shares": shares}
 
-    def plain(self, name: str, index: tuple[int, ...] = ()) -> dict[str, Any]:
+    def plain(self, name: str, index: tuple[int, ...] = ()) -> Metric:
         """A figure that is no proportion."""
         lower, upper = self._bounds[name]
         value = jsonable.number(self._values[name][0][index])
         bounds = None if value is None else jsonable.interval(lower[index], upper[index])
         return {"value": value, "bootstrap_95": bounds}
 
-    def accuracy(self) -> dict[str, Any]:
+    def accuracy(self) -> Proportion:
         correct = np.trace(self._counts[:, : self._num_classes])
         return self._proportion("accuracy", (), correct, self._counts.sum())
 
-    def of_class(self, index: int) -> dict[str, Any]:
+    def of_class(self, index: int) -> ClassMetrics:
         correct, support = self._counts[index, index], self._counts[index].sum()
         predicted = self._counts[:, index].sum()
         return {
@@ -121,7 +122,7 @@ class _Figures:
             "auc": self.plain("auc", (index,)),
         }
 
-    def confusion_matrix(self) -> dict[str, Any]:
+    def confusion_matrix(self) -> ConfusionShares:
         size = range(self._num_classes)
         shares = [
             [
@@ -137,7 +138,7 @@ class _Figures:
             "shares_of_true_class": shares,
         }
 
-    def _proportion(self, name: str, index: tuple[int, ...], count: int, total: int) -> dict[str, Any]:
+    def _proportion(self, name: str, index: tuple[int, ...], count: int, total: int) -> Proportion:
         figure = self.plain(name, index)
         bounds = jsonable.interval(*intervals.wilson(int(count), int(total)))
         return {"value": figure["value"], "wilson_95": bounds, "bootstrap_95": figure["bootstrap_95"]}

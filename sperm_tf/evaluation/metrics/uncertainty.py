@@ -6,22 +6,21 @@ Undefined figures and bounds are None (JSON null). Rows without an answer are le
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import numpy as np
 
 from sperm_tf.evaluation.metrics import calibration, intervals, jsonable
 from sperm_tf.evaluation.metrics.predictions import Predictions
+from sperm_tf.schemas.metrics import CalibrationMetric, PredictionSets, Proportion, Selection, Uncertainty
 from sperm_tf.served_names import ACCEPT, OK
 
 SEED = 0
 _BINNINGS = {"ece": "width", "ece_equal_mass": "mass"}
 _CHANCE_SAMPLES = 500
-_SCORES = ("nll", "brier", "ece", "ece_equal_mass", "aurc")
 _MAX_POINTS = 200
 
 
-def describe_trust(predictions: Predictions, *, bootstrap_samples: int) -> dict[str, Any] | None:
+def describe_trust(predictions: Predictions, *, bootstrap_samples: int) -> Uncertainty | None:
     """All figures of one split.
 
     Args:
@@ -42,7 +41,13 @@ def describe_trust(predictions: Predictions, *, bootstrap_samples: int) -> dict[
     kept = np.unique(np.linspace(0, len(coverage) - 1, _MAX_POINTS).round().astype(int))
     return {
         "num_answered": len(answered),
-        "scores": {name: figures.score(name) for name in _SCORES},
+        "scores": {
+            "nll": figures.score("nll"),
+            "brier": figures.score("brier"),
+            "ece": figures.score("ece"),
+            "ece_equal_mass": figures.score("ece_equal_mass"),
+            "aurc": figures.score("aurc"),
+        },
         "reliability": calibration.reliability(answered.probabilities, answered.labels),
         "sets": figures.sets(),
         "selection": figures.selection(),
@@ -141,17 +146,18 @@ class _Figures:
             shares[f"accepted_right:{name}"] = (self._is_accepted & (self._labels == index), self._is_correct)
         return shares
 
-    def score(self, name: str) -> dict[str, Any]:
+    def score(self, name: str) -> CalibrationMetric:
         """A figure that is no proportion."""
         lower, upper = self._bounds[name]
-        figure = {"value": jsonable.number(self._values[name][0]), "bootstrap_95": jsonable.interval(lower, upper)}
+        value = jsonable.number(self._values[name][0])
+        figure: CalibrationMetric = {"value": value, "bootstrap_95": jsonable.interval(lower, upper)}
         if name in _BINNINGS:
             figure["by_chance"] = calibration.ece_by_chance(
                 self._probabilities, samples=_CHANCE_SAMPLES, binning=_BINNINGS[name]
             )
         return figure
 
-    def sets(self) -> dict[str, Any]:
+    def sets(self) -> PredictionSets:
         sizes = Counter(self._sizes.tolist())
         return {
             "coverage": self._share("covered"),
@@ -166,7 +172,7 @@ class _Figures:
             },
         }
 
-    def selection(self) -> dict[str, Any]:
+    def selection(self) -> Selection:
         return {
             "accepted": self._share("accepted"),
             "accuracy_of_accepted": self._share("accepted_right"),
@@ -181,7 +187,7 @@ class _Figures:
             },
         }
 
-    def _share(self, name: str) -> dict[str, Any]:
+    def _share(self, name: str) -> Proportion:
         counts, members = self._shares()[name]
         total, found = int(counts.sum()), int((counts & members).sum())
         figure = self.score(f"share:{name}")

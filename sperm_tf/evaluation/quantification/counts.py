@@ -26,7 +26,7 @@ MIN_SPERMATOZOA = 200
 Z_95 = 1.96
 """Quantile of the standard normal distribution that the manual compares replicates with."""
 Confusion = Sequence[Sequence[int]]
-CORRECTIONS = CORRECTED, NO_ERRORS_KNOWN, MOSTLYUNFAMILIAR, NOTHING_TO_COUNT, NO_MIX_FITS = (
+CORRECTIONS = CORRECTED, NO_ERRORS_KNOWN, MOSTLY_UNFAMILIAR, NOTHING_TO_COUNT, NO_MIX_FITS = (
     "corrected",
     "no_errors_known",
     "mostly_unfamiliar",
@@ -209,7 +209,7 @@ def count(
         if not is_sperm.any():
             correction = NOTHING_TO_COUNT
         elif 2 * reasons[UNFAMILIAR] > len(readable):
-            correction = MOSTLYUNFAMILIAR
+            correction = MOSTLY_UNFAMILIAR
         else:
             corrected = estimate_part(answers, confusion, part=roles.is_normal, whole=roles.is_sperm)
             correction = CORRECTED if corrected else NO_MIX_FITS

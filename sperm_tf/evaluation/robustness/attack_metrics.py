@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from sperm_tf.evaluation.metrics import intervals, jsonable
+from sperm_tf.schemas.audits import Attack
+from sperm_tf.schemas.metrics import Proportion
 from sperm_tf.served_names import ACCEPT
 
 _SAMPLES, _SEED = 1000, 0
 
 
-def describe_attacks(answers: pd.DataFrame) -> list[dict[str, Any]]:
+def describe_attacks(answers: pd.DataFrame) -> list[Attack]:
     """Figures of one model, one entry an attack, weakest first.
 
     Args:
@@ -28,12 +28,23 @@ def describe_attacks(answers: pd.DataFrame) -> list[dict[str, Any]]:
         rows = answers[(answers["epsilon"] == epsilon) & (answers["attack"] == attack)]
         is_right = (rows["predicted"] == rows["label"]).to_numpy()
         is_accepted = (rows["decision"] == ACCEPT).to_numpy()
-        shares = {"accuracy": is_right, "accepted": is_accepted, "accepted_wrong": is_accepted & ~is_right}
-        found.append({"attack": attack, "epsilon": epsilon, "num_images": len(rows), **_figures(rows, shares)})
+        figures = _figures(
+            rows, {"accuracy": is_right, "accepted": is_accepted, "accepted_wrong": is_accepted & ~is_right}
+        )
+        found.append(
+            Attack(
+                attack=attack,
+                epsilon=epsilon,
+                num_images=len(rows),
+                accuracy=figures["accuracy"],
+                accepted=figures["accepted"],
+                accepted_wrong=figures["accepted_wrong"],
+            )
+        )
     return found
 
 
-def _figures(rows: pd.DataFrame, shares: dict[str, np.ndarray]) -> dict[str, Any]:
+def _figures(rows: pd.DataFrame, shares: dict[str, np.ndarray]) -> dict[str, Proportion]:
     def statistic(weights: np.ndarray) -> dict[str, np.ndarray]:
         return {name: weights @ members / weights.sum(axis=1) for name, members in shares.items()}
 

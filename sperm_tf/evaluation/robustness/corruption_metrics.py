@@ -7,7 +7,7 @@ figures are None.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from sperm_tf.data.quality import BINS
 from sperm_tf.evaluation.metrics import calibration, intervals, jsonable, predictions
 from sperm_tf.evaluation.metrics.predictions import Predictions
 from sperm_tf.evaluation.robustness.corruptions import CORRUPTIONS, SEVERITIES
+from sperm_tf.schemas.audits import Robustness, RobustnessRow
 from sperm_tf.served_names import ACCEPT, OK, UNFAMILIAR
 
 FEATURES = ("repeat", "fold", "corruption", "severity", "quality_bin")
@@ -27,14 +28,14 @@ SEED = 0
 BOOTSTRAP_SAMPLES = 2000
 
 
-def describe_corruptions(answers: pd.DataFrame) -> dict[str, Any]:
+def describe_corruptions(answers: pd.DataFrame) -> Robustness:
     """`describe_robustness` of rows of CorruptionAudit's `answers.csv` of any number of folds."""
     texts = answers.astype(str).itertuples(index=False, name=None)
     rows = [dict(zip(answers.columns, text, strict=True)) for text in texts]
     return describe_robustness(predictions.from_text(rows), bootstrap_samples=BOOTSTRAP_SAMPLES)
 
 
-def describe_robustness(answers: Predictions, *, bootstrap_samples: int) -> dict[str, Any]:
+def describe_robustness(answers: Predictions, *, bootstrap_samples: int) -> Robustness:
     """All figures.
 
     Args:
@@ -101,7 +102,7 @@ class _Table:
         }
         self._changes = is_right.astype(np.float64) - _when_clean(answers, is_right)
 
-    def figures(self, rows: np.ndarray) -> dict[str, Any]:
+    def figures(self, rows: np.ndarray) -> RobustnessRow:
         """`num_answers` and `FIGURES` of the rows for which bool [N] `rows` is true."""
 
         def statistic(weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -127,7 +128,7 @@ class _Table:
             counts, members = (part[rows] for part in self._shares[name])
             wilson = intervals.wilson(int((counts & members).sum()), int(counts.sum()))
             figures[name]["wilson_95"] = jsonable.interval(*wilson)
-        return {"num_answers": int(rows.sum()), **figures}
+        return cast(RobustnessRow, {"num_answers": int(rows.sum()), **figures})
 
 
 def _when_clean(answers: Predictions, is_right: np.ndarray) -> np.ndarray:

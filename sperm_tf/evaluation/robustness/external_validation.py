@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from sperm_tf.evaluation.metrics import intervals, jsonable
 from sperm_tf.evaluation.robustness.ood_metrics import find_rarer, weighted_auroc
+from sperm_tf.schemas.audits import ExternalValidation
 from sperm_tf.served_names import ACCEPT, UNFAMILIAR
 
 NORMAL = "normal"
 _SAMPLES, _SEED = 1000, 0
 
 
-def describe_transfer(answers: pd.DataFrame) -> dict[str, Any]:
+def describe_transfer(answers: pd.DataFrame) -> ExternalValidation:
     """Figures of one model: every image is asked of every fold's network, and the networks are averaged.
 
     Args:
@@ -65,7 +66,7 @@ def describe_transfer(answers: pd.DataFrame) -> dict[str, Any]:
     for name, (counts, members) in shares.items():
         asked, found = counts.sum() / len(folds), (counts & members).sum() / len(folds)
         figures[name]["wilson_95"] = jsonable.interval(*intervals.wilson(found, asked))
-    return {"num_images": len(images), "num_folds": len(folds), **figures}
+    return cast(ExternalValidation, {"num_images": len(images), "num_folds": len(folds), **figures})
 
 
 def _share(weights: np.ndarray, counts: np.ndarray, members: np.ndarray) -> np.ndarray:

@@ -9,6 +9,8 @@ import pandas as pd
 
 from sperm_tf.evaluation.metrics import intervals, jsonable
 from sperm_tf.evaluation.quantification.class_roles import is_no_sperm
+from sperm_tf.schemas.audits import OodInputs, OodKind, OodScores
+from sperm_tf.schemas.metrics import Metric, WilsonShare
 from sperm_tf.served_names import ACCEPT, UNFAMILIAR
 
 TESTED = "tested"
@@ -17,7 +19,7 @@ SCORES = ("unfamiliarity", "doubt")
 _SAMPLES, _SEED = 1000, 0
 
 
-def describe_strangers(answers: pd.DataFrame) -> dict[str, Any]:
+def describe_strangers(answers: pd.DataFrame) -> OodInputs:
     """Figures of one model over the folds of a repeat.
 
     Distances of different networks have different scales, so an AUROC is computed within each fold, and averaged over
@@ -37,24 +39,20 @@ def describe_strangers(answers: pd.DataFrame) -> dict[str, Any]:
     kinds = [TESTED, *sorted(set(answers["kind"]) - {TESTED})]
     folds = [rows for _, rows in answers.groupby("fold", sort=True)]
     values, bounds = _aurocs(folds, kinds[1:])
-    found: dict[str, Any] = {"num_folds": len(folds), "mean_auroc": {}, "kinds": {}}
-    for score in SCORES:
-        found["mean_auroc"][score] = _figure(values, bounds, f"mean/{score}")
+    found: OodInputs = {"num_folds": len(folds), "mean_auroc": _scores(values, bounds, "mean"), "kinds": {}}
     for kind in kinds:
         rows = answers[answers["kind"] == kind]
-        entry: dict[str, Any] = {
-            "num_images": len(rows),
-            "num_groups": (num_groups := rows["group_id"].nunique()),
-        }
+        num_groups = rows["group_id"].nunique()
         is_accepted = rows["decision"] == ACCEPT
-        shares = {
-            "accepted": is_accepted,
-            "accepted_as_sperm": is_accepted & ~rows["predicted"].map(is_no_sperm),
-            "unfamiliar": rows["reason"] == UNFAMILIAR,
+        entry: OodKind = {
+            "num_images": len(rows),
+            "num_groups": num_groups,
+            "accepted": _share(is_accepted, num_groups),
+            "accepted_as_sperm": _share(is_accepted & ~rows["predicted"].map(is_no_sperm), num_groups),
+            "unfamiliar": _share(rows["reason"] == UNFAMILIAR, num_groups),
         }
-        entry |= {name: _share(found, num_groups) for name, found in shares.items()}
         if kind != TESTED:
-            entry["auroc"] = {score: _figure(values, bounds, f"{kind}/{score}") for score in SCORES}
+            entry["auroc"] = _scores(values, bounds, kind)
         found["kinds"][kind] = entry
     return found
 
@@ -118,10 +116,17 @@ def _aurocs(folds: list[pd.DataFrame], kinds: list[str]) -> tuple[dict[str, Any]
     return values, intervals.group_bootstrap(groups, statistic, samples=_SAMPLES, seed=_SEED, rows=entering)
 
 
-def _figure(values: dict[str, Any], bounds: dict[str, Any], name: str) -> dict[str, Any]:
+def _scores(values: dict[str, Any], bounds: dict[str, Any], kind: str) -> OodScores:
+    return {
+        "unfamiliarity": _figure(values, bounds, f"{kind}/unfamiliarity"),
+        "doubt": _figure(values, bounds, f"{kind}/doubt"),
+    }
+
+
+def _figure(values: dict[str, Any], bounds: dict[str, Any], name: str) -> Metric:
     return {"value": jsonable.number(values[name][0]), "bootstrap_95": jsonable.interval(*bounds[name])}
 
 
-def _share(found: pd.Series, num_groups: int) -> dict[str, Any]:
+def _share(found: pd.Series, num_groups: int) -> WilsonShare:
     share = float(found.mean())
     return {"value": share, "wilson_95": jsonable.interval(*intervals.wilson(share * num_groups, num_groups))}

@@ -12,6 +12,8 @@ from sperm_tf.report import text
 from sperm_tf.report.cross_validation import fold_plot
 from sperm_tf.report.published import results_page, results_plots
 from sperm_tf.report.published import results_tables as tables
+from sperm_tf.schemas.cross_validation import Comparison, FitEntry, ModelResults, PairedTest, Results
+from sperm_tf.schemas.metrics import ReliabilityBin
 
 _FIGURES = ("macro_f1", "kappa", "mcc", "nll", "brier", "ece")
 
@@ -70,7 +72,7 @@ def plot_models(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def describe_comparisons(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+def describe_comparisons(results: Results) -> list[dict[str, Any]]:
     """Every pair of models with its tests, and what they show in words."""
     return [
         {
@@ -94,9 +96,7 @@ def describe_comparisons(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def describe_training(
-    fits: Sequence[Mapping[str, Any]], models: Mapping[str, Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def describe_training(fits: Sequence[FitEntry], models: Mapping[str, ModelResults]) -> list[dict[str, Any]]:
     """What the fits of every model took, those of the analysed repeats only; no row for a model without any."""
     rows = []
     for name, model in models.items():
@@ -141,7 +141,7 @@ def _describe_confusion(counts: Sequence[Sequence[int]], class_names: Sequence[s
     ]
 
 
-def _draw_reliability(name: str, bins: Sequence[Mapping[str, float]]) -> dict[str, str]:
+def _draw_reliability(name: str, bins: Sequence[ReliabilityBin]) -> dict[str, str]:
     """The diagram of the results page as a data URI, with its content in words."""
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "reliability.png"
@@ -154,7 +154,7 @@ def _draw_reliability(name: str, bins: Sequence[Mapping[str, float]]) -> dict[st
     return {"source": f"data:image/png;base64,{content}", "alt": f"Reliability diagram of {name}. {words}"}
 
 
-def _tendency(bins: Sequence[Mapping[str, float]]) -> str:
+def _tendency(bins: Sequence[ReliabilityBin]) -> str:
     """Whether the model is too sure or too cautious on the whole."""
     total = sum(item["count"] for item in bins)
     confidence = sum(item["count"] * item["confidence"] for item in bins) / total
@@ -165,7 +165,7 @@ def _tendency(bins: Sequence[Mapping[str, float]]) -> str:
     return f"{said}: {'too sure' if confidence > accuracy else 'too cautious'}"
 
 
-def _describe_test(test: Mapping[str, Any], *, scale: float, digits: int) -> dict[str, str]:
+def _describe_test(test: PairedTest, *, scale: float, digits: int) -> dict[str, str]:
     value, _, bounds = tables.difference(test, scale=scale, digits=digits).partition(" ")
     return {
         "difference": value,
@@ -175,7 +175,7 @@ def _describe_test(test: Mapping[str, Any], *, scale: float, digits: int) -> dic
     }
 
 
-def _outcome(pair: Mapping[str, Any]) -> str:
+def _outcome(pair: Comparison) -> str:
     test = pair["accuracy"]
     if test["p_value_holm"] >= results_page.SIGNIFICANT:
         return "no difference in accuracy is shown"

@@ -16,6 +16,7 @@ from sperm_tf.evaluation.cross_validation import label_quality
 from sperm_tf.report import build, text
 from sperm_tf.report.cross_validation import figures, glossary, labels
 from sperm_tf.report.published import results_page
+from sperm_tf.schemas.cross_validation import FitEntry, Results
 from sperm_tf.version import __version__
 
 LABEL_ISSUES_FILE = "label_issues.csv"
@@ -37,10 +38,10 @@ def write_report(
     path: str | os.PathLike[str],
     *,
     dataset_info: Mapping[str, Any],
-    results: Mapping[str, Any],
+    results: Results,
     label_issues: label_quality.LabelIssues | None,
     read_image: labels.ReadImage | None,
-    fits: Sequence[Mapping[str, Any]],
+    fits: Sequence[FitEntry],
 ) -> list[pathlib.Path]:
     """Writes the report, and the whole list of likely wrong labels as `label_issues.csv` beside it.
 
@@ -78,10 +79,10 @@ def write_report(
 def gather_facts(
     *,
     dataset_info: Mapping[str, Any],
-    results: Mapping[str, Any],
+    results: Results,
     label_issues: label_quality.LabelIssues | None,
     read_image: labels.ReadImage | None,
-    fits: Sequence[Mapping[str, Any]],
+    fits: Sequence[FitEntry],
 ) -> dict[str, Any]:
     """Everything that the template shows, as plain values; arguments as in `write_report`."""
     if not results.get("models"):
@@ -107,7 +108,7 @@ def gather_facts(
     }
 
 
-def _describe_dataset(info: Mapping[str, Any], results: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_dataset(info: Mapping[str, Any], results: Results) -> dict[str, Any]:
     name = "/".join(str(info[key]) for key in ("name", "config") if info.get(key))
     total = results["num_images"]
     return {
@@ -128,7 +129,7 @@ def _describe_dataset(info: Mapping[str, Any], results: Mapping[str, Any]) -> di
     }
 
 
-def _describe_summary(results: Mapping[str, Any], best: str) -> dict[str, Any]:
+def _describe_summary(results: Results, best: str) -> dict[str, Any]:
     """What a reader should know who reads nothing else."""
     pooled = results["models"][best]["pooled"]
     majority = max(results["class_counts"].values()) / results["num_images"]
@@ -146,7 +147,7 @@ def _describe_summary(results: Mapping[str, Any], best: str) -> dict[str, Any]:
         "macro_f1": pooled["macro_f1"]["value"],
         "macro_f1_bounds": pooled["macro_f1"]["bootstrap_95"],
         "majority": majority,
-        "is_no_better_than_majority": text.is_interval(bounds) and bounds[0] <= majority,
+        "is_no_better_than_majority": bounds is not None and bounds[0] <= majority,
         "weakest": _weakest_class(pooled["per_class"]),
     }
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from sperm_tf.evaluation.attribution.attribution_metrics import METHOD_LABELS, beats_both
 from sperm_tf.explain.faithfulness import BASELINES
 from sperm_tf.report.published.results_plots import APART, INK, MUTED, OURS, PUBLISHED, save, styled
+from sperm_tf.schemas.audits import Attributions, MapMetric
 
 PANELS = {
     "deletion_auc": "Deletion AUC\nlower is better",
@@ -19,7 +19,7 @@ PANELS = {
 
 
 @styled
-def explanation_figures(path: str | os.PathLike[str], found: Mapping[str, Any], *, title: str) -> None:
+def explanation_figures(path: str | os.PathLike[str], found: Attributions, *, title: str) -> None:
     """The figures of every method side by side, with intervals; filled where a method beats both baselines.
 
     Args:
@@ -60,7 +60,7 @@ def _colour(method: str) -> str:
     return APART if method.startswith("head") else OURS
 
 
-def _draw_cell(panel: Any, position: int, cell: Mapping[str, Any], colour: str) -> None:
+def _draw_cell(panel: Any, position: int, cell: MapMetric, colour: str) -> None:
     if cell["bootstrap_95"]:
         panel.plot(cell["bootstrap_95"], [position] * 2, color=colour, linewidth=4.5, alpha=0.4, solid_capstyle="butt")
     is_filled = "versus" not in cell or beats_both(cell)

@@ -17,6 +17,7 @@ from sperm_tf.report import text
 from sperm_tf.report.published import results_plots as plots
 from sperm_tf.report.published import results_tables as tables
 from sperm_tf.report.published.literature import HONEST, TARGET_MODEL, TARGET_REPEATS, TARGETS, TITLES, Published, paper
+from sperm_tf.schemas.cross_validation import ModelResults, Results
 
 NOTES_FILE = "notes.md"
 SIGNIFICANT = 0.05
@@ -24,7 +25,7 @@ _WITHOUT_CBAM = "efficientnet_b0"
 
 
 def write_page(
-    results: Mapping[str, Mapping[str, Any]], *, results_dir: str | os.PathLike[str], page: str | os.PathLike[str]
+    results: Mapping[str, Results], *, results_dir: str | os.PathLike[str], page: str | os.PathLike[str]
 ) -> list[pathlib.Path]:
     """Writes the page and its plots.
 
@@ -91,7 +92,7 @@ def environment() -> Any:
     )
 
 
-def _targets(results: Mapping[str, Mapping[str, Any]]) -> str:
+def _targets(results: Mapping[str, Any]) -> str:
     rows = []
     for dataset, targets in TARGETS.items():
         model = results.get(dataset, {}).get("models", {}).get(TARGET_MODEL)
@@ -113,7 +114,7 @@ def _targets(results: Mapping[str, Mapping[str, Any]]) -> str:
     return tables.markdown_table(["Dataset", "Target", "Measured, % ± SD", "95 % interval", "Outcome"], rows)
 
 
-def _verdict(measured: float, target: float, model: Mapping[str, Any]) -> str:
+def _verdict(measured: float, target: float, model: ModelResults) -> str:
     if measured < target:
         return f"not met, {100 * (target - measured):.1f} points short"
     if _saw_imagenet(model):
@@ -123,7 +124,7 @@ def _verdict(measured: float, target: float, model: Mapping[str, Any]) -> str:
     return "**met**"
 
 
-def _saw_imagenet(model: Mapping[str, Any]) -> bool:
+def _saw_imagenet(model: ModelResults) -> bool:
     return "imagenet" in model["fits"]["weights"]
 
 
@@ -143,7 +144,7 @@ def _cbam_sentence(results: Mapping[str, Any]) -> str:
     return "not measured yet."
 
 
-def _imagenet_sentence(results: Mapping[str, Mapping[str, Any]]) -> str:
+def _imagenet_sentence(results: Mapping[str, Results]) -> str:
     models = [(dataset, name, model) for dataset, one in results.items() for name, model in one["models"].items()]
     pretrained = [f"`{name}` on {_title(dataset)}" for dataset, name, model in models if _saw_imagenet(model)]
     if pretrained:
@@ -153,7 +154,7 @@ def _imagenet_sentence(results: Mapping[str, Mapping[str, Any]]) -> str:
     return "Not every fit records its initial weights; the presets use no ImageNet weights."
 
 
-def _repeats(models: Mapping[str, Any]) -> str:
+def _repeats(models: Mapping[str, ModelResults]) -> str:
     """`2`, or the number of every model where they differ."""
     numbers = {name: model["num_repeats"] for name, model in models.items()}
     if len(set(numbers.values())) == 1:
@@ -168,7 +169,7 @@ def _nothing(dataset: str, base: str) -> str:
     )
 
 
-def _dataset(dataset: str, results: Mapping[str, Any], links: Mapping[str, str]) -> str:
+def _dataset(dataset: str, results: Results, links: Mapping[str, str]) -> str:
     title, shown = _title(dataset), shown_model(results)
     missing = [name for name in tables.model_names(results) if name not in results["models"]]
     classes = text.listing([f"{name} {count:,}" for name, count in results["class_counts"].items()])
@@ -200,20 +201,20 @@ def _picked(shown: str) -> str:
     return ", the most accurate model so far; it was picked on these figures, so they flatter it a little"
 
 
-def _per_class(results: Mapping[str, Any]) -> list[str]:
+def _per_class(results: Results) -> list[str]:
     heading = f"### Classes, `{TARGET_MODEL}`"
     if TARGET_MODEL not in results["models"]:
         return [heading, "Not measured yet."]
     return [heading, tables.class_table(results, TARGET_MODEL)]
 
 
-def _pairs(results: Mapping[str, Any]) -> list[str]:
+def _pairs(results: Results) -> list[str]:
     if not results["comparisons"]:
         return ["### Paired tests", "A comparison needs two models; so far there is one."]
     return ["### Paired tests", tables.pairs_table(results), tables.mcnemar_table(results)]
 
 
-def _literature(dataset: str, results: Mapping[str, Any], links: Mapping[str, str]) -> list[str]:
+def _literature(dataset: str, results: Results, links: Mapping[str, str]) -> list[str]:
     parts = ["### Beside the literature", f"![Accuracy on {_title(dataset)} with intervals]({links['accuracy']})"]
     if HONEST.get(dataset):
         parts += [
@@ -227,7 +228,7 @@ def _literature(dataset: str, results: Mapping[str, Any], links: Mapping[str, st
     return parts
 
 
-def _write_plots(dataset: str, results: Mapping[str, Any], folder: pathlib.Path) -> list[pathlib.Path]:
+def _write_plots(dataset: str, results: Results, folder: pathlib.Path) -> list[pathlib.Path]:
     folder.mkdir(parents=True, exist_ok=True)
     shown, title = shown_model(results), _title(dataset)
     files = [folder / f"{name}.png" for name in ("accuracy", "confusion_matrix", "reliability")]
@@ -247,7 +248,7 @@ def _write_plots(dataset: str, results: Mapping[str, Any], folder: pathlib.Path)
     return files
 
 
-def _our_row(name: str, model: Mapping[str, Any]) -> dict[str, Any]:
+def _our_row(name: str, model: ModelResults) -> dict[str, Any]:
     accuracy = model["over_folds"]["accuracy"]
     return {
         "label": f"{name}, ImageNet" if _saw_imagenet(model) else name,

@@ -8,6 +8,7 @@ from typing import Any
 from sperm_tf.models.registry import BACKBONES
 from sperm_tf.report import text
 from sperm_tf.report.published.literature import HONEST, Published, paper
+from sperm_tf.schemas.cross_validation import Results
 
 MISSING = "*not measured yet*"
 _MINUS = "\u2212"
@@ -24,7 +25,7 @@ def model_names(results: Mapping[str, Any]) -> list[str]:
     return [*BACKBONES, *(name for name in results["models"] if name not in BACKBONES)]
 
 
-def agreement_table(results: Mapping[str, Any]) -> str:
+def agreement_table(results: Results) -> str:
     """Accuracy, macro F1, kappa and MCC of every model."""
     header = [
         "Model",
@@ -66,7 +67,7 @@ def probability_table(results: Mapping[str, Any]) -> str:
     return markdown_table(["Model", "NLL, nats", "Brier, 0–2", "ECE, 15 bins"], rows)
 
 
-def class_table(results: Mapping[str, Any], model: str) -> str:
+def class_table(results: Results, model: str) -> str:
     """Precision, recall and F1 of every class for one model."""
     per_class = results["models"][model]["pooled"]["per_class"]
     rows = [
@@ -76,7 +77,7 @@ def class_table(results: Mapping[str, Any], model: str) -> str:
     return markdown_table(["Class", "Images", "Precision", "Recall", "F1"], rows)
 
 
-def pairs_table(results: Mapping[str, Any]) -> str:
+def pairs_table(results: Results) -> str:
     """Differences of all pairs with the corrected t-test."""
     header = ["Difference", "Accuracy, points", "p", "p, Holm", "Macro F1", "p", "p, Holm", "Folds"]
     rows = []
@@ -97,7 +98,7 @@ def pairs_table(results: Mapping[str, Any]) -> str:
     return markdown_table(header, rows)
 
 
-def mcnemar_table(results: Mapping[str, Any]) -> str:
+def mcnemar_table(results: Results) -> str:
     """McNemar's test of every pair, one column a repeat."""
     num_repeats = max(pair["num_repeats"] for pair in results["comparisons"])
     rows = []
@@ -111,7 +112,7 @@ def mcnemar_table(results: Mapping[str, Any]) -> str:
     return markdown_table(["McNemar: only this one right", *(f"Repeat {index}" for index in range(num_repeats))], rows)
 
 
-def literature_table(dataset: str, results: Mapping[str, Any]) -> str:
+def literature_table(dataset: str, results: Results) -> str:
     """This project's models and the honest rows of the literature."""
     header = ["Work", "Accuracy, % ± SD", "95 % interval", "Pretraining", "Protocol"]
     rows = []
@@ -143,7 +144,7 @@ def paper_table(dataset: str) -> str:
     return markdown_table(header, [[*cells[:3], text.number(row.macro_f1), *cells[3:]]])
 
 
-def fits_table(results: Mapping[str, Any]) -> str:
+def fits_table(results: Results) -> str:
     """What the fits took."""
     header = ["Model", "Repeats", "Fits recorded", "Epochs, mean", "Epoch kept, mean", "Time, all fits", "Backend"]
     rows = []

@@ -9,6 +9,7 @@ from typing import Any
 from sperm_tf.report import text
 from sperm_tf.report.published.results_plots import APART, INK, MUTED, OURS, PUBLISHED, save, styled
 from sperm_tf.report.published.results_tables import bounds_of, with_bounds
+from sperm_tf.schemas.audits import Robustness
 
 NAMES = {
     "poisson_noise": "Poisson noise",
@@ -47,7 +48,7 @@ _COLUMNS = 5
 
 @styled
 def plot_robustness(
-    path: str | os.PathLike[str], figures: Mapping[str, Any], *, title: str, set_coverage: float | None = None
+    path: str | os.PathLike[str], figures: Robustness, *, title: str, set_coverage: float | None = None
 ) -> None:
     """Accuracy, share of accepted answers and coverage of sets against severity; one small plot a corruption.
 
@@ -112,7 +113,7 @@ def table_rows(figures: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
-def side_by_side_rows(by_model: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+def side_by_side_rows(by_model: Mapping[str, Any]) -> list[list[str]]:
     """Rows under `SIDE_BY_SIDE_HEADER`: each model's accuracy under Poisson noise, its calibration and its sets.
 
     Accuracies and the clean images' ECE have their intervals; *severe* is the range over all corruptions at severity 5.

@@ -24,6 +24,8 @@ from sperm_tf.report.published import (
     trust_targets,
 )
 from sperm_tf.report.published.literature import TARGET_MODEL, TITLES
+from sperm_tf.schemas.audits import Attributions, Audits
+from sperm_tf.schemas.cross_validation import Decisions, Guarantee
 
 MIN_KNOWN = 0.9
 """Share of the shuffled labels that a network must know by heart, or it has learnt nothing to be compared with."""
@@ -31,8 +33,8 @@ COMMAND = "python -m pipelines.audit --preset={dataset} --manual_dir=<folder>"
 
 
 def write_page(
-    decisions: Mapping[str, Mapping[str, Any]],
-    audits: Mapping[str, Mapping[str, Any]],
+    decisions: Mapping[str, Decisions],
+    audits: Mapping[str, Audits],
     *,
     results_dir: str | os.PathLike[str],
     page: str | os.PathLike[str],
@@ -88,7 +90,7 @@ def write_page(
 
 
 def _corruptions(
-    dataset: str, audits: Mapping[str, Any], results_dir: pathlib.Path, base: str, written: list[pathlib.Path]
+    dataset: str, audits: Audits, results_dir: pathlib.Path, base: str, written: list[pathlib.Path]
 ) -> list[dict[str, Any]]:
     """A picture and a table for every model that was audited; adds the pictures to `written`."""
     found = []
@@ -108,7 +110,7 @@ def _corruptions(
     return found
 
 
-def _side_by_side(audits: Mapping[str, Any]) -> str:
+def _side_by_side(audits: Audits) -> str:
     """All models under corruptions in one table; empty where none was audited."""
     by_model = {name: audits[name]["corruptions"] for name in BACKBONES if "corruptions" in audits.get(name, {})}
     if not by_model:
@@ -117,11 +119,12 @@ def _side_by_side(audits: Mapping[str, Any]) -> str:
 
 
 def _explanations(
-    dataset: str, audits: Mapping[str, Any], results_dir: pathlib.Path, base: str, written: list[pathlib.Path]
+    dataset: str, audits: Audits, results_dir: pathlib.Path, base: str, written: list[pathlib.Path]
 ) -> list[dict[str, Any]]:
     """A picture and a table for every model whose maps were audited; adds the pictures to `written`."""
     found = []
     for model, figures in ((name, entry["explanations"]) for name, entry in audits.items() if "explanations" in entry):
+        area = figures["mask_area_share"]
         picture = results_dir / dataset / f"explanations_{model}.png"
         explanation_plots.explanation_figures(picture, figures, title=f"{_title(dataset)}, {model}, repeat 0")
         written.append(picture)
@@ -129,7 +132,7 @@ def _explanations(
             {
                 "model": model,
                 "num_heads": text.count(figures["num_heads"]),
-                "area": text.percent((figures["mask_area_share"] or {}).get("value")),
+                "area": text.percent(area["value"] if area else None),
                 "plot": f"{base}/{dataset}/{picture.name}",
                 "table": trust_tables.explanations(figures),
                 "sanity": trust_tables.sanity(figures),
@@ -139,13 +142,13 @@ def _explanations(
     return found
 
 
-def _num_sanity(figures: Mapping[str, Any]) -> int:
+def _num_sanity(figures: Attributions) -> int:
     """How many images the maps of randomised networks are of."""
     stages = [stage for method in figures["sanity"].values() for stage in method.values()]
     return max((cell["num_images"] for stage in stages for cell in stage.values()), default=0)
 
 
-def _labels(audits: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _labels(audits: Audits) -> list[dict[str, Any]]:
     """What networks that learnt shuffled labels show, of every model for which one was trained."""
     return [
         {
@@ -163,7 +166,7 @@ def _title(dataset: str) -> str:
     return TITLES.get(dataset, dataset)
 
 
-def _promise(promise: Mapping[str, float]) -> dict[str, str]:
+def _promise(promise: Guarantee) -> dict[str, str]:
     return {
         "coverage": text.promised_percent(promise["set_coverage"]),
         "max_risk": text.promised_percent(promise["max_risk"]),

@@ -8,6 +8,8 @@ from typing import Any
 from sperm_tf.evaluation.attribution.attribution_metrics import METHOD_LABELS, rows_for_page
 from sperm_tf.report import text
 from sperm_tf.report.published.results_tables import bounds_of, markdown_table, percent_bounds, with_bounds
+from sperm_tf.schemas.audits import Attributions, LabelRandomization
+from sperm_tf.schemas.cross_validation import CountedSlides, ModelDecisions
 
 Models = Mapping[str, Mapping[str, Any]]
 
@@ -54,7 +56,7 @@ def selection(models: Models) -> str:
     return markdown_table(header, rows)
 
 
-def slides(model: Mapping[str, Any]) -> str:
+def slides(model: ModelDecisions) -> str:
     """What counts of normal forms are worth, with and without correction; empty where none were made."""
     is_foretold = any(found.get("num_foretold") for found in model["slides"])
     rows = [
@@ -74,7 +76,7 @@ def slides(model: Mapping[str, Any]) -> str:
     return markdown_table(header, rows) if rows else ""
 
 
-def _foretold(found: Mapping[str, Any]) -> list[str]:
+def _foretold(found: CountedSlides) -> list[str]:
     if not found.get("num_foretold"):
         return [text.NOTHING] * 2
     width = f"{100 * found['foretold_width']:.0f} points wide"
@@ -95,7 +97,7 @@ def accepted_on_slides(model: Mapping[str, Any]) -> str:
     return markdown_table(header, rows) if rows else ""
 
 
-def guarantees(model: Mapping[str, Any]) -> str:
+def guarantees(model: ModelDecisions) -> str:
     """What other guarantees would accept, in every repeat."""
     num_repeats = len(model["repeats"])
     rows = []
@@ -153,7 +155,7 @@ def transfer(audits: Models) -> str:
     return markdown_table([*header, "Referred as unfamiliar"], rows) if rows else ""
 
 
-def explanations(figures: Mapping[str, Any]) -> str:
+def explanations(figures: Attributions) -> str:
     """How well each kind of map says what the answer depends on."""
     shown = {
         "deletion_auc": "Deletion AUC ↓",
@@ -163,7 +165,7 @@ def explanations(figures: Mapping[str, Any]) -> str:
         "pointing_hit": "Points at the head ↑",
         "likeness_to_other_maps": "Likeness to other maps ↓",
     }
-    rows = [[row["method"], *(row[name] or text.NOTHING for name in shown)] for row in rows_for_page(dict(figures))]
+    rows = [[row["method"], *(row[name] or text.NOTHING for name in shown)] for row in rows_for_page(figures)]
     return markdown_table(["Map", *shown.values()], rows)
 
 
@@ -177,7 +179,7 @@ def sanity(figures: Mapping[str, Any]) -> str:
     return markdown_table(["Map", *(f"to {stage}" for stage in stages)], rows) if rows else ""
 
 
-def labels(found: Mapping[str, Any]) -> str:
+def labels(found: LabelRandomization) -> str:
     """How alike maps are to those of a network that learnt shuffled labels."""
     rows = []
     for name, figures in found["methods"].items():
