@@ -23,7 +23,7 @@ class Fit(Component):
     `history.json`, `model.keras` (the epoch that `checkpoint` names), `fit.json` (what `fits.json` says about it).
 
     The fingerprint holds what settles the result: the recipe, the partition, the images' identity and the initial
-    weights; not the version of the package or the path of a file. So a result stays valid, and can be published and
+    weights; `fits.LEFT_OUT_OF_FINGERPRINT` says what it leaves out. So a result stays valid, and can be published and
     recognised elsewhere, until the recipe changes.
     """
 

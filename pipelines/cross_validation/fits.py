@@ -22,6 +22,18 @@ from sperm_tf.models.released import WITHOUT_FILE, identify_weights
 from sperm_tf.schemas.cross_validation import FitSummary
 
 ANSWERS_FILE = "predictions.csv"
+LEFT_OUT_OF_FINGERPRINT = {
+    "version of the package": "it is raised for much that changes no fit; RECIPE_VERSION is raised where it does",
+    "artifacts of the stages before": "the images count (source pixels, size, labels, groups, folds), however prepared",
+    "name and path of the initial weights": "their SHA-256 counts, so that a copy under another name is recognised",
+    "Keras backend, machine and Beam's flags": "they change last bits and take other times; the recipe is the same",
+}
+"""What a fit's fingerprint leaves out, and why: published answers are recognised by it on every machine.
+
+`recipe_of`, `weights_identity` and `Fit.fingerprint_fields` are what does so. A field that is added to `TrainerConfig`
+or `ModelConfig` is left out by `recipe_of` where it has the value that means what was done before, and entered here;
+otherwise every published fit would have to be trained again.
+"""
 _NUM_SEEDS = 2**32  # of Keras
 read_table = functools.lru_cache(maxsize=2)(read_examples)
 
@@ -132,7 +144,7 @@ def seeded(config: FitConfig) -> TrainerConfig:
 
 
 def recipe_of(config: FitConfig) -> dict[str, Any]:
-    """The configuration as it enters the fingerprint: the initial weights are known by content, not by name."""
+    """The configuration as it enters the fingerprint, see `LEFT_OUT_OF_FINGERPRINT`."""
     fields = to_jsonable(config)
     if config.trainer.model.weights not in WITHOUT_FILE:
         fields["trainer"]["model"]["weights"] = "file"
