@@ -27,9 +27,8 @@ class Backbone:
             rescales; layers of a CBAM are called `cbam_<where>`.
         min_image_size: smallest S in pixels.
         early_layers: names of the layers whose feature statistics make the out-of-distribution score
-            (`sperm_tf.models.style`): one at about half and one at about a quarter of the input's resolution, or the
-            first blocks of a transformer. The last feature map does not do: it forgets what does not tell the classes
-            apart.
+            (`sperm_tf.models.style`): two near the input, such as those at a half and a quarter of its resolution. The
+            last feature map does not do: it forgets what does not tell the classes apart.
         explained_layer: name of the layer that attribution maps are made of. Every path to the logits leads through it;
             `feature_map` is the last one. One at a quarter of the input's resolution is better where there is one.
         image_size_multiple: S is a multiple of it.
