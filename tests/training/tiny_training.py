@@ -77,7 +77,7 @@ def build_attention_model(config=CONFIG):
     """As a classifier with CBAM after its last feature map, in a small part of EfficientNetB0's time."""
     keras.utils.set_random_seed(config.seed)
     image = keras.Input((SIZE, SIZE, 3), name="image")
-    backbone = build_simple_cnn(image, norm_momentum=config.model.norm_momentum)
+    backbone = build_simple_cnn(image, config.model)
     features = keras.layers.Identity(name="feature_map")(CBAM(name="cbam_top")(backbone.output))
     pooled = keras.layers.GlobalAveragePooling2D()(features)
     return keras.Model(image, keras.layers.Dense(NUM_CLASSES, name="logits")(pooled))
