@@ -47,17 +47,17 @@ def test_what_is_accepted_is_what_was_published():
     accepted, right = (
         100 * np.mean([one[name]["value"] for one in selected]) for name in ("accepted", "accuracy_of_accepted")
     )
-    assert cell("smids", "sure enough") == f"{accepted:.1f} %, {right:.1f} %"
-    assert cell("hushem", "sure enough").startswith("none")
+    assert cell("smids", "coverage") == f"{accepted:.1f} %, {right:.1f} %"
+    assert cell("hushem", "coverage").startswith("none")
     assert not any(repeat["selection"]["num_accepted"] for repeat in read("hushem", "decisions.json")[MODEL]["repeats"])
 
 
-def test_the_price_of_noticing_strange_images_is_what_was_published():
+def test_the_price_of_referring_out_of_distribution_images_is_what_was_published():
     found = read("smids", "audits.json")[MODEL]["strangers"]["kinds"]["tested"]
     unfamiliar, accepted = (100 * found[name]["value"] for name in ("unfamiliar", "accepted"))
     alone = 100 * read("smids", "decisions.json")[MODEL]["repeats"][0]["selection"]["accepted"]["value"]
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    assert f"first repeat these are {unfamiliar:.1f} % of all, and what is answered" in text
+    assert f"first repeat these are {unfamiliar:.1f} % of all, and what is accepted" in text
     assert f"falls from {alone:.1f} to {accepted:.1f} %" in text
 
 
