@@ -7,7 +7,7 @@
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check keras==3.15.1 numpy==2.4.0 scipy==1.16.3
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check keras==3.15.1 numpy==2.3.5 scipy==1.16.3
 if message=$(KERAS_BACKEND=numpy "$folder/venv/bin/python" -c "import keras" 2>&1); then
     echo "it imports without jax now"; exit 1
 fi

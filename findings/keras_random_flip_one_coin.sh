@@ -8,7 +8,7 @@
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check keras==3.15.1 numpy==2.4.0 scipy==1.16.3 jax==0.10.2
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check keras==3.15.1 numpy==2.3.5 scipy==1.16.3 jax==0.10.2
 KERAS_BACKEND=numpy "$folder/venv/bin/python" - <<'PYTHON'
 from collections import Counter
 
