@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from absl import flags as absl_flags
 
 from pipelines.cli import flags
+from sperm_tf import missing_packages
 from sperm_tf.models.registry import BACKBONES
 
 AUDITS = ("strangers", "transfer", "attacks", "corruptions", "explanations", "labels")
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return runner.run(request, report=functools.partial(print, flush=True))
     except (StageError, ValueError, OSError, ImportError, ArithmeticError) as error:
-        print(f"pipelines.audit: {error}", file=sys.stderr)
+        print(f"pipelines.audit: {missing_packages.say(error)}", file=sys.stderr)
         return 1
 
 

@@ -12,6 +12,7 @@ from absl import flags as absl_flags
 
 from pipelines.cli import flags
 from pipelines.cross_validation import recipes
+from sperm_tf import missing_packages
 from sperm_tf.models.registry import BACKBONES
 
 USAGE = """Trains every model on every fold, and publishes the answers to the images that it did not see.
@@ -81,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return runner.run(request, report=functools.partial(print, flush=True))
     except (StageError, ValueError, OSError, ImportError, ArithmeticError) as error:
-        print(f"pipelines.cross_validate: {error}", file=sys.stderr)
+        print(f"pipelines.cross_validate: {missing_packages.say(error)}", file=sys.stderr)
         return 1
 
 

@@ -15,6 +15,7 @@ from absl import flags
 
 from pipelines.cli.flags import HELP_FLAGS, FlagError, parse_own
 from pipelines.model_release.packing import ReleaseError, describe_training, pack
+from sperm_tf import missing_packages
 from sperm_tf.models import released
 from sperm_tf.whole_files import write_text
 
@@ -68,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _run(values)
         else:
             _rewrite_card(values)
-    except (ValueError, OSError) as error:
-        print(f"pipelines.release: {error}", file=sys.stderr)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"pipelines.release: {missing_packages.say(error)}", file=sys.stderr)
         return 1
     return 0
 

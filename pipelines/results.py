@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pathlib
 import sys
@@ -11,6 +12,7 @@ from absl import flags
 
 from pipelines.cli.flags import HELP_FLAGS, FlagError, parse_own
 from pipelines.cross_validation import published
+from sperm_tf import missing_packages
 
 USAGE = """Computes every published figure from the out-of-fold predictions; trains nothing.
 
@@ -49,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         results_dir, page = (pathlib.Path(path).expanduser() for path in (values.results_dir, values.page))
         published.write_pages(results_dir, page, values.bootstrap_samples)
-    except (ValueError, OSError) as error:
-        print(f"pipelines.results: {error}", file=sys.stderr)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"pipelines.results: {missing_packages.say(error)}", file=sys.stderr)
         return 1
     return 0
 
@@ -65,5 +67,7 @@ def _define_flags() -> flags.FlagValues:
 
 if __name__ == "__main__":
     # Decides without TensorFlow, which takes seconds to import. Not in main: a caller's own processes would inherit it.
-    os.environ.setdefault("KERAS_BACKEND", "numpy")
+    # Keras' NumPy backend imports jax (3.15), which only the extra `jax` brings.
+    if importlib.util.find_spec("jax"):
+        os.environ.setdefault("KERAS_BACKEND", "numpy")
     sys.exit(main())

@@ -14,6 +14,7 @@ from absl import flags
 
 from pipelines.cli.flags import HELP_FLAGS, FlagError, parse_own
 from pipelines.cli.quiet import import_tensorflow_quietly
+from sperm_tf import missing_packages
 
 if TYPE_CHECKING:
     from sperm_tf.review.page import Page
@@ -63,8 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
     try:
         _serve(values)
-    except (ValueError, OSError) as error:
-        print(f"pipelines.review: {error}", file=sys.stderr)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"pipelines.review: {missing_packages.say(error)}", file=sys.stderr)
         return 1
     return 0
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from pipelines.cli import flags
 from pipelines.cli.quiet import import_tensorflow_quietly
+from sperm_tf import missing_packages
 
 EXIT_NOT_PUSHED = 3
 
@@ -59,7 +60,7 @@ def _run(invocation: flags.Invocation) -> int:
         say = functools.partial(print, flush=True)
         finished = graph.run(components, context, report=say, on_start=import_tensorflow_quietly)
     except (StageError, ValueError, OSError, ImportError, ArithmeticError) as error:
-        print(f"pipelines.run: {error}", file=sys.stderr)
+        print(f"pipelines.run: {missing_packages.say(error)}", file=sys.stderr)
         return 1
     evaluation, pushed = finished["Evaluator"].properties, finished["Pusher"].properties
     print(

@@ -11,6 +11,7 @@ from absl import flags as absl_flags
 
 from pipelines.cli import flags
 from pipelines.cli.quiet import import_tensorflow_quietly
+from sperm_tf import missing_packages
 
 USAGE = """Classifies every crop of an input; writes scores.parquet, scores.csv and summary.json.
 
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         summary = runner.run(request)
     except (ValueError, OSError, ImportError, RuntimeError) as error:
-        print(f"pipelines.score: {error}", file=sys.stderr)
+        print(f"pipelines.score: {missing_packages.say(error)}", file=sys.stderr)
         return 1
     print(runner.describe(summary))
     print(f"Scores: {request.output / 'scores.parquet'}, scores.csv")

@@ -11,6 +11,7 @@ from absl import flags as absl_flags
 
 from pipelines.cli import flags
 from pipelines.cli.quiet import import_tensorflow_quietly
+from sperm_tf import missing_packages
 
 USAGE = """Counts the spermatozoa of slides that were scored; writes slide.html and slide.pdf.
 
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         written = slides.run(request)
     except (ValueError, OSError, ImportError) as error:
-        print(f"pipelines.slide_report: {error}", file=sys.stderr)
+        print(f"pipelines.slide_report: {missing_packages.say(error)}", file=sys.stderr)
         return 1
     for path in written:
         print(f"wrote {path}")

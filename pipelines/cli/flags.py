@@ -14,7 +14,7 @@ import inspect
 import pathlib
 import re
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from absl import flags
@@ -129,6 +129,8 @@ def parse_own(values: flags.FlagValues, argv: Sequence[str]) -> None:
     try:
         if rest := values(list(argv))[1:]:
             raise flags.Error(f"arguments must be flags. Received: {rest[0]!r}")
+    except flags.UnrecognizedFlagError as error:
+        raise FlagError(_unknown(error.flagname, list(values), others=())) from error
     except flags.Error as error:
         raise FlagError(f"{str(error).rstrip('. ')}. See --help") from error
 
@@ -253,14 +255,16 @@ def _own_flags(defaults: PipelineConfig) -> list[str]:
     return ["preset", "pipeline_root", "manual_dir", "data_dir", "dry_run", "help", *fields]
 
 
-def _unknown(name: str, own: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, [*own, *_beam_flags()], n=3, cutoff=0.6)
+def _unknown(name: str, own: Sequence[str], others: Collection[str] | None = None) -> str:
+    """At most three lines, the nearest flag first; `others` are valid besides, Beam's if None."""
+    close = difflib.get_close_matches(name, [*own, *(_beam_flags() if others is None else others)], n=3, cutoff=0.6)
     same_leaf = [field for field in own if field.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
-    meant = list(dict.fromkeys([*same_leaf, *close]))
-    hint = f"Did you mean {' or '.join('--' + item for item in meant)}?\n" if meant else ""
+    meant = list(dict.fromkeys([*close[:1], *same_leaf, *close]))
+    first = f"did you mean --{meant[0]}? --{name} is unknown" if meant else f"--{name} is unknown"
     section = name.rsplit(".", 1)[0] + "." if "." in name else ""
-    listed = [item for item in own if section and item.startswith(section)] or own
-    return f"unknown flag --{name}. {hint}Valid are:\n" + "\n".join(f"  --{item}" for item in listed)
+    rest = meant[1:4] or [item for item in own if section and item.startswith(section) and item not in meant]
+    also = f"Also close: {', '.join('--' + item for item in rest)}.\n" if rest else ""
+    return f"{first}.\n{also}--help lists every flag with its default and its meaning."
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Synthetic sperm heads, EfficientNet-B0 with CBAM from random initialisation: the whole pipeline in minutes.
+"""Synthetic sperm heads, EfficientNet-B0 with CBAM from the shipped `synthetic` weights: the whole pipeline in minutes.
 
     python -m pipelines.run
 
@@ -20,15 +20,18 @@ def get_config() -> PipelineConfig:
     return PipelineConfig(
         preset="demo",
         pipeline_root="runs/demo",
-        example_gen=ExampleGenConfig(dataset="synthetic_sperm", builder_config="head_shape", num_images=600),
+        # Another seed than that of the images which the initial weights have seen. 220 images calibrate: fewer could not
+        # guarantee 5 % wrong among the accepted ones, and every image would be referred.
+        example_gen=ExampleGenConfig(dataset="synthetic_sperm", builder_config="head_shape", num_images=1100, seed=1),
         transform=TransformConfig(image_size=128),
         trainer=TrainerConfig(
-            model=ModelConfig(name="efficientnet_b0_cbam", weights="none", norm_momentum=0.9),
+            model=ModelConfig(name="efficientnet_b0_cbam", weights="synthetic", norm_momentum=0.9),
             frozen_epochs=0,
-            full_epochs=12,
-            full_learning_rate=1e-3,
-            batch_size=8,  # few images: with 32 there would be too few steps to learn anything in the time
+            full_epochs=4,
+            full_learning_rate=3e-4,
+            batch_size=16,
             augmentation=("flip", "rotation"),
+            checkpoint="last",
         ),
         evaluator=EvaluatorConfig(min_accuracy=0.4),  # well above guessing; raise it to what your use needs
     )

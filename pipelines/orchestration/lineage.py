@@ -26,7 +26,7 @@ def check_unseen(weights: str, source: ExampleGenConfig) -> None:
     from sperm_tf.models import released
     from sperm_tf.models.errors import WeightsError
 
-    released.check_unseen(weights, source.dataset)
+    released.check_unseen(weights, source.dataset, seed=source.seed)
     if weights in (*released.WITHOUT_FILE, *released.NAMES):
         return
     for artifact in _behind(pathlib.Path(weights)):
@@ -37,7 +37,7 @@ def check_unseen(weights: str, source: ExampleGenConfig) -> None:
             )
         start = _initial_weights(artifact)
         if start in released.NAMES or pathlib.Path(start).expanduser().is_file():
-            released.check_unseen(start, source.dataset)
+            released.check_unseen(start, source.dataset, seed=source.seed)
 
 
 def _behind(weights: pathlib.Path) -> Iterator[Artifact]:
@@ -66,5 +66,9 @@ def _initial_weights(artifact: Artifact) -> str:
 
 
 def _is_same(config: dict[str, Any], source: ExampleGenConfig) -> bool:
+    from sperm_tf.models import released
+
     known, asked = (pathlib.Path(folder).expanduser().resolve() for folder in (config["data_dir"], source.data_dir))
+    if config["dataset"] == released.DRAWN and config["seed"] != source.seed:
+        return False
     return config["dataset"] == source.dataset and known == asked

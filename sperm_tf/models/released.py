@@ -27,7 +27,9 @@ WITHOUT_FILE = ("none", "imagenet")
 """Settings of `ModelConfig.weights` that name no file."""
 RELEASE_SUFFIX = ".npz"
 SUFFIXES = (".weights.h5", ".h5", ".keras", RELEASE_SUFFIX)
-_DATASETS = {"synthetic": "synthetic_sperm"}  # of releases that are not called like their dataset
+DRAWN, DRAWN_SEED = "synthetic_sperm", 0
+"""The dataset of drawn images, and the seed of the renderer that every release trained on it has seen."""
+_DATASETS = {"synthetic": DRAWN}  # of releases that are not called like their dataset
 MANIFEST = "manifest.json"
 RELEASED_DIR = pathlib.Path(__file__).resolve().parents[1] / "released"
 
@@ -207,12 +209,13 @@ def default_dataset(name: str) -> str:
     return _DATASETS.get(name, name)
 
 
-def check_unseen(weights: str, dataset: str) -> None:
+def check_unseen(weights: str, dataset: str, *, seed: int = 0) -> None:
     """Refuses initial weights that were trained on the dataset that is to be tested on, directly or a release earlier.
 
     Args:
         weights: as `ModelConfig.weights`; a file is known by its content.
         dataset: TFDS name, such as `smids`.
+        seed: of the renderer, for drawn images; those of another seed are other images.
 
     Raises:
         WeightsError: these weights have seen the test images; or as `find_weights_file`.
@@ -227,7 +230,7 @@ def check_unseen(weights: str, dataset: str) -> None:
     by_name = {release.name: release for release in known}
     release = by_digest.pop(identify_weights(weights), None)
     while release is not None:
-        if release.dataset == dataset:
+        if release.dataset == dataset and (dataset != DRAWN or seed == DRAWN_SEED):
             raise WeightsError(
                 f"weights must not have seen the test images. Received: weights={weights!r}, which were trained on all "
                 f"images of {dataset}. Start from others, such as 'none'."

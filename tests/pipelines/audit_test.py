@@ -244,7 +244,7 @@ def test_a_sample_holds_every_class_and_one_image_of_a_group(audited):
     (
         ("--audits=spies", "--audits must be of strangers.* Received: --audits=spies"),
         ("--models=resnet", "--models must be of"),
-        ("--repeet=1", "unknown flag --repeet"),
+        ("--repeet=1", "--repeet is unknown"),
     ),
 )
 def test_wrong_flags_are_explained(flag, message, capsys):

@@ -350,7 +350,7 @@ def test_all_images_train_the_final_fit(copy):
     (
         ("--models=resnet", "--models must be of simple_cnn, .*vit_tiny. Received: --models=resnet"),
         ("--repeats=0", "repeats"),
-        ("--reapeats=2", "unknown flag --reapeats"),
+        ("--reapeats=2", "--reapeats is unknown"),
         ("--preset=smid", "--preset must be one of"),
         ("--final --no_training", "--final trains here: it goes neither with --no_training nor with --plan_dir"),
         ("--config.trainer.model.name=vit_tiny", "--models says which networks are trained"),

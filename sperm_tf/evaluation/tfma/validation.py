@@ -33,8 +33,8 @@ def read_checks(eval_result: str | os.PathLike[str], eval_config: config_pb2.Eva
         eval_config: that it was computed with.
 
     Returns:
-        `blessed` (TFMA's own verdict) and `checks`, a list of `metric`, `kind` (`minimum` or `change from baseline`),
-        `value`, `threshold`, `passed`; a change also has `baseline_value`.
+        `blessed` (TFMA's own verdict) and `checks`, one for each condition above zero: `metric`, `kind`
+        (`minimum` or `change from baseline`), `value`, `threshold`, `passed`; a change also has `baseline_value`.
     """
     with analysis.quiet():
         verdict = tfma.load_validation_result(str(eval_result))
@@ -49,15 +49,17 @@ def read_checks(eval_result: str | os.PathLike[str], eval_config: config_pb2.Eva
     checks: list[dict[str, Any]] = []
     for name, thresholds in sorted(eval_config.metrics_specs[0].per_slice_thresholds.items()):
         threshold = thresholds.thresholds[0].threshold
-        checks.append(
-            {
-                "metric": name,
-                "kind": "minimum",
-                "value": figures[name],
-                "threshold": threshold.value_threshold.lower_bound.value,
-                "passed": (name, False) not in failed,
-            }
-        )
+        minimum = threshold.value_threshold.lower_bound.value
+        if minimum > 0:  # TFMA blesses nothing without a threshold, so 0 stands there for none
+            checks.append(
+                {
+                    "metric": name,
+                    "kind": "minimum",
+                    "value": figures[name],
+                    "threshold": minimum,
+                    "passed": (name, False) not in failed,
+                }
+            )
         if threshold.HasField("change_threshold"):
             checks.append(
                 {

@@ -297,7 +297,7 @@ def test_nothing_is_lost_or_doubled_after_a_kill(exported, crops, tmp_path):
 def test_flags_are_explained(capsys, tmp_path):
     assert score.main(["score", "--help"]) == 0 and "--overlays" in capsys.readouterr().out
     assert score.main(["score", "--model=smids"]) == 2 and "--input must be given" in capsys.readouterr().err
-    assert score.main(["score", "--modell=smids"]) == 2 and "Did you mean --model" in capsys.readouterr().err
+    assert score.main(["score", "--modell=smids"]) == 2 and "did you mean --model" in capsys.readouterr().err
     arguments = ["--model=smids", f"--input={tmp_path}", f"--output={tmp_path / 'out'}"]
     assert score.main(["score", *arguments]) == 1
     assert "input must hold images" in capsys.readouterr().err and not (tmp_path / "out").exists()

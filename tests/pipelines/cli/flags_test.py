@@ -102,7 +102,7 @@ def test_beam_flags_are_passed_through():
         ("--data_dri=somewhere", "--data_dir"),
         ("--config.example_gen.validation_fold=0", "1, 2, 3, 4"),
         ("--runer=FlinkRunner", "--runner"),
-        ("--no_such_flag", "--preset"),
+        ("--no_such_flag", "--help lists every flag"),
         ("--preset=lab", "demo, smids, hushem"),
         ("--preset", "demo, smids, hushem"),
         ("positional", "positional"),
@@ -112,6 +112,22 @@ def test_a_wrong_flag_names_what_is_valid(argument, message):
     with pytest.raises(flags.FlagError) as error:
         parse(argument)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("argument", "nearest"),
+    [
+        ("--config.trainer.batchsize=3", "--config.trainer.batch_size"),
+        ("--config.model.name=simple_cnn", "--config.trainer.model.name"),
+        ("--runer=FlinkRunner", "--runner"),
+        ("--data_dri=lab", "--data_dir"),
+    ],
+)
+def test_an_unknown_flag_answers_in_three_lines_the_nearest_first(argument, nearest):
+    with pytest.raises(flags.FlagError) as error:
+        parse(argument)
+    lines = str(error.value).splitlines()
+    assert len(lines) <= 3 and lines[0].startswith(f"did you mean {nearest}? {argument.split('=')[0]} is unknown")
 
 
 def test_only_flags_may_come_first():
