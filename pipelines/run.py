@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(invocation: flags.Invocation) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    print(f"pipelines.run: preset {invocation.config.preset}, into {invocation.config.pipeline_root}", flush=True)
     from pipelines.components import graph
     from pipelines.orchestration.component import RunContext, StageError
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.orchestration import progress
 from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import Component, RunContext
 from sperm_tf.config import CalibratorConfig
@@ -107,7 +108,9 @@ def _predict(model: Any, images: Any, num_classes: int, views: int) -> Any:
     if not len(images):
         return keras.tree.map_structure(lambda output: np.zeros((0, output.shape[-1]), np.float32), model.output)
     pixels = batches.evaluation_batches(images, num_classes=num_classes, batch_size=_BATCH_SIZE // views)
-    return model.predict(pixels, verbose=0)
+    progress.expect(-(-len(images) // (_BATCH_SIZE // views)), "batches")
+    counting = keras.callbacks.LambdaCallback(on_predict_batch_end=lambda batch, logs: progress.advance())
+    return model.predict(pixels, verbose=0, callbacks=[counting])
 
 
 def _first_images(folder: pathlib.Path, count: int) -> list[bytes]:

@@ -17,6 +17,7 @@ import apache_beam as beam
 import filelock
 from absl import logging
 
+from pipelines.orchestration import progress
 from pipelines.orchestration.artifacts import Artifact, fingerprint
 from pipelines.orchestration.component import Component, RunContext, StageError
 from sperm_tf.config import NUM_FOLDS, ExampleGenConfig
@@ -68,6 +69,7 @@ class ExampleGen(Component):
         del inputs
         builder = self._prepared_builder(context)
         shards = list(self._shards(builder, output))
+        progress.expect(sum(shard.stop - shard.start for shard in shards), "images")
         with context.beam_pipeline() as pipeline:
             _ = (
                 pipeline
@@ -262,6 +264,7 @@ class _WriteShard(beam.DoFn):
     def _serialized(self, dataset: Any, shard: Shard) -> Iterator[bytes]:
         names = self._builder.info.features["label"].names
         for features in dataset.as_numpy_iterator():
+            progress.advance()
             if shard.split in HALVES and shard.split != HALVES[features["group_id"] in self._calibration_groups]:
                 continue
             label = int(features["label"])

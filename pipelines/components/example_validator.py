@@ -12,6 +12,7 @@ from typing import Any
 import apache_beam as beam
 
 from pipelines.components import example_statistics
+from pipelines.orchestration import progress
 from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import Component, RunContext, StageError
 from sperm_tf.config import ExampleValidatorConfig
@@ -37,6 +38,7 @@ class ExampleValidator(Component):
         """Reads every example once and writes statistics, schema and anomalies."""
         folder = inputs["examples"].directory
         info = examples.read_dataset_info(folder)
+        progress.expect(sum(inputs["examples"].properties.get("num_examples", {}).values()), "images")
         records = _read_records(folder, context, output)
         splits = {split: [record for record in records if record["split"] == split] for split in examples.SPLITS}
         anomalies = find_anomalies(splits, info, self.config)
@@ -132,7 +134,10 @@ def _read_records(folder: pathlib.Path, context: RunContext, output: pathlib.Pat
 
 def _describe_shard(split: str, path: str, part: str) -> None:
     serialized = examples.read_serialized([pathlib.Path(path)]).as_numpy_iterator()
-    lines = [json.dumps(describe_example(item, split)) + "\n" for item in serialized]
+    lines = []
+    for item in serialized:
+        lines.append(json.dumps(describe_example(item, split)) + "\n")
+        progress.advance()
     pathlib.Path(part).write_text("".join(lines), encoding="utf-8")
 
 

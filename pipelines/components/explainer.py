@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.components import explanation_choice
+from pipelines.orchestration import progress
 from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import Component, RunContext
 from sperm_tf.config import ExplainerConfig
@@ -129,12 +130,14 @@ def _compute_maps(
     averaged = build_averaged_classifier(model, views=num_views)
     batch_size = _BATCH // num_views
     found: dict[str, list[np.ndarray]] = {name: [] for name in SERVED_MAPS}
+    progress.expect(len(encoded), "images")
     for start in range(0, len(encoded), batch_size):
         batch = encoded[start : start + batch_size]
         images = np.stack([preprocess(tf.constant(image), image_size).numpy() for image in batch]).astype(np.float32)
         classes = list(predicted[start : start + batch_size])
         for name in SERVED_MAPS:
             found[name].append(reference_maps(name, averaged, images, class_indices=classes))
+        progress.advance(len(batch))
     maps = dict(served)
     for name, batches in found.items():
         reference = np.concatenate(batches)

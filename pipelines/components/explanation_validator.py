@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipelines.components import measured_images
 from pipelines.components.predictions_file import ANSWERS_FILE, read_answers
 from pipelines.components.source_images import read_images, sample
+from pipelines.orchestration import progress
 from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import Component, RunContext
 from sperm_tf.config import ExplanationValidatorConfig
@@ -24,7 +25,7 @@ SPLIT = "test"
 
 
 class ExplanationValidator(Component):
-    """Measures the maps that the model serves against a blob in the middle and an edge detector.
+    """Measures the maps that the model serves against a centre prior and an edge detector.
 
     The maps are layer integrated gradients, Grad-CAM++ and the attention of CBAM, of the answer averaged over the
     views.
@@ -76,9 +77,20 @@ def _measure(served: Classifier, measured: MeasuredImages, answers_file: pathlib
     methods = [*SERVED_MAPS, *attention, *BASELINES]
     rows = score_faithfulness(classifier, measured.pixels, measured.heads, methods=methods)
     predicted = classifier.probabilities(measured.pixels).argmax(axis=1)
-    table = measured.name_rows(rows, [served.class_names[label] for label in predicted])
+    table = measured.name_rows(_counted(rows, methods), [served.class_names[label] for label in predicted])
     table.to_csv(answers_file, index=False, float_format="%.6g")
     return describe_explanations(read_answers(answers_file).assign(fold=0))
+
+
+def _counted(rows: Iterable[dict[str, Any]], methods: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows as they are; a method is done when the next one begins."""
+    progress.expect(len(methods), "methods")
+    seen: set[str] = set()
+    for row in rows:
+        if row["method"] and row["method"] not in seen:
+            progress.advance(1 if seen else 0)
+            seen.add(row["method"])
+        yield row
 
 
 def judge(figures: Mapping[str, Any], config: ExplanationValidatorConfig) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from pipelines.orchestration import progress
 from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import Component, RunContext, StageError
 from sperm_tf.config import TransformConfig
@@ -37,6 +38,7 @@ class Transform(Component):
             for split in examples.SPLITS
             for path in examples.shard_paths(folder, split)
         ]
+        progress.expect(sum(inputs["examples"].properties.get("num_examples", {}).values()), "images")
         with context.beam_pipeline() as pipeline:
             _ = pipeline | beam.Create(files) | beam.Reshuffle() | "TransformFiles" >> beam.MapTuple(transform_file)
         shutil.copyfile(folder / examples.DATASET_FILE, output / examples.DATASET_FILE)
@@ -87,6 +89,7 @@ def transform_file(source: str, target: str, skipped: Collection[str], image_siz
                 values = examples.from_example(serialized)
                 yield examples.to_example({**values, "image": png}).SerializeToString(deterministic=True)
                 count += 1
+                progress.advance()
         except tf.errors.InvalidArgumentError as error:
             culprit = examples.from_example(next(dataset.skip(count).take(1).as_numpy_iterator()))
             raise StageError(

@@ -1,4 +1,4 @@
-"""Synthetic sperm heads, EfficientNet-B0 with CBAM from the shipped `synthetic` weights: the whole pipeline in minutes.
+"""Synthetic sperm heads, EfficientNet-B0 with CBAM from the shipped weights `synthetic`: the pipeline in minutes.
 
     python -m pipelines.run
 
@@ -20,7 +20,7 @@ def get_config() -> PipelineConfig:
     return PipelineConfig(
         preset="demo",
         pipeline_root="runs/demo",
-        # Another seed than that of the images which the initial weights have seen. 220 images calibrate: fewer could not
+        # Another seed than that of the images that the initial weights have seen. 220 images calibrate: fewer could not
         # guarantee 5 % wrong among the accepted ones, and every image would be referred.
         example_gen=ExampleGenConfig(dataset="synthetic_sperm", builder_config="head_shape", num_images=1100, seed=1),
         transform=TransformConfig(image_size=128),

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 import filelock
 
-from pipelines.orchestration import artifacts
+from pipelines.orchestration import artifacts, progress
 from sperm_tf.version import __version__
 from sperm_tf.whole_files import move_into_place
 
@@ -197,7 +197,8 @@ class Component(abc.ABC):
         start = time.monotonic()
         own_context = dataclasses.replace(context, work_dir=work_dir, external=fields["external"])
         try:
-            properties = self.execute(inputs, output, own_context)
+            with progress.shown(self.name):
+                properties = self.execute(inputs, output, own_context)
         except Exception as error:
             if type(error).__module__.startswith("tensorflow"):  # such as a full disk, of no type that others catch
                 raise StageError(f"{self.name}: {error}") from error
