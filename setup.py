@@ -42,6 +42,7 @@ EXTRAS = {
     "jax": ["jax>=0.4.30"],
     "review": ["gradio>=6"],  # 5 takes theme and style elsewhere
     "dev": [
+        "foolbox>=3.3",
         "import-linter>=2.1",
         "ipykernel>=6",
         "mapie>=1.0",
@@ -54,6 +55,8 @@ EXTRAS = {
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",
         "pyyaml>=6",
+        "quantus>=0.6",
+        "quapy>=0.2",
         "ruff>=0.8",
         "selenium>=4.20",
     ],

@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 from scipy.special import log_softmax
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 
 from sperm_tf.decision import temperature
 
@@ -17,17 +20,17 @@ def draw(count=400, seed=0, sharpness=3.0, num_classes=3):
 
 @pytest.mark.parametrize("sharpness", [0.4, 1.0, 3.0])
 def test_it_is_scikit_learns_temperature_of_platts_targets(sharpness):
-    calibration = pytest.importorskip("sklearn.calibration")
-    if not hasattr(calibration, "_TemperatureScaling"):
-        pytest.skip("scikit-learn before 1.8 has no temperature scaling")
     logits, labels = draw(sharpness=sharpness)
     count, num_classes = logits.shape
+    network = LogisticRegression()  # whose decision function hands the logits on
+    network.classes_ = np.arange(num_classes)
+    network.coef_, network.intercept_ = np.eye(num_classes), np.zeros(num_classes)
     # Every image once for each class, weighted by its target.
     weights = (1 + count * np.eye(num_classes)[labels]) / (count + num_classes)
-    reference = calibration._TemperatureScaling().fit(
-        np.repeat(logits, num_classes, axis=0), np.tile(np.arange(num_classes), count), weights.ravel()
-    )
-    assert temperature.fit_temperature(logits, labels) == pytest.approx(1 / reference.beta_, rel=1e-3)
+    reference = CalibratedClassifierCV(FrozenEstimator(network), method="temperature", ensemble=False)
+    reference.fit(np.repeat(logits, num_classes, axis=0), np.tile(network.classes_, count), weights.ravel())
+    scaled = temperature.scale(logits, temperature.fit_temperature(logits, labels))
+    np.testing.assert_allclose(scaled, reference.predict_proba(logits), atol=2e-4)
 
 
 def test_it_finds_the_temperature_that_the_labels_were_drawn_with():

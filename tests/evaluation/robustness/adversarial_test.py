@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from sperm_tf.evaluation.robustness import adversarial
+from tests import tiny_models
 
 RNG = np.random.default_rng(0)
 WEIGHTS = RNG.normal(size=(4 * 4 * 3, 3)).astype("float32") / 255
@@ -59,3 +60,20 @@ def test_no_image_is_no_error_and_wrong_numbers_are(linear):
     assert adversarial.attack(linear, IMAGES[:0], LABELS[:0], epsilon=1, num_steps=1).shape == (0, 4, 4, 3)
     with pytest.raises(ValueError, match=r"epsilon and num_steps must be at least 1. Received: epsilon=0"):
         adversarial.attack(linear, IMAGES, LABELS, epsilon=0, num_steps=1)
+
+
+@pytest.mark.parametrize("num_steps", [1, 4])
+def test_a_network_is_attacked_as_foolbox_attacks_it(num_steps):
+    """LinfFastGradientAttack, and LinfPGD without its random start, in steps of as many grey levels."""
+    foolbox = pytest.importorskip("foolbox")
+    model = tiny_models.build(head=tiny_models.deep_head, seed=3)
+    images, labels = RNG.integers(0, 256, (6, 24, 24, 3), np.uint8), RNG.integers(0, 3, 6)
+    epsilon, step = 4, 3  # ceil(2.5 * 4 / 4)
+    attack = foolbox.attacks.LinfPGD(abs_stepsize=step, steps=num_steps, random_start=False)
+    if num_steps == 1:
+        attack = foolbox.attacks.LinfFastGradientAttack(random_start=False)
+    inputs = keras.ops.convert_to_tensor(images.astype("float32"))
+    criterion = foolbox.criteria.Misclassification(keras.ops.convert_to_tensor(labels))
+    reference = attack.run(foolbox.TensorFlowModel(model, bounds=(0, 255)), inputs, criterion, epsilon=epsilon)
+    found = adversarial.attack(model, images, labels, epsilon=epsilon, num_steps=num_steps)
+    np.testing.assert_array_equal(found, reference)
