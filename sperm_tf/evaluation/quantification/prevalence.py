@@ -18,7 +18,7 @@ from sperm_tf.evaluation.metrics.intervals import wilson
 Estimate = tuple[float, tuple[float, float]]
 """A share, 0-1, and its 95 % interval."""
 _NUM_DRAWS = 2000
-_MAX_ITERATIONS, _TOLERANCE = 2000, 1e-6
+_MAX_ITERATIONS, _TOLERANCE = 2000, 1e-8
 _JEFFREYS = 0.5
 _MIN_FIT = 0.05
 _ALMOST_ZERO = 0.01  # deviance that expectation maximization may leave of none
@@ -40,21 +40,30 @@ def estimate_shares(answers: npt.ArrayLike, errors: npt.ArrayLike) -> np.ndarray
         float64 [..., C], sums to 1.
     """
     counts, probabilities = np.asarray(answers, np.float64), np.asarray(errors, np.float64)
-    seen = counts / counts.sum(axis=-1, keepdims=True)
-    shares = np.full(seen.shape, 1 / seen.shape[-1])
+    shape = np.broadcast_shapes(counts.shape, probabilities.shape[:-1])
+    seen = np.broadcast_to(counts / counts.sum(axis=-1, keepdims=True), shape).reshape(-1, shape[-1])
+    probabilities = np.broadcast_to(probabilities, (*shape, shape[-1])).reshape(-1, shape[-1], shape[-1])
+    shares = np.full(seen.shape, 1 / shape[-1])
+    waiting = np.arange(len(seen))  # the mixes that still move: a few near zero creep long after all others stand still
     for _ in range(_MAX_ITERATIONS):
-        before = shares
-        first = _maximize(before, seen, probabilities)
-        second = _maximize(first, seen, probabilities)
-        change = first - before
-        bend = second - first - change
-        size, curve = (np.linalg.norm(values, axis=-1, keepdims=True) for values in (change, bend))
-        length = np.divide(size, curve, out=np.ones_like(size), where=curve > 0)
-        leap = before + 2 * length * change + length**2 * bend
-        shares = _maximize(np.where((leap > 0).all(axis=-1, keepdims=True), leap, second), seen, probabilities)
-        if np.abs(shares - before).max(initial=0) < _TOLERANCE:
+        before = shares[waiting]
+        shares[waiting] = _leap(before, seen[waiting], probabilities[waiting])
+        waiting = waiting[np.abs(shares[waiting] - before).max(axis=-1, initial=0) >= _TOLERANCE]
+        if not len(waiting):
             break
-    return shares
+    return shares.reshape(shape)
+
+
+def _leap(before: np.ndarray, seen: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Two steps of expectation maximization, extrapolated where that leaves no share below zero, and a third."""
+    first = _maximize(before, seen, probabilities)
+    second = _maximize(first, seen, probabilities)
+    change = first - before
+    bend = second - first - change
+    size, curve = (np.linalg.norm(values, axis=-1, keepdims=True) for values in (change, bend))
+    length = np.divide(size, curve, out=np.ones_like(size), where=curve > 0)
+    leap = before + 2 * length * change + length**2 * bend
+    return _maximize(np.where((leap > 0).all(axis=-1, keepdims=True), leap, second), seen, probabilities)
 
 
 def _maximize(shares: np.ndarray, seen: np.ndarray, probabilities: np.ndarray) -> np.ndarray:

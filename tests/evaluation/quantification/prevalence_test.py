@@ -61,6 +61,7 @@ def test_errors_and_mixes_may_differ_from_row_to_row():
     np.testing.assert_allclose(estimate_shares(answers, errors), shares, atol=1e-6)
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("truth", [0.0, 0.04, 0.15, 0.5])
 def test_the_interval_holds_the_truth_and_the_count_does_not(truth):
     rng = np.random.default_rng(1)
@@ -144,6 +145,7 @@ def test_wrong_answers_follow_bayes_theorem():
     assert highest - lowest > high - low, "of few answers, more or fewer can be wrong by chance"
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("truth", [0.0, 0.04, 0.15, 0.5])
 def test_the_interval_holds_how_many_accepted_answers_are_wrong(truth):
     rng = np.random.default_rng(2)
