@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: setup run test lint format lock clean
+.PHONY: setup run test test-fast lint format lock clean
 
 setup: $(INSTALLED)
 
@@ -15,6 +15,10 @@ run: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist=loadfile $(ARGS)
+
+# While developing: most of the tests, in three minutes.
+test-fast: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2 --dist=loadfile -m "not slow and not simulation and not integration" $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

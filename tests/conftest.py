@@ -1,8 +1,43 @@
-"""Order of the tests."""
+"""Order and marks of the tests, and what is made once for all processes of a run."""
+
+import os
+import shutil
+
+import pytest
+from filelock import FileLock
 
 _LONGEST = ("tests/e2e_test.py", "tests/tfds_builders/real_data_test.py")
+_INTEGRATION_FIXTURES = frozenset({"demo", "exported", "exported_averaged", "finished_sweep", "trained", "transformed"})
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
 def pytest_collection_modifyitems(items):
-    """The longest files go first, so that no process is left alone with one (`--dist=loadfile`)."""
+    """Marks what asks for a pipeline's results; the longest files go first, for `--dist=loadfile`."""
+    for item in items:
+        if _INTEGRATION_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.integration)
     items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
+
+
+@pytest.fixture(scope="session")
+def make_once(tmp_path_factory):
+    """Makes a folder once for all processes of a run (`pytest -n`); what it holds is read only.
+
+    Returns:
+        A function of a name and of `make`, which fills the folder that it is given; returns the folder.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def make_once(name, make):
+        folder, finished = root / name, root / f"{name}.finished"
+        with FileLock(root / f"{name}.lock"):
+            if not finished.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a process that failed
+                folder.mkdir()
+                make(folder)
+                finished.touch()
+        return folder
+
+    return make_once

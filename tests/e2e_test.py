@@ -38,7 +38,7 @@ QUICK = (
 )
 SMALL = ("--config.example_gen.num_images=100", "--config.trainer.model.name=simple_cnn", *QUICK)
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def start(root, *arguments):

@@ -14,6 +14,7 @@ def test_notebook_is_stored_without_outputs():
     assert not any(cell.outputs or cell.execution_count for cell in cells)
 
 
+@pytest.mark.integration
 @pytest.mark.slow
 def test_notebook_runs_on_a_small_demo(tmp_path, monkeypatch):
     from nbclient import NotebookClient

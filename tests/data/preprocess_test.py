@@ -111,6 +111,7 @@ def test_image_size_is_checked(image_size):
         preprocess(LOSSLESS["gif"][0], image_size)
 
 
+@pytest.mark.integration
 def test_a_header_that_declares_too_much_costs_no_memory():
     code = (
         "import resource, tensorflow as tf\n"

@@ -62,6 +62,7 @@ def test_aps_scores_add_up_what_is_at_least_as_probable():
         np.testing.assert_allclose(result, [row[row >= p].sum() for p in row])
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("method", SET_METHODS)
 def test_what_is_promised_is_kept_on_average(method):
     covered, covered_per_class = [], []

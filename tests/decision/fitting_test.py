@@ -59,6 +59,7 @@ def test_its_parts_are_those_of_the_modules():
     assert 0 < np.sum(fitted.confident) < 400
 
 
+@pytest.mark.simulation
 def test_promises_hold_for_new_images():
     config = CalibratorConfig(max_risk=0.1)
     results = []

@@ -26,6 +26,7 @@ def test_nothing_bounds_answers_that_are_all_wrong_or_none():
     assert selective.risk_bound(4, 4, 0.1) == selective.risk_bound(0, 0, 0.1) == 1
 
 
+@pytest.mark.simulation
 def test_the_guarantee_fails_no_more_often_than_it_says():
     everything, truth = draw(200_000, seed=99)
     broken, given = 0, 0

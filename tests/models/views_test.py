@@ -145,6 +145,7 @@ print(json.dumps(logits.tolist()))
 """
 
 
+@pytest.mark.integration
 def test_another_backend_predicts_the_same(tmp_path):
     pytest.importorskip("jax")
     model, images = tiny_models.build(), random_images()

@@ -187,6 +187,7 @@ assert "tensorflow" not in sys.modules
 """
 
 
+@pytest.mark.integration
 def test_runs_on_jax_and_takes_half_precision_weights_there(model, tmp_path, monkeypatch):
     pytest.importorskip("jax")
     monkeypatch.setattr(vit, "DEPTH", 2)  # the other blocks of the file are left aside

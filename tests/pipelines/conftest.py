@@ -44,7 +44,8 @@ def trained(transformed, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def finished_sweep(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sweep")
-    assert run_sweep(folder) == 0
-    return folder
+def finished_sweep(make_once):
+    def make(folder):
+        assert run_sweep(folder) == 0
+
+    return make_once("sweep", make)

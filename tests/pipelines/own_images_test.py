@@ -66,6 +66,7 @@ def finished(root, stage):
     return Artifact.read(path.parent)
 
 
+@pytest.mark.integration
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_folder_runs_end_to_end(folder, tmp_path):
@@ -92,6 +93,7 @@ def test_a_folder_runs_end_to_end(folder, tmp_path):
     assert (tmp_path / "serving" / "sperm_own_images" / "1" / "saved_model.pb").is_file()
 
 
+@pytest.mark.integration
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_table_of_real_images_with_patients_runs_end_to_end(tmp_path):

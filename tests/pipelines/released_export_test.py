@@ -15,7 +15,7 @@ from sperm_tf.models import released
 from tests import examples_fixture
 from tests.helpers import real_data_dir
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 @pytest.mark.parametrize(("name", "archive"), (("smids", "SMIDS.zip"), ("hushem", "HuSHeM.zip")))

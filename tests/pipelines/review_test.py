@@ -59,6 +59,7 @@ def test_a_model_is_named_without_the_path_to_it(tmp_path, monkeypatch):
     assert names == ["smids", "Calibrator/1a2b", "tuned.keras"]
 
 
+@pytest.mark.integration
 def test_the_page_starts_and_leaves_nothing_behind_when_it_is_stopped(tmp_path):
     pytest.importorskip("gradio")
     import keras

@@ -15,6 +15,8 @@ from sperm_tf.review.actions import Actions  # noqa: E402  (needs Gradio)
 from sperm_tf.review.page import Page  # noqa: E402
 from sperm_tf.review.session import Session  # noqa: E402
 
+pytestmark = pytest.mark.integration
+
 SHOWN, STATUS, WORKLIST, CARD, COMMENT = range(5)  # of an answer of the page's interface for programs
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PATIENCE_S = 120

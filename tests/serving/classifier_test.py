@@ -199,6 +199,7 @@ def test_a_keras_file_needs_class_names(model, tmp_path):
     assert sperm_tf.load_model(tmp_path / "other.keras", class_names="abc").class_names == ("a", "b", "c")
 
 
+@pytest.mark.integration
 def test_a_vit_with_layers_of_our_own_is_opened(tmp_path, monkeypatch):
     monkeypatch.setattr(vit, "DEPTH", 1)
     model = weight_files.build(ModelConfig(name="vit_tiny"))
@@ -270,6 +271,7 @@ def test_a_saved_model_is_not_taken_for_a_model_that_can_be_opened(model, tmp_pa
         sperm_tf.load_model(tmp_path / "1")
 
 
+@pytest.mark.integration
 def test_keras_opens_a_model_when_the_layers_are_imported(tmp_path):
     sperm_tf.load_model("hushem").keras_model.save(tmp_path / "model.keras")
     code = "import sys, keras, sperm_tf.layers; print(keras.models.load_model(sys.argv[1]).output_shape)"

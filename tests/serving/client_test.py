@@ -22,6 +22,8 @@ from sperm_tf.serving.prediction import Prediction
 from tests import helpers, image_files
 from tests.serving.conftest import CLASS_NAMES
 
+pytestmark = pytest.mark.integration
+
 IMAGES = [image_files.encode(image_files.random_pixels(seed=seed), "PNG") for seed in range(2)] + [b"garbage"]
 OTHER_MODEL = b'HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n{"predictions": [[0.1]]}'
 CHOICES = {None: 2, "stable": 1, "canary": 2, 1: 1, 2: 2}  # version or label -> version

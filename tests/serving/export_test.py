@@ -180,6 +180,7 @@ def test_nothing_is_compiled(exported):
         assert not function.attr["_XlaMustCompile"].b
 
 
+@pytest.mark.integration
 @pytest.mark.slow
 def test_the_real_model_explains_itself_like_tf_keras_vis(tmp_path):
     keras.utils.set_random_seed(0)

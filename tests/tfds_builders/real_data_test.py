@@ -20,7 +20,7 @@ from tests.helpers import real_data_dir
 from tfds_builders.hushem.hushem_dataset_builder import Builder as HushemBuilder
 from tfds_builders.smids.smids_dataset_builder import Builder as SmidsBuilder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 TEXTS = ("image_id", "pixel_sha256", "group_id", "source_format")
 
 

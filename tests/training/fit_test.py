@@ -147,6 +147,7 @@ def test_evaluation_batches_keep_order_and_rest():
     np.testing.assert_array_equal(np.concatenate([part for part, _ in parts]), images)
 
 
+@pytest.mark.integration
 def test_runs_on_jax(tmp_path):
     pytest.importorskip("jax")
     code = (

@@ -96,6 +96,7 @@ def test_two_runs_give_identical_weights(uninterrupted, tmp_path):
     assert other.history["loss"][0] != result.history["loss"][0]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kill", ((1, 1), (3, 2)), ids=("in_phase_1", "in_phase_2"))
 def test_a_killed_training_continues_as_if_nothing_had_happened(kill, uninterrupted, tmp_path):
     result, _ = uninterrupted
@@ -305,6 +306,7 @@ assert "tensorflow" not in sys.modules
 """
 
 
+@pytest.mark.integration
 def test_both_phases_run_on_jax_without_tensorflow(tmp_path):
     pytest.importorskip("jax")
     finished = subprocess.run(

@@ -89,6 +89,7 @@ def test_wilson_counts_every_image_once(tables, results):
     assert pooled["per_class"]["pyriform"]["recall"]["wilson_95"] == pytest.approx(expected)
 
 
+@pytest.mark.simulation
 def test_the_group_bootstrap_equals_one_written_as_a_loop(tables, results):
     table = tables["efficientnet_b0"]
     repeats = [oof.select(table, part=oof.TEST, repeat=repeat).sort_values("image_id") for repeat in range(2)]

@@ -114,6 +114,7 @@ def test_no_flips_no_list():
     assert len(label_quality.find_label_issues(make_table(labels, probabilities)).rows) <= 10  # of 1,000
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize(
     ("expected", "separation", "recall"),
     zip(label_quality.SIMULATED_PRECISION, (1.5, 1.0, 0.8), (0.94, 0.87, 0.76), strict=True),

@@ -169,6 +169,7 @@ def test_each_defect_is_found(change, demand):
     assert demand in failed(answers)
 
 
+@pytest.mark.integration
 def test_forbidden_packages_cannot_be_imported():
     code = """
 import importlib.util, runpy, sys

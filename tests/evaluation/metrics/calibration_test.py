@@ -135,6 +135,7 @@ def test_wrong_bins_are_named():
         calibration.ece(probabilities, labels, binning="equal")
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("binning", ["width", "mass"])
 def test_by_chance_is_the_mean_error_of_labels_drawn_from_the_probabilities(binning):
     rng = np.random.default_rng(7)

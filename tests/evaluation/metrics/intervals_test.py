@@ -21,6 +21,7 @@ def test_wilson_of_nothing_is_undefined():
     assert all(math.isnan(bound) for bound in intervals.wilson(0, 0))
 
 
+@pytest.mark.simulation
 def test_bootstrap_agrees_with_one_written_as_a_loop():
     rng = np.random.default_rng(3)
     groups = np.repeat(np.arange(60), rng.integers(1, 5, size=60))
@@ -79,6 +80,7 @@ def test_only_the_groups_of_the_rows_that_enter_count():
     assert some[0] < plain[0][1] and some[1] > plain[1][1], "six groups are fewer than twenty"
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("num_groups", [8, 20])
 def test_few_patients_hold_the_truth_about_as_often_as_many(num_groups):
     """Patients with 90 % right on average, and some with more: percentiles themselves hold 88 and 91 times in 100."""

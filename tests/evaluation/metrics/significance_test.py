@@ -61,6 +61,7 @@ def fold_differences(rng, *, num_images=60, num_repeats=4):
     return differences
 
 
+@pytest.mark.simulation
 def test_equal_models_are_seldom_called_different():
     rng = np.random.default_rng(2)
     drawn = [fold_differences(rng) for _ in range(300)]

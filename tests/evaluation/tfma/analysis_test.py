@@ -13,6 +13,8 @@ from sperm_tf.evaluation.metrics import classification
 from sperm_tf.evaluation.tfma import analysis, validation
 from tests.evaluation import fixtures
 
+pytestmark = pytest.mark.integration
+
 BAD_ROWS = (4, 17)
 
 

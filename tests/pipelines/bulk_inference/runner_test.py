@@ -27,6 +27,8 @@ from tests import image_files
 from tests.helpers import ROOT
 from tests.serving.conftest import CLASS_NAMES, IMAGE_SIZE, export
 
+pytestmark = pytest.mark.integration
+
 PIXELS = {f"{name}.png": image_files.random_pixels(40 + seed, 50, seed=seed) for seed, name in enumerate("abcdef")}
 BAD = {"bad.png": b"no image", "empty.bmp": b"", "short.png": image_files.encode(PIXELS["a.png"], "PNG")[:-600]}
 

@@ -140,6 +140,7 @@ def test_versions_grow_and_the_same_push_is_found_again(tmp_path):
     assert list(pushed_versions(base)) == [7, 8, 9, 10]
 
 
+@pytest.mark.integration
 def test_kill_9_during_the_copy_leaves_no_version(tmp_path):
     model = make_saved_model(tmp_path / "model")
     for index in range(3000):

@@ -319,6 +319,7 @@ def wait_for(path, timeout_s=30):
         time.sleep(0.01)
 
 
+@pytest.mark.integration
 def test_kill_9_leaves_nothing_half_written_and_the_work_directory_resumes(tmp_path):
     process = start_slow(tmp_path, 60)
     wait_for(tmp_path / "executions")
@@ -332,6 +333,7 @@ def test_kill_9_leaves_nothing_half_written_and_the_work_directory_resumes(tmp_p
     assert not list((tmp_path / "Slow").glob(".*.work"))
 
 
+@pytest.mark.integration
 def test_two_runs_on_one_root_do_the_work_once(tmp_path):
     processes = [start_slow(tmp_path, 3)]
     wait_for(tmp_path / "executions")
