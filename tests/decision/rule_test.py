@@ -94,8 +94,9 @@ def test_a_model_that_nobody_calibrated_refers_everything():
     assert reasons(found) == ["not_calibrated"] * 5 and found["prediction_set"].all()
 
 
-@pytest.mark.parametrize("rule", [make_rule(), make_rule(set_method="aps"), None])
-def test_a_graph_decides_the_same(rule):
+@pytest.mark.parametrize("settings", [{}, {"set_method": "aps"}, None])
+def test_a_graph_decides_the_same(settings):
+    rule = None if settings is None else make_rule(**settings)
     logits, features = draw()
     expected = decide(rule, logits, features)
     graph = tf.function(lambda *args: vars(rule_lib.decide(rule, *args)), autograph=False)

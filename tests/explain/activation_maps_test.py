@@ -21,7 +21,11 @@ from sperm_tf.models.views import build_averaged_classifier
 from tests import tiny_models
 
 METHODS = ("layer_integrated_gradients", "grad_cam_plus_plus")
-HEADS = [tiny_models.linear_head, tiny_models.deep_head]
+
+
+@pytest.fixture(params=["linear_head", "deep_head"])
+def head(request):
+    return getattr(tiny_models, request.param)
 
 
 def random_images(count=3, size=24, seed=0):
@@ -49,7 +53,6 @@ def assert_equal_maps(model, images, *, views=1):
 
 
 @pytest.mark.parametrize("views", [1, 8])
-@pytest.mark.parametrize("head", HEADS)
 def test_maps_of_every_class_equal_the_reference(head, views):
     model = tiny_models.build(head=head)
     logits = model.get_layer("logits")
@@ -207,7 +210,6 @@ def test_averaged_maps_and_attention_equal_numpy():
     assert np.abs(single.attention - explanation.attention).max() > 0.01
 
 
-@pytest.mark.parametrize("head", HEADS)
 def test_what_explains_a_turned_image_is_turned_with_it(head):
     model, images = tiny_models.build(head=head), random_images()
     explain = ClassActivationMaps(model, views=8)
@@ -237,7 +239,6 @@ def test_a_map_fades_where_all_of_it_says_next_to_nothing(total, strength):
 
 
 @pytest.mark.parametrize("views", [1, 8])
-@pytest.mark.parametrize("head", HEADS)
 def test_a_class_with_no_evidence_has_a_map_of_zeros(head, views):
     model = tiny_models.build(head=head)
     logits = model.get_layer("logits")

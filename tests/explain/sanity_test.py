@@ -11,6 +11,7 @@ from sperm_tf.models.classifier import build_classifier
 from tests import tiny_models
 
 SIDE = 24
+PERTURBATIONS = ("noise", "shift", "small_rotation", "quarter_turn")
 
 
 def random_images(count=4, seed=0):
@@ -106,7 +107,11 @@ def test_similarities_equal_scipy_and_scikit_image():
         sanity.similarities(first, second[:2])
 
 
-@pytest.mark.parametrize("name", sanity.PERTURBATIONS)
+def test_every_perturbation_is_tried():
+    assert set(PERTURBATIONS) == set(sanity.PERTURBATIONS)
+
+
+@pytest.mark.parametrize("name", PERTURBATIONS)
 def test_a_map_that_follows_the_image_is_stable(name):
     """The red channel itself is such a map; one that stands still while the image moves is not."""
     images = random_images()

@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 from skimage.color import hed_from_rgb, rgb_from_hed
 
+from sperm_tf.layers import random_quality
 from sperm_tf.layers.random_quality import RGB_FROM_HED, RandomNoise, RandomStain
+
+
+@pytest.fixture(params=["RandomNoise", "RandomStain"])
+def layer_class(request):
+    return getattr(random_quality, request.param)
 
 
 def _batch(count, value=None, side=32):
@@ -39,7 +45,6 @@ def test_stains_change_as_scikit_images_matrices_have_it():
             np.testing.assert_allclose(after[:, stain], factor * before[:, stain] + offset, atol=1e-3)
 
 
-@pytest.mark.parametrize("layer_class", [RandomNoise, RandomStain])
 def test_range_training_and_reloading(layer_class, tmp_path):
     layer = layer_class(strength=0.3, seed=5, dtype="float32")
     source = _batch(8)
@@ -54,7 +59,6 @@ def test_range_training_and_reloading(layer_class, tmp_path):
     assert np.isfinite(np.asarray(layer_class(strength=0.3, seed=5)(_batch(4, 0.0)))).all()
 
 
-@pytest.mark.parametrize("layer_class", [RandomNoise, RandomStain])
 def test_a_wrong_strength_is_refused(layer_class):
     with pytest.raises(ValueError, match=r"strength must be between 0 and 1.0. Received: strength=-0.1"):
         layer_class(strength=-0.1)

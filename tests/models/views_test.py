@@ -12,7 +12,10 @@ from sperm_tf.models import views
 from sperm_tf.models.classifier import build_classifier
 from tests import tiny_models
 
-HEADS = [tiny_models.linear_head, tiny_models.deep_head]
+
+@pytest.fixture(params=["linear_head", "deep_head"])
+def head(request):
+    return getattr(tiny_models, request.param)
 
 
 def symmetries(images):
@@ -74,7 +77,6 @@ def test_one_view_is_the_very_same():
     np.testing.assert_array_equal(answer(model, images, 1)["logits"], model(images))
 
 
-@pytest.mark.parametrize("head", HEADS)
 def test_logits_are_the_mean_over_the_views(head):
     model, images = tiny_models.build(head=head), random_images()
     logits = np.asarray(answer(model, images, 8)["logits"])
@@ -110,7 +112,6 @@ def test_probabilities_are_the_geometric_mean_of_those_of_the_views():
     np.testing.assert_allclose(probabilities, expected / expected.sum(axis=1, keepdims=True), rtol=1e-5)
 
 
-@pytest.mark.parametrize("head", HEADS)
 def test_the_averaged_classifier_predicts_the_mean(head):
     model, images = tiny_models.build(head=head), random_images(5)
     averaged = views.build_averaged_classifier(model, views=8)

@@ -5,7 +5,6 @@ import csv
 import pytest
 
 from pipelines.components.trainer import Trainer
-from pipelines.components.transform import Transform
 from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import RunContext
 from sperm_tf.config import ModelConfig, TrainerConfig, TransformConfig
@@ -25,6 +24,8 @@ TRAINER_CONFIG = TrainerConfig(
 
 @pytest.fixture(scope="session")
 def transformed(tmp_path_factory):
+    from pipelines.components.transform import Transform
+
     root = tmp_path_factory.mktemp("transformed")
     folder, validation = root / "examples", root / "validation"
     folder.mkdir(), validation.mkdir()

@@ -2,11 +2,7 @@ import dataclasses
 
 import pytest
 
-from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.review.journal import Journal
-from sperm_tf.review.reader import Reader
-from sperm_tf.serving.classifier import Classifier
-from tests import tiny_models
 from tests.review.reviews import make_image
 
 CLASS_NAMES = ("normal", "abnormal", "non-sperm")
@@ -15,6 +11,9 @@ CLASS_NAMES = ("normal", "abnormal", "non-sperm")
 @pytest.fixture(scope="session")
 def classifier():
     """A tiny model whose probabilities spread, without a decision rule; read only."""
+    from sperm_tf.serving.classifier import Classifier
+    from tests import tiny_models
+
     model = tiny_models.build(image_size=24)
     logits = model.get_layer("logits")
     logits.set_weights([logits.get_weights()[0] * 30, logits.get_weights()[1]])
@@ -24,6 +23,8 @@ def classifier():
 @pytest.fixture(scope="session")
 def rule(classifier):
     """Accepts some of the images and refers others."""
+    from sperm_tf.decision.rule import DecisionRule
+
     highest = sorted(max(p.probabilities.values()) for p in classifier.predict([make_image(seed) for seed in range(6)]))
     threshold = (highest[2] + highest[3]) / 2
     return DecisionRule(1.0, "lac", (0.7, 0.7, 0.7), 0.9, False, threshold, 0.05, 0.05, 600)
@@ -31,6 +32,8 @@ def rule(classifier):
 
 @pytest.fixture(scope="session")
 def reader(classifier, rule):
+    from sperm_tf.review.reader import Reader
+
     return Reader(dataclasses.replace(classifier, rule=rule), name="tiny")
 
 

@@ -9,7 +9,7 @@ from sperm_tf.served_names import STATUSES
 from sperm_tf.serving.prediction import Prediction
 from tests.decision.rules import make_rule
 
-RULE = make_rule(min_confidence=0.861)
+REASONS = ("confident", "unfamiliar", "no_guarantee", "uncertain", "not_calibrated")
 PREDICTION = Prediction(
     "cell.png", "ok", "normal", {"normal": 0.9996, "abnormal": 0.0003, "other": 0.0001}, ("normal", "other"), "accept"
 )
@@ -18,10 +18,14 @@ PREDICTION = Prediction(
 def _words(reason, **changes):
     decision = "accept" if reason == "confident" else "refer"
     prediction = dataclasses.replace(PREDICTION, decision=decision, reason=reason, **changes)
-    return wording.describe(prediction, None if reason == "not_calibrated" else RULE)
+    return wording.describe(prediction, None if reason == "not_calibrated" else make_rule(min_confidence=0.861))
 
 
-@pytest.mark.parametrize("reason", rule_lib.REASONS)
+def test_every_reason_is_tried():
+    assert REASONS == rule_lib.REASONS
+
+
+@pytest.mark.parametrize("reason", REASONS)
 def test_only_an_accepted_answer_is_called_accepted_and_none_is_called_certain(reason):
     words = _words(reason)
     is_accepted = reason == rule_lib.CONFIDENT

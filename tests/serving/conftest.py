@@ -1,13 +1,13 @@
 import dataclasses
 import pathlib
+from typing import TYPE_CHECKING
 
-import keras
 import pytest
 
-from sperm_tf.decision.rule import DecisionRule
-from sperm_tf.serving.export import export_saved_model
-from tests import tiny_models
-from tests.decision.rules import make_rule
+if TYPE_CHECKING:
+    import keras
+
+    from sperm_tf.decision.rule import DecisionRule
 
 CLASS_NAMES = ["normal", "tapered", "pyriform"]
 IMAGE_SIZE = 24
@@ -15,9 +15,9 @@ IMAGE_SIZE = 24
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    model: keras.Model
+    model: "keras.Model"
     path: pathlib.Path
-    rule: DecisionRule
+    rule: "DecisionRule"
     views: int = 1
 
 
@@ -34,6 +34,10 @@ def exported_averaged(tmp_path_factory):
 
 
 def export(tmp_path_factory, *, views):
+    from sperm_tf.serving.export import export_saved_model
+    from tests import tiny_models
+    from tests.decision.rules import make_rule
+
     model = tiny_models.build(image_size=IMAGE_SIZE)
     logits = model.get_layer("logits")
     logits.set_weights([logits.get_weights()[0] * 30, logits.get_weights()[1]])

@@ -15,6 +15,7 @@ from PIL import Image
 import tfds_builders
 from sperm_tf.data.decode import decode_rgb
 from sperm_tf.data.folds import FoldError
+from tests.tfds_builders.builder_case import check_builder
 from tests.tfds_builders.make_dummy_data import draw, encode
 from tfds_builders.own_images import DataDirError, config, list_images, own_images_dataset_builder
 
@@ -71,20 +72,23 @@ def refused(data_dir):
     return str(caught.value)
 
 
-class OwnImagesTest(tfds.testing.DatasetBuilderTestCase):
-    DATASET_CLASS = own_images_dataset_builder.Builder
-    SPLITS = {f"fold_{fold}": 6 for fold in range(5)}  # noqa: RUF012
-    EXAMPLE_DIR = str(pathlib.Path(own_images_dataset_builder.__file__).parent)  # its images are drawn below
+def test_the_builder():
+    class OwnImagesTest(tfds.testing.DatasetBuilderTestCase):
+        DATASET_CLASS = own_images_dataset_builder.Builder
+        SPLITS = {f"fold_{fold}": 6 for fold in range(5)}  # noqa: RUF012
+        EXAMPLE_DIR = str(pathlib.Path(own_images_dataset_builder.__file__).parent)  # its images are drawn below
 
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.BUILDER_CONFIG_NAMES_TO_TEST = [config(fill(pathlib.Path(folder.name)))]
+        @classmethod
+        def setUpClass(cls):
+            super().setUpClass()
+            folder = tempfile.TemporaryDirectory()
+            cls.addClassCleanup(folder.cleanup)
+            cls.BUILDER_CONFIG_NAMES_TO_TEST = [config(fill(pathlib.Path(folder.name)))]
 
-    def _make_builder(self, config=None):
-        return super()._make_builder(config or self.BUILDER_CONFIG_NAMES_TO_TEST[0])  # there is none without files
+        def _make_builder(self, config=None):
+            return super()._make_builder(config or self.BUILDER_CONFIG_NAMES_TO_TEST[0])  # there is none without files
+
+    check_builder(OwnImagesTest)
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,18 @@ import tfds_builders
 from sperm_tf.data.identity import pixel_sha256
 from sperm_tf.synthesis.morphology import CLASS_NAMES
 from sperm_tf.synthesis.renderer import render
+from tests.tfds_builders.builder_case import check_builder
 from tfds_builders.synthetic_sperm import config, synthetic_sperm_dataset_builder
 
 
-class SyntheticSpermTest(tfds.testing.DatasetBuilderTestCase):
-    DATASET_CLASS = synthetic_sperm_dataset_builder.Builder
-    BUILDER_CONFIG_NAMES_TO_TEST = (config("head_shape", 60), config("quality", 60, seed=3))
-    SPLITS = {f"fold_{fold}": 12 for fold in range(5)}  # noqa: RUF012
-    EXAMPLE_DIR = str(pathlib.Path(synthetic_sperm_dataset_builder.__file__).parent)  # it reads no files
+def test_the_builder():
+    class SyntheticSpermTest(tfds.testing.DatasetBuilderTestCase):
+        DATASET_CLASS = synthetic_sperm_dataset_builder.Builder
+        BUILDER_CONFIG_NAMES_TO_TEST = (config("head_shape", 60), config("quality", 60, seed=3))
+        SPLITS = {f"fold_{fold}": 12 for fold in range(5)}  # noqa: RUF012
+        EXAMPLE_DIR = str(pathlib.Path(synthetic_sperm_dataset_builder.__file__).parent)  # it reads no files
+
+    check_builder(SyntheticSpermTest)
 
 
 def test_load(tmp_path):

@@ -89,8 +89,9 @@ def compare(found, rows):
             assert np.isnan(float(value_of(of_class["auc"])))
 
 
-@pytest.mark.parametrize("model_name", [analysis.CANDIDATE, analysis.BASELINE])
-def test_overall_and_every_slice_equal_scikit_learn(analyzed, model_name):
+@pytest.mark.parametrize("model", ["CANDIDATE", "BASELINE"])
+def test_overall_and_every_slice_equal_scikit_learn(analyzed, model):
+    model_name = getattr(analysis, model)
     eval_result, _, _, direct = analyzed
     slices = slices_of(eval_result, model_name)
     rows = list(direct[model_name].values())
