@@ -1,5 +1,6 @@
 """Faithfulness and the model-parameter randomisation test against Quantus (Hedström et al., JMLR 2023)."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -7,15 +8,18 @@ from sperm_tf.explain import faithfulness, sanity
 from sperm_tf.explain.methods import ExplainedClassifier, explain
 from tests import tiny_models
 
-quantus = pytest.importorskip("quantus", exc_type=ImportError)  # its OpenCV needs libGL
+pytestmark = pytest.mark.slow
 SIDE, STEP = 12, 9
 QUIET = {"disable_warnings": True, "normalise": False}
 
 
+@pytest.fixture(scope="module")
+def quantus():
+    return pytest.importorskip("quantus", exc_type=ImportError)  # its OpenCV needs libGL
+
+
 def grey_model():
     """Of one channel, since Quantus deletes values and not pixels."""
-    import keras
-
     keras.utils.set_random_seed(4)
     image = keras.Input((SIDE, SIDE, 1))
     features = keras.layers.Conv2D(4, 3, activation="swish")(keras.layers.Rescaling(1 / 127.5, offset=-1)(image))
@@ -28,7 +32,7 @@ def draw(count=3):
     return images, rng.permutation(count * SIDE * SIDE).reshape(count, SIDE, SIDE) + 1.0, np.arange(count) % 3
 
 
-def test_deletion_is_pixel_flipping_to_the_empty_slide():
+def test_deletion_is_pixel_flipping_to_the_empty_slide(quantus):
     model, (images, maps, classes) = grey_model(), draw()
     slides = faithfulness.slide_images(images).reshape(len(images), -1)
 
@@ -50,7 +54,7 @@ def test_deletion_is_pixel_flipping_to_the_empty_slide():
     np.testing.assert_allclose(curves[:, 1:], reference, rtol=1e-5)
 
 
-def test_pointing_and_energy_are_quantus_localisation():
+def test_pointing_and_energy_are_quantus_localisation(quantus):
     images, maps, classes = draw(12)
     masks = np.random.default_rng(1).uniform(size=maps.shape) < 0.4
     given = {"model": grey_model(), "x_batch": images, "y_batch": classes, "channel_first": False}
@@ -62,7 +66,7 @@ def test_pointing_and_energy_are_quantus_localisation():
     np.testing.assert_allclose(energy, quantus.RelevanceMassAccuracy(**QUIET)(**given))
 
 
-def test_the_cascade_is_measured_as_by_the_model_parameter_randomisation_test(monkeypatch):
+def test_the_cascade_is_measured_as_by_the_model_parameter_randomisation_test(quantus, monkeypatch):
     """Quantus walks through our cascade; its own starts from a clone, whose weights Keras has drawn anew already."""
     model = tiny_models.build(image_size=24, head=tiny_models.deep_head, seed=5)
     images = np.random.default_rng(2).uniform(0, 255, (3, 24, 24, 3)).astype(np.float32)
