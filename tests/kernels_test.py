@@ -1,10 +1,16 @@
-import keras
 import numpy as np
 import pytest
 
-from sperm_tf import kernels
 from sperm_tf.config import ModelConfig
-from sperm_tf.models.classifier import build_classifier
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global build_classifier, keras, kernels
+    import keras
+
+    from sperm_tf import kernels
+    from sperm_tf.models.classifier import build_classifier
 
 
 def _train(*, fused, steps=2, trainable=True, policy="float32"):

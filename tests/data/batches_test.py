@@ -2,9 +2,15 @@ import numpy as np
 import pytest
 
 from sperm_tf.config import TrainerConfig
-from sperm_tf.data import batches, examples
-from sperm_tf.training.augmentation import AUGMENTATIONS, build_augmentation
+from sperm_tf.data import examples
 from tests import examples_fixture
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global AUGMENTATIONS, batches, build_augmentation
+    from sperm_tf.data import batches
+    from sperm_tf.training.augmentation import AUGMENTATIONS, build_augmentation
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,19 @@ import time
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
-from sperm_tf.data import image_formats
 from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from tests import image_files
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global image_formats, tf
+    import tensorflow as tf
+
+    from sperm_tf.data import image_formats
+
 
 LOSSLESS = image_files.lossless_files()
 

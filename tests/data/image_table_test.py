@@ -3,8 +3,13 @@ import dataclasses
 import numpy as np
 
 from sperm_tf.data import image_table
-from sperm_tf.data.preprocess import preprocess
 from tests import examples_fixture
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global preprocess
+    from sperm_tf.data.preprocess import preprocess
 
 
 def _write(folder):

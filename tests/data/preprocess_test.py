@@ -4,12 +4,19 @@ import zipfile
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
-from sperm_tf.data import preprocess as preprocessing
-from sperm_tf.data.preprocess import inspect, preprocess, preprocess_batch
 from tests import helpers, image_files
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global inspect, preprocess, preprocess_batch, preprocessing, tf
+    import tensorflow as tf
+
+    from sperm_tf.data import preprocess as preprocessing
+    from sperm_tf.data.preprocess import inspect, preprocess, preprocess_batch
+
 
 BAD = image_files.bad_files()
 LOSSLESS = image_files.lossless_files()

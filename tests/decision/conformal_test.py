@@ -1,13 +1,19 @@
 """Conformal sets against MAPIE, against counting, and against what they promise."""
 
-import keras
 import numpy as np
 import pytest
 from mapie.classification import SplitConformalClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sperm_tf.config import SET_METHODS
-from sperm_tf.decision import conformal
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global conformal, keras
+    import keras
+
+    from sperm_tf.decision import conformal
 
 
 class Answers(ClassifierMixin, BaseEstimator):

@@ -1,11 +1,16 @@
 """Distances against scikit-learn's, and what they are for."""
 
-import keras
 import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
 
-from sperm_tf.decision.familiarity import Familiarity
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global Familiarity, keras
+    import keras
+
+    from sperm_tf.decision.familiarity import Familiarity
 
 
 def draw(count=200, seed=0, num_features=12):

@@ -3,15 +3,22 @@
 import math
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import pytest
 import sklearn.metrics
 
 from sperm_tf.config import CalibratorConfig
-from sperm_tf.decision import conformal, rule, selective, temperature
-from sperm_tf.decision.familiarity import Familiarity
-from sperm_tf.decision.fitting import fit_rule
+from sperm_tf.decision import selective, temperature
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global conformal, Familiarity, fit_rule, keras, rule
+    import keras
+
+    from sperm_tf.decision import conformal, rule
+    from sperm_tf.decision.familiarity import Familiarity
+    from sperm_tf.decision.fitting import fit_rule
 
 
 class Answers(NamedTuple):

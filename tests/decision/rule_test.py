@@ -3,14 +3,19 @@
 import json
 import math
 
-import keras
 import numpy as np
 import pytest
 import scipy.special
-import tensorflow as tf
 
-from sperm_tf.decision import rule as rule_lib
-from tests.decision.rules import make_rule
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global keras, make_rule, rule_lib, tf
+    import keras
+    import tensorflow as tf
+
+    from sperm_tf.decision import rule as rule_lib
+    from tests.decision.rules import make_rule
 
 
 def draw(count=300, seed=1):

@@ -1,24 +1,32 @@
 from collections import Counter
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from scipy import ndimage
 
 from sperm_tf.config import ModelConfig
-from sperm_tf.explain.activation_maps import (
-    ClassActivationMaps,
-    empty_slide,
-    grad_cam_plus_plus,
-    layer_integrated_gradients,
-    points_of_path,
-)
 from sperm_tf.explain.faithfulness import slide_images
-from sperm_tf.explain.reference import reference_maps
-from sperm_tf.models.classifier import build_classifier
-from sperm_tf.models.views import build_averaged_classifier
-from tests import tiny_models
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global build_averaged_classifier, build_classifier, ClassActivationMaps, empty_slide, grad_cam_plus_plus
+    global keras, layer_integrated_gradients, points_of_path, reference_maps, tf, tiny_models
+    import keras
+    import tensorflow as tf
+
+    from sperm_tf.explain.activation_maps import (
+        ClassActivationMaps,
+        empty_slide,
+        grad_cam_plus_plus,
+        layer_integrated_gradients,
+        points_of_path,
+    )
+    from sperm_tf.explain.reference import reference_maps
+    from sperm_tf.models.classifier import build_classifier
+    from sperm_tf.models.views import build_averaged_classifier
+    from tests import tiny_models
+
 
 METHODS = ("layer_integrated_gradients", "grad_cam_plus_plus")
 

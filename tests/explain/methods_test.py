@@ -1,13 +1,21 @@
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from scipy import ndimage, stats
 
-from sperm_tf.explain import faithfulness, methods
-from sperm_tf.explain.methods import ExplainedClassifier, attribute_pixels, explain
+from sperm_tf.explain import faithfulness
 from sperm_tf.served_names import PER_CLASS_MAPS, SERVED_MAPS
-from tests import tiny_models
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global attribute_pixels, explain, ExplainedClassifier, keras, methods, tf, tiny_models
+    import keras
+    import tensorflow as tf
+
+    from sperm_tf.explain import methods
+    from sperm_tf.explain.methods import ExplainedClassifier, attribute_pixels, explain
+    from tests import tiny_models
+
 
 # Methods that ask the network, and need no attention of it.
 ASKING = (

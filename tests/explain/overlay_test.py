@@ -2,9 +2,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sperm_tf.data.preprocess import preprocess
-from sperm_tf.explain import overlay
 from tests import image_files
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global overlay, preprocess
+    from sperm_tf.data.preprocess import preprocess
+    from sperm_tf.explain import overlay
 
 
 @pytest.mark.parametrize("size", [(90, 150), (151, 88), (120, 120), (17, 200)], ids=str)

@@ -1,12 +1,20 @@
 """Faithfulness and the model-parameter randomisation test against Quantus (Hedström et al., JMLR 2023)."""
 
-import keras
 import numpy as np
 import pytest
 
-from sperm_tf.explain import faithfulness, sanity
-from sperm_tf.explain.methods import ExplainedClassifier, explain
-from tests import tiny_models
+from sperm_tf.explain import faithfulness
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global explain, ExplainedClassifier, keras, sanity, tiny_models
+    import keras
+
+    from sperm_tf.explain import sanity
+    from sperm_tf.explain.methods import ExplainedClassifier, explain
+    from tests import tiny_models
+
 
 pytestmark = pytest.mark.slow
 SIDE, STEP = 12, 9

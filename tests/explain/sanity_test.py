@@ -1,14 +1,21 @@
-import keras
 import numpy as np
 import pytest
 from scipy import ndimage, stats
 from skimage.metrics import structural_similarity
 
 from sperm_tf.config import ModelConfig
-from sperm_tf.explain import sanity
-from sperm_tf.explain.methods import ExplainedClassifier, explain
-from sperm_tf.models.classifier import build_classifier
-from tests import tiny_models
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global build_classifier, explain, ExplainedClassifier, keras, sanity, tiny_models
+    import keras
+
+    from sperm_tf.explain import sanity
+    from sperm_tf.explain.methods import ExplainedClassifier, explain
+    from sperm_tf.models.classifier import build_classifier
+    from tests import tiny_models
+
 
 SIDE = 24
 PERTURBATIONS = ("noise", "shift", "small_rotation", "quarter_turn")

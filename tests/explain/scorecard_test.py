@@ -3,9 +3,16 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from sperm_tf.explain import faithfulness, scorecard
-from sperm_tf.explain.methods import ExplainedClassifier, explain
-from tests import tiny_models
+from sperm_tf.explain import faithfulness
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global explain, ExplainedClassifier, scorecard, tiny_models
+    from sperm_tf.explain import scorecard
+    from sperm_tf.explain.methods import ExplainedClassifier, explain
+    from tests import tiny_models
+
 
 SIDE = 24
 

@@ -1,8 +1,13 @@
 import numpy as np
 import pytest
 
-from sperm_tf.layers.attention import CBAM, ChannelAttention, SpatialAttention
-from tests.layers.layer_checks import check_layer
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global CBAM, ChannelAttention, check_layer, SpatialAttention
+    from sperm_tf.layers.attention import CBAM, ChannelAttention, SpatialAttention
+    from tests.layers.layer_checks import check_layer
+
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 

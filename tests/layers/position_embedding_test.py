@@ -1,9 +1,14 @@
-import keras
 import numpy as np
 import pytest
 
-from sperm_tf.layers.position_embedding import PositionEmbedding
-from tests.layers.layer_checks import check_layer
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global check_layer, keras, PositionEmbedding
+    import keras
+
+    from sperm_tf.layers.position_embedding import PositionEmbedding
+    from tests.layers.layer_checks import check_layer
 
 
 @pytest.mark.parametrize("precision", ("float32", "mixed_bfloat16", "mixed_float16"))

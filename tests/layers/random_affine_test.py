@@ -1,9 +1,14 @@
-import keras
 import numpy as np
 import pytest
 import scipy.ndimage
 
-from sperm_tf.layers.random_affine import RandomAffine
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global keras, RandomAffine
+    import keras
+
+    from sperm_tf.layers.random_affine import RandomAffine
 
 
 def _picture(height=24, width=32):

@@ -1,10 +1,15 @@
-import keras
 import numpy as np
 import pytest
 from skimage.color import hed_from_rgb, rgb_from_hed
 
-from sperm_tf.layers import random_quality
-from sperm_tf.layers.random_quality import RGB_FROM_HED, RandomNoise, RandomStain
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global keras, random_quality, RandomNoise, RandomStain, RGB_FROM_HED
+    import keras
+
+    from sperm_tf.layers import random_quality
+    from sperm_tf.layers.random_quality import RGB_FROM_HED, RandomNoise, RandomStain
 
 
 @pytest.fixture(params=["RandomNoise", "RandomStain"])

@@ -1,9 +1,14 @@
-import keras
 import numpy as np
 import pytest
 
-from sperm_tf.layers.white_point import BACKGROUND_QUANTILE, MAX_GAIN, TARGET, WhitePoint
-from tests.layers.layer_checks import check_layer
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global BACKGROUND_QUANTILE, check_layer, keras, MAX_GAIN, TARGET, WhitePoint
+    import keras
+
+    from sperm_tf.layers.white_point import BACKGROUND_QUANTILE, MAX_GAIN, TARGET, WhitePoint
+    from tests.layers.layer_checks import check_layer
 
 
 def crops(count: int = 3) -> np.ndarray:

@@ -1,14 +1,21 @@
 import dataclasses
 
-import keras
 import numpy as np
 import pytest
 
 from sperm_tf.config import ModelConfig
-from sperm_tf.layers.white_point import WhitePoint
-from sperm_tf.models.classifier import backbone_layers, build_classifier, explained_layer
 from sperm_tf.models.registry import BACKBONES
-from sperm_tf.models.style import early_maps
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global backbone_layers, build_classifier, early_maps, explained_layer, keras, WhitePoint
+    import keras
+
+    from sperm_tf.layers.white_point import WhitePoint
+    from sperm_tf.models.classifier import backbone_layers, build_classifier, explained_layer
+    from sperm_tf.models.style import early_maps
+
 
 SIMPLE = ModelConfig(name="simple_cnn")
 

@@ -1,8 +1,14 @@
-import keras
 import numpy as np
 import pytest
 
-from sperm_tf.models.efficientnet import build_with_cbam, resolve_places
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global build_with_cbam, keras, resolve_places
+    import keras
+
+    from sperm_tf.models.efficientnet import build_with_cbam, resolve_places
+
 
 SETTINGS = {"weights": "none", "cbam_after": (), "reduction": 4, "norm_momentum": 0.99}
 

@@ -1,11 +1,17 @@
 import re
 
-import keras
 import numpy as np
 import pytest
 
-from sperm_tf.models import half_precision
 from sperm_tf.models.errors import WeightsError
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global half_precision, keras
+    import keras
+
+    from sperm_tf.models import half_precision
 
 
 def _build(channels=4):

@@ -4,17 +4,25 @@ import json
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 
 from sperm_tf.config import ModelConfig
-from sperm_tf.models import half_precision, released
-from sperm_tf.models.classifier import backbone_layers, build_classifier
+from sperm_tf.models import released
 from sperm_tf.models.errors import WeightsError
-from sperm_tf.models.pretrained import build_released, load_released
 from tests.helpers import ROOT
-from tests.models import weight_files
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global backbone_layers, build_classifier, build_released, half_precision, keras, load_released, weight_files
+    import keras
+
+    from sperm_tf.models import half_precision
+    from sperm_tf.models.classifier import backbone_layers, build_classifier
+    from sperm_tf.models.pretrained import build_released, load_released
+    from tests.models import weight_files
+
 
 SIZE = 32
 

@@ -2,7 +2,11 @@
 
 import numpy as np
 
-from sperm_tf.models.style import summarize_style
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global summarize_style
+    from sperm_tf.models.style import summarize_style
 
 
 def test_means_come_first_then_the_logarithms_of_the_deviations():

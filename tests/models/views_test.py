@@ -3,14 +3,20 @@ import os
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 
 from sperm_tf.config import ModelConfig
-from sperm_tf.models import views
-from sperm_tf.models.classifier import build_classifier
-from tests import tiny_models
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global build_classifier, keras, tiny_models, views
+    import keras
+
+    from sperm_tf.models import views
+    from sperm_tf.models.classifier import build_classifier
+    from tests import tiny_models
 
 
 @pytest.fixture(params=["linear_head", "deep_head"])

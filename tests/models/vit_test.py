@@ -2,22 +2,30 @@ import os
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 import scipy.special
-import tensorflow as tf
 
 from sperm_tf.config import ModelConfig
-from sperm_tf.explain.activation_maps import ClassActivationMaps
-from sperm_tf.explain.reference import reference_maps
-from sperm_tf.models import vit
-from sperm_tf.models.classifier import backbone_layers, build_classifier
-from sperm_tf.models.half_precision import save_weights
-from sperm_tf.models.vit import build_vit_tiny, transformer_block
-from sperm_tf.serving.export import export_saved_model
 from tests import image_files
 from tests.helpers import ROOT
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global backbone_layers, build_classifier, build_vit_tiny, ClassActivationMaps, export_saved_model, keras
+    global reference_maps, save_weights, tf, transformer_block, vit
+    import keras
+    import tensorflow as tf
+
+    from sperm_tf.explain.activation_maps import ClassActivationMaps
+    from sperm_tf.explain.reference import reference_maps
+    from sperm_tf.models import vit
+    from sperm_tf.models.classifier import backbone_layers, build_classifier
+    from sperm_tf.models.half_precision import save_weights
+    from sperm_tf.models.vit import build_vit_tiny, transformer_block
+    from sperm_tf.serving.export import export_saved_model
+
 
 SIZE = 48
 HEADS = 3

@@ -4,20 +4,28 @@ import http.server
 import threading
 
 import h5py
-import keras
 import numpy as np
 import pytest
-from keras.src.applications import efficientnet
-from keras.src.backend import config as keras_config
-from keras.src.legacy.saving import legacy_h5_format
 
 from sperm_tf.config import ModelConfig
 from sperm_tf.models import released
-from sperm_tf.models.classifier import backbone_layers, build_classifier
-from sperm_tf.models.half_precision import save_weights
-from sperm_tf.models.pretrained import build_released
-from sperm_tf.models.weights import WeightsError
-from tests.models import weight_files
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global backbone_layers, build_classifier, build_released, efficientnet, keras, keras_config, legacy_h5_format
+    global save_weights, weight_files, WeightsError
+    import keras
+    from keras.src.applications import efficientnet
+    from keras.src.backend import config as keras_config
+    from keras.src.legacy.saving import legacy_h5_format
+
+    from sperm_tf.models.classifier import backbone_layers, build_classifier
+    from sperm_tf.models.half_precision import save_weights
+    from sperm_tf.models.pretrained import build_released
+    from sperm_tf.models.weights import WeightsError
+    from tests.models import weight_files
+
 
 MEAN, STDDEV = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PLACES = ("block2", "block5b_add", "top")

@@ -5,14 +5,12 @@ import json
 import shutil
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 import sperm_tf
 from pipelines import audit
-from pipelines.audits import registry, runner
 from pipelines.audits.explanation_audit import ExplanationAudit
 from pipelines.audits.stranger_audit import StrangerAudit
 from pipelines.audits.transfer_audit import TransferAudit
@@ -23,9 +21,18 @@ from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import RunContext
 from sperm_tf.audit_config import ExplanationAuditConfig, TransferAuditConfig
 from sperm_tf.config import CalibratorConfig, ExampleGenConfig, FitConfig, ModelConfig, TrainerConfig
-from sperm_tf.decision.fitting import fit_rule
-from sperm_tf.evaluation.cross_validation import oof, oof_file, oof_trust
+from sperm_tf.evaluation.cross_validation import oof, oof_file
 from tests.pipelines.tiny_sweep import FLAGS, folders
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global fit_rule, keras, oof_trust, registry, runner
+    import keras
+
+    from pipelines.audits import registry, runner
+    from sperm_tf.decision.fitting import fit_rule
+    from sperm_tf.evaluation.cross_validation import oof_trust
 
 
 def run_audit(folder, *flags):

@@ -9,7 +9,7 @@ import pytest
 import sperm_tf
 from pipelines import cross_validate
 from pipelines.cross_validation import fit as fit_component
-from pipelines.cross_validation import fits, jobs, recipes, runner
+from pipelines.cross_validation import fits, jobs, recipes
 from pipelines.cross_validation import report as cross_validation_report
 from pipelines.cross_validation.final_calibrator import FinalCalibrator
 from pipelines.orchestration import lineage
@@ -18,13 +18,19 @@ from pipelines.orchestration.component import RunContext, StageError
 from sperm_tf.config import CalibratorConfig, ExampleGenConfig, FitConfig, ModelConfig, PipelineConfig, TrainerConfig
 from sperm_tf.data.folds import FoldError
 from sperm_tf.data.image_table import ImageTable
-from sperm_tf.decision import conformal
-from sperm_tf.decision import rule as rule_lib
 from sperm_tf.decision.temperature import fit_temperature, scale
 from sperm_tf.evaluation.cross_validation import oof, oof_file
-from sperm_tf.training import run_plan
-from sperm_tf.training.callbacks import NonFiniteLossError
 from tests.pipelines.tiny_sweep import run_sweep
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global conformal, NonFiniteLossError, rule_lib, run_plan, runner
+    from pipelines.cross_validation import runner
+    from sperm_tf.decision import conformal
+    from sperm_tf.decision import rule as rule_lib
+    from sperm_tf.training import run_plan
+    from sperm_tf.training.callbacks import NonFiniteLossError
 
 
 @pytest.fixture

@@ -13,14 +13,20 @@ import pytest
 from PIL import Image
 
 from pipelines.cli import flags
-from pipelines.components.example_gen import ExampleGen, describe_source
-from pipelines.components.example_validator import ExampleValidator
 from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import RunContext
 from sperm_tf.config import ExampleGenConfig, ExampleValidatorConfig
 from sperm_tf.data import examples
 from sperm_tf.synthesis.renderer import render
 from tests.helpers import ROOT, real_data_dir
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global describe_source, ExampleGen, ExampleValidator
+    from pipelines.components.example_gen import ExampleGen, describe_source
+    from pipelines.components.example_validator import ExampleValidator
+
 
 NAMES = {"normal": "normal", "tapered": "tête effilée", "pyriform": "pyriform, left", "amorphous": "amorphous"}
 SMALL = (

@@ -2,7 +2,6 @@ import json
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 
@@ -12,11 +11,19 @@ from pipelines.model_release import card as release_card
 from pipelines.model_release import packing, precision
 from sperm_tf.config import ModelConfig
 from sperm_tf.models import released
-from sperm_tf.models.classifier import build_classifier
 from tests import image_files
-from tests.decision.rules import make_rule
 from tests.helpers import ROOT
-from tests.models import weight_files
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global build_classifier, keras, make_rule, weight_files
+    import keras
+
+    from sperm_tf.models.classifier import build_classifier
+    from tests.decision.rules import make_rule
+    from tests.models import weight_files
+
 
 NAMES = ("normal", "abnormal", "non-sperm")
 CONFIG = ModelConfig(name="simple_cnn", dropout=0.4, norm_momentum=0.9)

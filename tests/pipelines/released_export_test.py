@@ -4,7 +4,6 @@ import zipfile
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import sperm_tf
 from pipelines.components.infra_validator import InfraValidator
@@ -14,6 +13,13 @@ from sperm_tf.data import examples
 from sperm_tf.models import released
 from tests import examples_fixture
 from tests.helpers import real_data_dir
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global tf
+    import tensorflow as tf
+
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

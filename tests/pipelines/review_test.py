@@ -9,8 +9,13 @@ import urllib.request
 import pytest
 
 from pipelines import review
-from tests import tiny_models
 from tests.helpers import ROOT
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global tiny_models
+    from tests import tiny_models
 
 
 def test_help_answers_without_keras():

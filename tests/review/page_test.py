@@ -9,11 +9,16 @@ from PIL import Image
 
 from sperm_tf.synthesis.renderer import render
 
-gr = pytest.importorskip("gradio", reason="pip install -e '.[review]'")
-gradio_client = pytest.importorskip("gradio_client", reason="pip install -e '.[review]'")
-from sperm_tf.review.actions import Actions  # noqa: E402  (needs Gradio)
-from sperm_tf.review.page import Page  # noqa: E402
-from sperm_tf.review.session import Session  # noqa: E402
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global Actions, gr, gradio_client, Page, Session
+    gr = pytest.importorskip("gradio", reason="pip install -e '.[review]'")
+    gradio_client = pytest.importorskip("gradio_client", reason="pip install -e '.[review]'")
+    from sperm_tf.review.actions import Actions
+    from sperm_tf.review.page import Page
+    from sperm_tf.review.session import Session
+
 
 pytestmark = pytest.mark.integration
 

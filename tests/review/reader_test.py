@@ -2,16 +2,22 @@ import dataclasses
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from sperm_tf.data.decode import decode_rgb
 from sperm_tf.data.identity import pixel_sha256
-from sperm_tf.decision.familiarity import Familiarity
-from sperm_tf.review.reader import Reader, digest_classifier
-from sperm_tf.serving.classifier import Classifier
-from sperm_tf.serving.loading import load_model
-from tests import tiny_models
 from tests.review.reviews import make_image
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global Classifier, digest_classifier, Familiarity, load_model, Reader, tf, tiny_models
+    import tensorflow as tf
+
+    from sperm_tf.decision.familiarity import Familiarity
+    from sperm_tf.review.reader import Reader, digest_classifier
+    from sperm_tf.serving.classifier import Classifier
+    from sperm_tf.serving.loading import load_model
+    from tests import tiny_models
 
 
 def test_answers_are_those_of_the_classifier(reader, files):

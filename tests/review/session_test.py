@@ -3,9 +3,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sperm_tf.review import view
 from sperm_tf.review.journal import Journal
-from sperm_tf.review.session import Session
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global Session, view
+    from sperm_tf.review import view
+    from sperm_tf.review.session import Session
 
 
 @pytest.fixture

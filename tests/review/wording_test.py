@@ -2,12 +2,18 @@ import dataclasses
 
 import pytest
 
-from sperm_tf.decision import rule as rule_lib
 from sperm_tf.probabilities import write_probability
-from sperm_tf.review import wording
 from sperm_tf.served_names import STATUSES
 from sperm_tf.serving.prediction import Prediction
-from tests.decision.rules import make_rule
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global make_rule, rule_lib, wording
+    from sperm_tf.decision import rule as rule_lib
+    from sperm_tf.review import wording
+    from tests.decision.rules import make_rule
+
 
 REASONS = ("confident", "unfamiliar", "no_guarantee", "uncertain", "not_calibrated")
 PREDICTION = Prediction(

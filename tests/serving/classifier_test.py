@@ -8,18 +8,26 @@ import zipfile
 import numpy as np
 import pytest
 import scipy.special
-import tensorflow as tf
 from PIL import Image
 
 import sperm_tf
 from sperm_tf.config import ModelConfig
-from sperm_tf.data.preprocess import preprocess
-from sperm_tf.models import released, vit
-from sperm_tf.serving.classifier import Classifier
+from sperm_tf.models import released
 from sperm_tf.serving.prediction import Prediction
 from tests import image_files
 from tests.helpers import ROOT, real_data_dir
-from tests.models import weight_files
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global Classifier, preprocess, tf, vit, weight_files
+    import tensorflow as tf
+
+    from sperm_tf.data.preprocess import preprocess
+    from sperm_tf.models import vit
+    from sperm_tf.serving.classifier import Classifier
+    from tests.models import weight_files
+
 
 NAMES = ("normal", "abnormal", "non-sperm")
 SIZE = 32

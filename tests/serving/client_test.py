@@ -12,15 +12,22 @@ import time
 import grpc
 import numpy as np
 import pytest
-import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from sperm_tf.data.decode import decode_rgb
-from sperm_tf.explain.overlay import draw_overlay
 from sperm_tf.serving import client
 from sperm_tf.serving.prediction import Prediction
 from tests import helpers, image_files
 from tests.serving.conftest import CLASS_NAMES
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global draw_overlay, tf
+    import tensorflow as tf
+
+    from sperm_tf.explain.overlay import draw_overlay
+
 
 pytestmark = pytest.mark.integration
 

@@ -4,23 +4,32 @@ import pathlib
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from sperm_tf.config import ModelConfig
-from sperm_tf.data.preprocess import preprocess
-from sperm_tf.decision import rule
 from sperm_tf.evaluation.infra_validation import checks as infra_checks
 from sperm_tf.evaluation.infra_validation import probe
-from sperm_tf.explain.activation_maps import ClassActivationMaps
-from sperm_tf.explain.reference import reference_maps
-from sperm_tf.models.classifier import build_classifier
-from sperm_tf.serving import warmup
-from sperm_tf.serving.export import export_saved_model
-from tests import image_files, tiny_models
+from tests import image_files
 from tests.serving.conftest import CLASS_NAMES, IMAGE_SIZE
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global build_classifier, ClassActivationMaps, export_saved_model, keras, preprocess, reference_maps, rule, tf
+    global tiny_models, warmup
+    import keras
+    import tensorflow as tf
+
+    from sperm_tf.data.preprocess import preprocess
+    from sperm_tf.decision import rule
+    from sperm_tf.explain.activation_maps import ClassActivationMaps
+    from sperm_tf.explain.reference import reference_maps
+    from sperm_tf.models.classifier import build_classifier
+    from sperm_tf.serving import warmup
+    from sperm_tf.serving.export import export_saved_model
+    from tests import tiny_models
+
 
 MAPS = (
     "layer_integrated_gradients",

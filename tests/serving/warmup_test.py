@@ -2,13 +2,22 @@ import sys
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from sperm_tf.serving import client, warmup
-from sperm_tf.serving.export import export_saved_model
-from tests import image_files, tiny_models
+from sperm_tf.serving import client
+from tests import image_files
 from tests.serving.conftest import CLASS_NAMES, IMAGE_SIZE
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global export_saved_model, tf, tiny_models, warmup
+    import tensorflow as tf
+
+    from sperm_tf.serving import warmup
+    from sperm_tf.serving.export import export_saved_model
+    from tests import tiny_models
+
 
 IMAGES = [
     image_files.encode(image_files.random_pixels(seed=seed), file_format)

@@ -10,7 +10,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from sperm_tf.data.archives import find_source
@@ -19,6 +18,13 @@ from sperm_tf.data.folds import check_folds
 from tests.helpers import real_data_dir
 from tfds_builders.hushem.hushem_dataset_builder import Builder as HushemBuilder
 from tfds_builders.smids.smids_dataset_builder import Builder as SmidsBuilder
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global tf
+    import tensorflow as tf
+
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 TEXTS = ("image_id", "pixel_sha256", "group_id", "source_format")

@@ -1,11 +1,17 @@
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from sperm_tf import config as config_lib
 from sperm_tf.config import TrainerConfig
-from sperm_tf.training.augmentation import AUGMENTATIONS, GEOMETRIC, build_augmentation
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global AUGMENTATIONS, build_augmentation, GEOMETRIC, keras, tf
+    import keras
+    import tensorflow as tf
+
+    from sperm_tf.training.augmentation import AUGMENTATIONS, GEOMETRIC, build_augmentation
 
 
 def _config(*names, mixup_alpha=0.0, seed=3):

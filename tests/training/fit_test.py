@@ -4,16 +4,24 @@ import os
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 
 from pipelines.cross_validation import recipes
 from sperm_tf.config import ModelConfig, TrainerConfig
 from sperm_tf.data.partitions import Partition
-from sperm_tf.models.classifier import build_classifier
-from sperm_tf.training.arrays import EvaluationBatches, TrainingBatches
-from sperm_tf.training.fit import predict_probabilities, run_fit, train_on_arrays
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global build_classifier, EvaluationBatches, keras, predict_probabilities, run_fit, train_on_arrays
+    global TrainingBatches
+    import keras
+
+    from sperm_tf.models.classifier import build_classifier
+    from sperm_tf.training.arrays import EvaluationBatches, TrainingBatches
+    from sperm_tf.training.fit import predict_probabilities, run_fit, train_on_arrays
+
 
 CONFIG = TrainerConfig(
     model=ModelConfig(name="simple_cnn", norm_momentum=0.8),

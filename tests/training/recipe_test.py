@@ -5,17 +5,24 @@ import signal
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 
 from sperm_tf.config import ModelConfig
-from sperm_tf.models.classifier import backbone_layers
-from sperm_tf.training import recipe
-from sperm_tf.training.callbacks import NonFiniteLossError
-from sperm_tf.training.recipe import train
 from tests.helpers import ROOT
-from tests.training.tiny_training import CONFIG, Batches, build_attention_model, build_model, draw_images, run
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global backbone_layers, Batches, build_attention_model, build_model, CONFIG, draw_images, keras
+    global NonFiniteLossError, recipe, run, train
+    import keras
+
+    from sperm_tf.models.classifier import backbone_layers
+    from sperm_tf.training import recipe
+    from sperm_tf.training.callbacks import NonFiniteLossError
+    from sperm_tf.training.recipe import train
+    from tests.training.tiny_training import CONFIG, Batches, build_attention_model, build_model, draw_images, run
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,15 @@
 import math
 
-import keras
 import numpy as np
 import pytest
 
-from sperm_tf.training.schedules import build_schedule
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global build_schedule, keras
+    import keras
+
+    from sperm_tf.training.schedules import build_schedule
 
 
 def _rates(schedule, steps):

@@ -1,8 +1,14 @@
-import keras
 import numpy as np
 import pytest
 
-from sperm_tf.training.state import StateStore
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global keras, StateStore
+    import keras
+
+    from sperm_tf.training.state import StateStore
+
 
 HISTORY = {"epoch": [1], "val_loss": [0.5]}
 

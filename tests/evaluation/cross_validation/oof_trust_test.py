@@ -4,11 +4,19 @@ import numpy as np
 import pytest
 
 from sperm_tf.config import CalibratorConfig
-from sperm_tf.decision import conformal, selective
+from sperm_tf.decision import selective
 from sperm_tf.decision.temperature import fit_temperature, scale
-from sperm_tf.evaluation.cross_validation import oof, oof_trust
+from sperm_tf.evaluation.cross_validation import oof
 from sperm_tf.evaluation.metrics import uncertainty
 from tests.evaluation.cross_validation.oof_tables import make_table
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global conformal, oof_trust
+    from sperm_tf.decision import conformal
+    from sperm_tf.evaluation.cross_validation import oof_trust
+
 
 NAMES = ("normal", "abnormal", "non-sperm")
 

@@ -1,9 +1,15 @@
-import keras
 import numpy as np
 import pytest
 
-from sperm_tf.evaluation.robustness import adversarial
-from tests import tiny_models
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global adversarial, keras, tiny_models
+    import keras
+
+    from sperm_tf.evaluation.robustness import adversarial
+    from tests import tiny_models
+
 
 RNG = np.random.default_rng(0)
 WEIGHTS = RNG.normal(size=(4 * 4 * 3, 3)).astype("float32") / 255

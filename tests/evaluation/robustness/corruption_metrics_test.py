@@ -2,14 +2,20 @@
 
 import dataclasses
 
-import apache_beam as beam
 import numpy as np
 import pytest
-import tensorflow_model_analysis as tfma
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from sperm_tf.evaluation.metrics import calibration, predictions
 from sperm_tf.evaluation.robustness.corruption_metrics import FEATURES, FIGURES, SHARES, describe_robustness
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global beam, PipelineOptions, tfma
+    import apache_beam as beam
+    import tensorflow_model_analysis as tfma
+    from apache_beam.options.pipeline_options import PipelineOptions
+
 
 NAMES = ("a", "b", "c")
 NUM_IMAGES = 40

@@ -1,17 +1,24 @@
 """TFMA's figures against scikit-learn's, on answers that the SavedModel gave outside TFMA."""
 
-import apache_beam as beam
 import numpy as np
 import pytest
 import sklearn.metrics
-import tensorflow as tf
-import tensorflow_model_analysis as tfma
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from sperm_tf.data import examples
 from sperm_tf.evaluation.metrics import classification
-from sperm_tf.evaluation.tfma import analysis, validation
 from tests.evaluation import fixtures
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global analysis, beam, PipelineOptions, tf, tfma, validation
+    import apache_beam as beam
+    import tensorflow as tf
+    import tensorflow_model_analysis as tfma
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from sperm_tf.evaluation.tfma import analysis, validation
+
 
 pytestmark = pytest.mark.integration
 

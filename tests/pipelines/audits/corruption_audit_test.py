@@ -5,7 +5,6 @@ import shutil
 
 import numpy as np
 import pytest
-import tensorflow_model_analysis as tfma
 
 from pipelines import audit
 from pipelines.audits.corruption_audit import CorruptionAudit
@@ -18,8 +17,16 @@ from sperm_tf.data.decode import decode_rgb, encode_png
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation.metrics import predictions
 from sperm_tf.evaluation.robustness.corruptions import CORRUPTIONS, corrupt, seed_of
-from sperm_tf.serving.classifier import Classifier
 from tests.pipelines.tiny_sweep import FLAGS, folders
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global Classifier, tfma
+    import tensorflow_model_analysis as tfma
+
+    from sperm_tf.serving.classifier import Classifier
+
 
 KINDS = ("jpeg", "gaussian_noise")
 NUM_IMAGES = 8

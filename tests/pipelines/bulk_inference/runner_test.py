@@ -13,19 +13,27 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-import tensorflow as tf
 
 from pipelines import score, slide_report
 from pipelines.bulk_inference import model as scoring_model
-from pipelines.bulk_inference import progress, runner, slides
+from pipelines.bulk_inference import progress, slides
 from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation.quantification import scores_file
-from sperm_tf.explain import overlay
-from sperm_tf.serving.classifier import Classifier
 from tests import image_files
 from tests.helpers import ROOT
 from tests.serving.conftest import CLASS_NAMES, IMAGE_SIZE, export
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global Classifier, overlay, runner, tf
+    import tensorflow as tf
+
+    from pipelines.bulk_inference import runner
+    from sperm_tf.explain import overlay
+    from sperm_tf.serving.classifier import Classifier
+
 
 pytestmark = pytest.mark.integration
 

@@ -4,11 +4,9 @@ import dataclasses
 import json
 import shutil
 
-import keras
 import numpy as np
 import pytest
 import scipy.special
-import tensorflow as tf
 
 import sperm_tf
 from pipelines.components import calibrator
@@ -16,10 +14,20 @@ from pipelines.components.calibrator import Calibrator
 from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import RunContext
 from sperm_tf.config import CalibratorConfig
-from sperm_tf.data import batches, examples
-from sperm_tf.data.preprocess import preprocess
-from sperm_tf.decision import rule as rule_lib
+from sperm_tf.data import examples
 from tests import examples_fixture
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global batches, keras, preprocess, rule_lib, tf
+    import keras
+    import tensorflow as tf
+
+    from sperm_tf.data import batches
+    from sperm_tf.data.preprocess import preprocess
+    from sperm_tf.decision import rule as rule_lib
+
 
 CONFIG = CalibratorConfig(set_coverage=0.5, max_risk=0.6, delta=0.4, max_unfamiliar=0.1)
 CLASS_NAMES = list(examples_fixture.CLASS_NAMES)

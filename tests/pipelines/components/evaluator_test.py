@@ -5,12 +5,19 @@ import shutil
 
 import pytest
 import sklearn.metrics
-import tensorflow_model_analysis as tfma
 
-from pipelines.components.evaluator import Evaluator
 from pipelines.orchestration.component import RunContext, StageError
 from sperm_tf.config import EvaluatorConfig
 from tests.evaluation import fixtures
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global Evaluator, tfma
+    import tensorflow_model_analysis as tfma
+
+    from pipelines.components.evaluator import Evaluator
+
 
 CONFIG = EvaluatorConfig(baseline="latest_pushed", min_accuracy=0.5, min_macro_f1=0.5, bootstrap_samples=100)
 

@@ -10,13 +10,19 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from pipelines.cli import flags
-from pipelines.components import example_gen
-from pipelines.components.example_gen import ExampleGen, describe_source, split_folds
 from pipelines.orchestration.component import RunContext, StageError
 from sperm_tf.config import ExampleGenConfig
 from sperm_tf.data import examples
 from sperm_tf.synthesis.renderer import render
 from tests.helpers import real_data_dir
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global describe_source, example_gen, ExampleGen, split_folds
+    from pipelines.components import example_gen
+    from pipelines.components.example_gen import ExampleGen, describe_source, split_folds
+
 
 CONFIG = ExampleGenConfig(num_images=80, examples_per_shard=10)
 

@@ -2,13 +2,19 @@ import csv
 
 import pytest
 from google.protobuf import text_format
-from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
-from pipelines.components.example_validator import ExampleValidator
 from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import RunContext, StageError
 from sperm_tf.config import ExampleValidatorConfig
 from tests import examples_fixture
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global anomalies_pb2, ExampleValidator, schema_pb2, statistics_pb2
+    from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
+
+    from pipelines.components.example_validator import ExampleValidator
 
 
 def validate(tmp_path, splits=None, *, max_undecodable_share=0.01, **kwargs):

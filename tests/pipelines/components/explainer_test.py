@@ -1,9 +1,7 @@
 import json
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from pipelines.components import explainer
@@ -11,12 +9,21 @@ from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import RunContext
 from sperm_tf.config import ExplainerConfig
 from sperm_tf.data import examples
-from sperm_tf.data.preprocess import preprocess
 from sperm_tf.evaluation.metrics import predictions
-from sperm_tf.explain import overlay
-from sperm_tf.layers.attention import CBAM
 from sperm_tf.served_names import SERVED_MAPS
-from sperm_tf.serving.export import export_saved_model
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global CBAM, export_saved_model, keras, overlay, preprocess, tf
+    import keras
+    import tensorflow as tf
+
+    from sperm_tf.data.preprocess import preprocess
+    from sperm_tf.explain import overlay
+    from sperm_tf.layers.attention import CBAM
+    from sperm_tf.serving.export import export_saved_model
+
 
 CLASS_NAMES = ["normal", "abnormal", "non-sperm"]
 IMAGE_SIZE = 32

@@ -14,9 +14,14 @@ from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import RunContext
 from sperm_tf.config import MAP_FIGURES, ExplanationValidatorConfig
 from sperm_tf.explain import faithfulness
-from sperm_tf.explain.methods import ExplainedClassifier, explain
 from sperm_tf.served_names import SERVED_MAPS, SHOWN_MAP
 from tests import examples_fixture
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global explain, ExplainedClassifier
+    from sperm_tf.explain.methods import ExplainedClassifier, explain
 
 
 def validate(trained, transformed, root, **config):

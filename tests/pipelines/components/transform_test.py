@@ -2,15 +2,21 @@ import csv
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from pipelines.components.transform import Transform
 from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import RunContext, StageError
 from sperm_tf.config import TransformConfig
 from sperm_tf.data import examples
-from sperm_tf.data.preprocess import preprocess
 from tests import examples_fixture
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global preprocess, tf, Transform
+    import tensorflow as tf
+
+    from pipelines.components.transform import Transform
+    from sperm_tf.data.preprocess import preprocess
 
 
 def transform(tmp_path, splits=None, *, undecodable=(), beam_args=()):

@@ -7,11 +7,17 @@ from PIL import Image
 
 from sperm_tf.config import CalibratorConfig
 from sperm_tf.evaluation.attribution.attribution_metrics import describe_explanations
-from sperm_tf.evaluation.cross_validation import oof_trust
 from sperm_tf.report.published import robustness, trust_page, trust_plots, trust_tables, trust_targets
 from tests.evaluation.attribution.attribution_metrics_test import draw_answers
 from tests.evaluation.cross_validation.oof_tables import draw_table
 from tests.report.published.robustness_figures import robustness_figures
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global oof_trust
+    from sperm_tf.evaluation.cross_validation import oof_trust
+
 
 SMIDS = ("normal", "abnormal", "non-sperm")
 STRANGERS = {
