@@ -12,7 +12,6 @@ import time
 import grpc
 import numpy as np
 import pytest
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from sperm_tf.data.decode import decode_rgb
 from sperm_tf.serving import client
@@ -23,8 +22,9 @@ from tests.serving.conftest import CLASS_NAMES
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
-    global draw_overlay, tf
+    global draw_overlay, predict_pb2, prediction_service_pb2_grpc, tf
     import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
     from sperm_tf.explain.overlay import draw_overlay
 

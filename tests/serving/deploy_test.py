@@ -2,7 +2,6 @@ import re
 
 import pytest
 from google.protobuf import text_format
-from tensorflow_serving.config import model_server_config_pb2
 
 from sperm_tf.serving import client
 from tests import helpers
@@ -12,6 +11,8 @@ FOLDER = helpers.ROOT / "deploy" / "tf_serving"
 
 @pytest.mark.parametrize("with_labels", [False, True])
 def test_the_model_config_parses(with_labels):
+    from tensorflow_serving.config import model_server_config_pb2
+
     text = (FOLDER / "model.config").read_text()
     if with_labels:  # the lines that the file offers as a comment
         lines = [line.replace("# ", "") if " { " in line else line for line in text.splitlines()]

@@ -2,7 +2,6 @@ import sys
 
 import numpy as np
 import pytest
-from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from sperm_tf.serving import client
 from tests import image_files
@@ -11,8 +10,9 @@ from tests.serving.conftest import CLASS_NAMES, IMAGE_SIZE
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
-    global export_saved_model, tf, tiny_models, warmup
+    global export_saved_model, predict_pb2, prediction_log_pb2, tf, tiny_models, warmup
     import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     from sperm_tf.serving import warmup
     from sperm_tf.serving.export import export_saved_model
