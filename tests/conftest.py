@@ -8,14 +8,18 @@ from filelock import FileLock
 
 _LONGEST = ("tests/e2e_test.py", "tests/tfds_builders/real_data_test.py")
 _INTEGRATION_FIXTURES = frozenset({"demo", "exported", "exported_averaged", "finished_sweep", "trained", "transformed"})
+_LARGE_NETWORKS = frozenset({"efficientnet_b0", "efficientnet_b0_cbam", "vit_tiny"})
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
 def pytest_collection_modifyitems(items):
-    """Marks what asks for a pipeline's results; the longest files go first, for `--dist=loadfile`."""
+    """Marks what asks for a pipeline's results or builds a large network; the longest files go first."""
     for item in items:
         if _INTEGRATION_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if any(isinstance(value, str) and value in _LARGE_NETWORKS for value in parameters):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
 
 

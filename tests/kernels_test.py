@@ -3,6 +3,8 @@ import pytest
 
 from sperm_tf.config import ModelConfig
 
+pytestmark = pytest.mark.slow
+
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""

@@ -180,6 +180,7 @@ def turned_back(array, mirrored, turns, axes):
     return np.flip(array, axes[1]) if mirrored else array
 
 
+@pytest.mark.slow
 def test_averaged_maps_and_attention_equal_numpy():
     """With a linear head: the mean of what every view has before scaling, turned back, then scaled once.
 
@@ -218,6 +219,7 @@ def test_averaged_maps_and_attention_equal_numpy():
     assert np.abs(single.attention - explanation.attention).max() > 0.01
 
 
+@pytest.mark.slow
 def test_what_explains_a_turned_image_is_turned_with_it(head):
     model, images = tiny_models.build(head=head), random_images()
     explain = ClassActivationMaps(model, views=8)

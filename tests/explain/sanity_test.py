@@ -46,6 +46,7 @@ def test_weights_are_taken_away_from_the_head_down_and_stay_away():
         np.testing.assert_array_equal(kept, weights)
 
 
+@pytest.mark.slow
 def test_no_two_stages_have_one_name():
     config = ModelConfig(weights="none", cbam_after=("block5", "top"))
     stages = sanity.weight_stages(build_classifier(config, num_classes=3, image_size=32))

@@ -5,6 +5,8 @@ from scipy import stats
 
 from sperm_tf.explain import faithfulness
 
+pytestmark = pytest.mark.slow
+
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""

@@ -82,6 +82,7 @@ def test_a_white_point_balances_the_images_first(name, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_white_point_leaves_pretrained_features_as_they_are():
     def features(white_point):
         settings = ModelConfig(name="efficientnet_b0", weights="synthetic", white_point=white_point)
@@ -92,6 +93,7 @@ def test_a_white_point_leaves_pretrained_features_as_they_are():
     np.testing.assert_allclose(features(True)(_images(64)), expected, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_backbone_layers_are_all_but_attention_and_head():
     config = ModelConfig(cbam_after=("block2", "top"))
     model = build_classifier(config, num_classes=3, image_size=32)
@@ -106,6 +108,7 @@ def test_backbone_layers_refuses_a_foreign_model():
         backbone_layers(keras.Model(image, keras.layers.Flatten()(image)))
 
 
+@pytest.mark.slow
 def test_norm_momentum_reaches_every_normalization():
     for name in ("simple_cnn", "efficientnet_b0_cbam"):
         model = build_classifier(ModelConfig(name=name, norm_momentum=0.75), num_classes=3, image_size=32)
@@ -114,6 +117,7 @@ def test_norm_momentum_reaches_every_normalization():
         assert {layer.momentum for layer in norms} == {0.75}
 
 
+@pytest.mark.slow
 def test_reduction_and_dropout_reach_their_layers():
     model = build_classifier(ModelConfig(reduction=8, dropout=0.35), num_classes=3, image_size=32)
     assert model.get_layer("cbam_top").reduction == 8

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""

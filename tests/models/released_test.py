@@ -39,6 +39,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(released.read_manifest()))
 def test_what_the_package_holds_is_whole(name):
     release = released.find_release(name)
@@ -116,6 +117,7 @@ def test_a_name_or_a_path_names_a_file(folder):
         released.find_weights_file("synthetic")
 
 
+@pytest.mark.slow
 def test_a_fit_starts_from_a_release(folder):
     for weights in ("smids", str(folder / "smids.npz")):
         model = build_classifier(ModelConfig(name="simple_cnn", weights=weights), num_classes=7, image_size=SIZE)
@@ -126,6 +128,7 @@ def test_a_fit_starts_from_a_release(folder):
             np.testing.assert_array_equal(actual[key], array, err_msg=key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ("vit_tiny", "efficientnet_b0"))
 def test_a_release_of_another_architecture_is_refused(name, folder):
     with pytest.raises(WeightsError, match=f"fit the backbone .*{'vit' if name == 'vit_tiny' else 'efficientnet'}"):

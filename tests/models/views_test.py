@@ -104,6 +104,7 @@ def test_the_style_is_averaged_too():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "size"), [("simple_cnn", 192), ("efficientnet_b0_cbam", 80), ("vit_tiny", 768)])
 def test_every_architecture_has_early_layers(name, size):
     model = build_classifier(ModelConfig(name=name), num_classes=3, image_size=32)

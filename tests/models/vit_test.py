@@ -116,6 +116,7 @@ def test_patches_keep_their_places(model):
     np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_size_is_that_of_deit_tiny():
     model = build_vit_tiny(keras.Input((224, 224, 3)), ModelConfig(name="vit_tiny"))
     # timm's vit_tiny_patch16_224 has 5,717,416 with 1,000 classes, a class token and its position.
@@ -123,6 +124,7 @@ def test_size_is_that_of_deit_tiny():
     assert model.output_shape == (None, 14, 14, 192)
 
 
+@pytest.mark.slow
 def test_layers_start_from_different_weights():
     model = build_classifier(ModelConfig(name="vit_tiny"), num_classes=3, image_size=32)
     first, second = (model.get_layer(f"block{number}_attention").get_weights() for number in (1, 2))
@@ -136,6 +138,7 @@ def test_backbone_layers_are_all_but_the_head(model):
     assert names - {layer.name for layer in backbone_layers(model)} == {"feature_map", "pool", "dropout", "logits"}
 
 
+@pytest.mark.slow
 def test_a_training_step_moves_every_weight(monkeypatch):
     monkeypatch.setattr(vit, "DEPTH", 2)
     model = build_classifier(ModelConfig(name="vit_tiny", dropout=0.0), num_classes=3, image_size=32)
@@ -147,6 +150,7 @@ def test_a_training_step_moves_every_weight(monkeypatch):
         assert not np.array_equal(old, np.asarray(weight)), f"{weight.path} gets no gradient"
 
 
+@pytest.mark.slow
 def test_explains_itself_like_tf_keras_vis(model):
     explanation = ClassActivationMaps(model)(_images())
     assert explanation.grad_cam_plus_plus.shape == (2, 3, 3, 3) and explanation.attention is None
@@ -155,6 +159,7 @@ def test_explains_itself_like_tf_keras_vis(model):
         np.testing.assert_allclose(explanation.grad_cam_plus_plus[:, index], expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_is_exported_with_its_explanation(model, tmp_path):
     export_saved_model(model, tmp_path / "1", class_names=["a", "b", "c"], image_size=SIZE)
     explain = tf.saved_model.load(str(tmp_path / "1")).signatures["explain"]

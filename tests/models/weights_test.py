@@ -10,6 +10,8 @@ import pytest
 from sperm_tf.config import ModelConfig
 from sperm_tf.models import released
 
+pytestmark = pytest.mark.slow
+
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""

@@ -195,6 +195,7 @@ def test_a_wrong_configuration_is_refused(options, message):
         ExampleGenConfig(**options)
 
 
+@pytest.mark.integration
 def test_a_dry_run_says_what_was_understood(folder, tmp_path):
     status, output = run(tmp_path / "runs", folder, "--dry_run")
     assert status == 0
@@ -205,6 +206,7 @@ def test_a_dry_run_says_what_was_understood(folder, tmp_path):
     assert "no groups given, every image is its own; left alone: 1 hidden" in output
 
 
+@pytest.mark.integration
 def test_the_command_line_says_what_is_wrong_with_the_data(tmp_path):
     status, output = run(tmp_path / "runs", tmp_path / "nowhere")
     assert status == 1

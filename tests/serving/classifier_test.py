@@ -100,6 +100,7 @@ def test_pixels_are_classified_like_their_file(classifier):
             classifier.predict(wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", (1, 8))
 def test_maps_are_those_of_the_export(model, views, tmp_path):
     classifier = Classifier(model, NAMES, SIZE, views=views)
@@ -167,6 +168,7 @@ def test_eight_views_are_averaged(model):
     assert np.abs(_probabilities(averaged) - _expected(model, FILES)).max() > 1e-4, "the views must differ"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", (1, 8))
 def test_the_export_answers_the_same(model, views, tmp_path):
     classifier = Classifier(model, NAMES, SIZE, views=views)
@@ -177,6 +179,7 @@ def test_the_export_answers_the_same(model, views, tmp_path):
     assert [name.decode() for name in answer["class_names"][0].numpy()] == list(NAMES)
 
 
+@pytest.mark.slow
 def test_a_release_is_ready_by_name_and_by_path(folder):
     by_name, by_path = sperm_tf.load_model("smids"), sperm_tf.load_model(folder / "smids.npz")
     for classifier in (by_name, by_path):

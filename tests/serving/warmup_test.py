@@ -7,6 +7,8 @@ from sperm_tf.serving import client
 from tests import image_files
 from tests.serving.conftest import CLASS_NAMES, IMAGE_SIZE
 
+pytestmark = pytest.mark.slow
+
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""

@@ -18,6 +18,8 @@ from tfds_builders.class_folder_builder import UnknownSize
 from tfds_builders.hushem import hushem_dataset_builder
 from tfds_builders.smids import smids_dataset_builder
 
+pytestmark = pytest.mark.slow
+
 DUMMY = pathlib.Path(smids_dataset_builder.__file__).parent / "dummy_data"
 HUSHEM_DUMMY = pathlib.Path(hushem_dataset_builder.__file__).parent / "dummy_data"
 

@@ -72,6 +72,7 @@ def refused(data_dir):
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_builder():
     class OwnImagesTest(tfds.testing.DatasetBuilderTestCase):
         DATASET_CLASS = own_images_dataset_builder.Builder

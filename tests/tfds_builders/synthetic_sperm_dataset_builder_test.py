@@ -15,6 +15,7 @@ from tests.tfds_builders.builder_case import check_builder
 from tfds_builders.synthetic_sperm import config, synthetic_sperm_dataset_builder
 
 
+@pytest.mark.slow
 def test_the_builder():
     class SyntheticSpermTest(tfds.testing.DatasetBuilderTestCase):
         DATASET_CLASS = synthetic_sperm_dataset_builder.Builder

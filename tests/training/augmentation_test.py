@@ -33,6 +33,7 @@ def _collect(dataset):
     return np.concatenate(images), np.concatenate(labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixup_alpha", (0.0, 0.3))
 @pytest.mark.parametrize("name", config_lib.AUGMENTATIONS)
 def test_entry_in_tf_data(name, mixup_alpha):

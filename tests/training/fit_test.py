@@ -50,6 +50,7 @@ def _fit(work_dir, config=CONFIG):
     return run_fit(*_dataset(), PARTITION, num_classes=3, config=config, work_dir=work_dir, verbose=0)
 
 
+@pytest.mark.slow
 def test_answers_for_every_part_held_out_and_learns(tmp_path):
     fit = _fit(tmp_path)
     labels = _dataset()[1]

@@ -10,6 +10,8 @@ from pipelines.orchestration.component import RunContext, StageError
 from sperm_tf.config import EvaluatorConfig
 from tests.evaluation import fixtures
 
+pytestmark = pytest.mark.integration
+
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""

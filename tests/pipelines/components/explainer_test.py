@@ -12,6 +12,8 @@ from sperm_tf.data import examples
 from sperm_tf.evaluation.metrics import predictions
 from sperm_tf.served_names import SERVED_MAPS
 
+pytestmark = pytest.mark.integration
+
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""

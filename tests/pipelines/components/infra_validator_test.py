@@ -49,6 +49,7 @@ def test_a_broken_saved_model_is_not_blessed(tmp_path, examples_artifact):
     assert any("Cannot parse" in line for line in report["failure"]["stderr"])
 
 
+@pytest.mark.slow
 def test_a_model_that_needs_this_process_is_not_blessed(tmp_path, examples_artifact):
     """A Python function in the graph answers where it was exported, and nowhere else."""
     import tensorflow as tf
@@ -75,6 +76,7 @@ def test_a_model_that_needs_this_process_is_not_blessed(tmp_path, examples_artif
     assert any("callback" in line for line in report["failure"]["stderr"])
 
 
+@pytest.mark.slow
 def test_a_model_that_hangs_is_not_blessed(tmp_path, examples_artifact):
     import tensorflow as tf
 

@@ -62,6 +62,7 @@ def test_known_undecodable_images_are_left_out_and_unknown_ones_stop_the_run(tmp
         transform(tmp_path / "b", splits)
 
 
+@pytest.mark.slow
 def test_several_processes_write_the_same_files(tmp_path):
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
     _, alone = transform(tmp_path / "a")

@@ -223,6 +223,7 @@ def test_another_version_of_stage_or_package_runs_anew(context, monkeypatch):
     assert dict(graph.plan(make(1), context))["Double"].action == "reuse"
 
 
+@pytest.mark.slow
 def test_what_fails_in_a_process_of_beams_is_named_in_one_line(tmp_path):
     import apache_beam as beam
 
