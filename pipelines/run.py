@@ -56,7 +56,10 @@ def _run(invocation: flags.Invocation) -> int:
             if config.example_gen.dataset == "own_images":
                 from tfds_builders.own_images import list_images
 
-                print(f"\n{config.example_gen.data_dir}: {list_images(config.example_gen.data_dir).describe()}.")
+                images = list_images(config.example_gen.data_dir)
+                print(f"\n{config.example_gen.data_dir}: {images.describe()}.")
+                for warning in images.warnings:
+                    print(f"Warning: {warning}.")
             return 0
         say = functools.partial(print, flush=True)
         finished = graph.run(components, context, report=say, on_start=import_tensorflow_quietly)

@@ -1,57 +1,34 @@
 """Where the crops to score are: in a folder, in archives, or named by a pattern or a table.
 
-A crop is known by its address: its path below a root, with slashes, and for one inside an archive the archive's path,
-an exclamation mark and its name there, `slide_1.tar!cell_17.png`.
+`pipelines.bulk_inference.archive_members` says what a crop is known by.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import glob
 import hashlib
 import itertools
-import os
 import pathlib
-import re
-import tarfile
-import unicodedata
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
-from pipelines.bulk_inference.table import FILE, read_table
-from sperm_tf.data.archives import archive_kind
-from tfds_builders.own_images.image_list import HIDDEN, SUFFIXES, is_hidden, suffix_of, walk_images
-from tfds_builders.own_images.names import DataDirError, is_file
-from tfds_builders.own_images.table import TABLE_SUFFIXES
+from pipelines.bulk_inference.archive_members import (
+    IN_ARCHIVE,
+    UNKNOWN,
+    Crop,
+    crop_of_file,
+    find_lister,
+    kind_of,
+)
+from pipelines.bulk_inference.table import list_table
+from sperm_tf.data.image_files import SUFFIXES, DataDirError, describe_ignored, is_hidden, walk_images
+from sperm_tf.data.tables import FILE, TABLE_SUFFIXES
 
-IN_ARCHIVE = "!"
-UNKNOWN = -1
+__all__ = ["INPUTS_FILE", "IN_ARCHIVE", "RUN_FILE", "UNKNOWN", "Crop", "CropList", "list_crops"]
+
 RUN_FILE, INPUTS_FILE = "run.json", "inputs.parquet"
 """What a folder of scores is known by."""
-_TAR_NAME = re.compile(r"\.(tar|tgz|tar\.\w+)$", re.IGNORECASE)
-ARCHIVE_ERRORS = (tarfile.TarError, zipfile.BadZipFile)
-
-
-class Crop(NamedTuple):
-    """One image to score.
-
-    Attributes:
-        file: its address.
-        size: bytes; -1 where it is not known: the file cannot be found, or a table says that it lies in an archive.
-        state: changes when the file does: in a zip its checksum, else the time of the last change of the file, or of
-            the archive that it lies in, in nanoseconds; -1 where neither can be found.
-        offset: of its first byte in an uncompressed tar; -1 for everything else.
-        further: what the table says of it beside the file, in the order of `CropList.columns`.
-    """
-
-    file: str
-    size: int = UNKNOWN
-    state: int = UNKNOWN
-    offset: int = UNKNOWN
-    further: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,47 +71,52 @@ def list_crops(source: str) -> CropList:
     """
     path = pathlib.Path(source).expanduser()
     if path.is_file() and path.suffix.casefold() in TABLE_SUFFIXES:
-        return _list_table(path)
+        columns, listed = list_table(path)
+        return CropList(path.parent.resolve(), columns, tuple(listed))
     if path.exists():
         root = path if path.is_dir() else path.parent
         found = [path]
     else:
-        plain = list(itertools.takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
-        root = pathlib.Path(*plain)
-        found = [match for match in root.glob(str(path.relative_to(root))) if not _is_left_out(match, root)]
-        folders = {match for match in found if match.is_dir()}  # with `**`, what is in them is matched, too
-        found = [match for match in found if folders.isdisjoint(match.parents) or _find_lister(match)]
+        root, found = _match(path)
     ignored: Counter[str] = Counter()
     crops = sorted({crop for entry in found for crop in _expand(entry, root, ignored)})
     if not crops:
+        remedy = describe_ignored(ignored) or "Look at the path"
         raise DataDirError(
             f"input must hold images ({', '.join(SUFFIXES)}): a folder, a tar or zip archive, a table with a column "
             f"{FILE}, or a pattern in quotes. Received: {source!r}, "
-            f"{'in which none is found' if found else 'which matches nothing'}. Look at the path"
+            f"{'in which none is found' if found else 'which matches nothing'}. {remedy}"
         )
     return CropList(root.resolve(), (), tuple(crops), dict(ignored.most_common()))
+
+
+def _match(pattern: pathlib.Path) -> tuple[pathlib.Path, list[pathlib.Path]]:
+    """The folder where a pattern begins, and what it matches below.
+
+    Brackets may belong to a name, `slide [1]/*.png`: a folder that exists under the name as it stands is that one, and
+    a part after the first with `*`, `?` or `[...]` is tried in both readings.
+    """
+    root, rest = pathlib.Path(pattern.anchor), list(pattern.relative_to(pattern.anchor).parts)
+    while len(rest) > 1 and (not glob.has_magic(rest[0]) or (root / rest[0]).is_dir()):
+        root /= rest.pop(0)
+    readings = ([part, part.replace("[", "[[]")] if "[" in part else [part] for part in rest)
+    matches = {match for parts in itertools.product(*readings) for match in root.glob("/".join(parts))}
+    found = [match for match in sorted(matches) if not _is_left_out(match, root)]
+    folders = {match for match in found if match.is_dir()}  # with `**`, what is in them is matched, too
+    return root, [match for match in found if folders.isdisjoint(match.parents) or find_lister(match)]
 
 
 def _expand(path: pathlib.Path, root: pathlib.Path, ignored: Counter[str]) -> Iterator[Crop]:
     """The images that a path stands for."""
     if path.is_dir():
         for file in walk_images(path, ignored, leaves_out=_is_score_folder):
-            yield _crop_of_file(file, root)
+            yield crop_of_file(file, root)
     elif path.suffix.casefold() in SUFFIXES:
-        yield _crop_of_file(path, root)
-    elif lister := _find_lister(path):
+        yield crop_of_file(path, root)
+    elif lister := find_lister(path):
         yield from lister(path, root, ignored)
     else:
-        ignored[_kind(path.name)] += 1
-
-
-def _find_lister(path: pathlib.Path) -> Callable[[pathlib.Path, pathlib.Path, Counter[str]], Iterator[Crop]] | None:
-    """What lists the images of an archive; None for what is none."""
-    if not path.is_file():
-        return None
-    if archive_kind(path) == "zip":
-        return _list_zip
-    return _list_tar if _TAR_NAME.search(path.name) else None
+        ignored[kind_of(path.name)] += 1
 
 
 def _is_score_folder(path: pathlib.Path) -> bool:
@@ -145,119 +127,3 @@ def _is_score_folder(path: pathlib.Path) -> bool:
 def _is_left_out(path: pathlib.Path, root: pathlib.Path) -> bool:
     inside = [root / part for part in [path.relative_to(root), *path.relative_to(root).parents][:-1]]
     return any(is_hidden(part) or _is_score_folder(part) for part in inside)
-
-
-def _crop_of_file(path: pathlib.Path, root: pathlib.Path, further: Sequence[str] = ()) -> Crop:
-    address = _address(path.relative_to(root).as_posix())
-    try:
-        status = path.stat()
-    except OSError:  # a link to nowhere, a file that a table names and that is not there, or in an archive
-        return Crop(address, state=_archive_state(address, root), further=tuple(further))
-    return Crop(address, status.st_size, status.st_mtime_ns, further=tuple(further))
-
-
-def _archive_state(address: str, root: pathlib.Path) -> int:
-    archive, member = split_address(address, root)
-    try:
-        return (root / archive).stat().st_mtime_ns if member else UNKNOWN
-    except OSError:
-        return UNKNOWN
-
-
-def split_address(address: str, root: pathlib.Path) -> tuple[str, str]:
-    """The file on the disk, and the name inside it; empty where it is no archive's.
-
-    Folders and files may have an exclamation mark in their own names: the archive ends at the first that makes a file.
-    """
-    if not is_file(root / address):
-        for mark in re.finditer(IN_ARCHIVE, address):
-            if is_file(root / address[: mark.start()]):
-                return address[: mark.start()], address[mark.end() :]
-    return address, ""
-
-
-def _list_zip(path: pathlib.Path, root: pathlib.Path, ignored: Counter[str]) -> Iterator[Crop]:
-    name = path.relative_to(root).as_posix()
-    # A name that comes again stands for its last content, as it does for whoever unpacks the archive.
-    with _archive_errors(path), zipfile.ZipFile(path) as archive:
-        for info in {info.filename: info for info in archive.infolist()}.values():
-            if info.is_dir():
-                continue
-            if (kind := _kind(info.filename)) in SUFFIXES:
-                yield Crop(_address(f"{name}{IN_ARCHIVE}{info.filename}"), info.file_size, info.CRC)
-            else:
-                ignored[kind] += 1
-
-
-def _list_tar(path: pathlib.Path, root: pathlib.Path, ignored: Counter[str]) -> Iterator[Crop]:
-    name, changed_ns = path.relative_to(root).as_posix(), path.stat().st_mtime_ns
-    crops = {}  # as in a zip
-    with _archive_errors(path), open_tar(path) as archive:
-        for info in archive:
-            archive.members = []  # type: ignore[attr-defined]  # or it keeps every header that it has read
-            if (kind := _kind(info.name)) in SUFFIXES and (info.isreg() or info.islnk()):
-                address = _address(f"{name}{IN_ARCHIVE}{info.name}")
-                if is_stored_whole(info):
-                    crops[address] = Crop(address, info.size, changed_ns, info.offset_data)
-                else:  # a hard link is what it leads to; of a sparse file the bytes do not lie here
-                    linked = crops.get(f"{name}{IN_ARCHIVE}{info.linkname}", Crop("", state=changed_ns))
-                    crops[address] = linked._replace(file=address)
-            elif not info.isdir():
-                ignored[kind] += 1
-    yield from crops.values()
-
-
-def is_stored_whole(info: tarfile.TarInfo) -> bool:
-    """Whether a member's bytes lie in the tar one after the other."""
-    return info.isreg() and not info.issparse()
-
-
-def open_tar(path: pathlib.Path) -> tarfile.TarFile:
-    """Opens a tar whose files can be read in place: one without compression."""
-    return tarfile.open(path, "r:")
-
-
-@contextlib.contextmanager
-def _archive_errors(path: pathlib.Path) -> Iterator[None]:
-    try:
-        yield
-    except ARCHIVE_ERRORS as error:
-        raise DataDirError(
-            f"input must be a whole zip, or a tar without compression. Received: {path} ({error}). Uncompress a tar.gz "
-            "with gunzip, which leaves a .tar; copy a damaged archive again"
-        ) from error
-
-
-def _kind(member: str) -> str:
-    """The suffix of a name, by which files that are left out are counted, or that it is hidden."""
-    path = pathlib.PurePosixPath(member.replace("\\", "/"))
-    if any(is_hidden(pathlib.Path(part)) for part in path.parts):
-        return HIDDEN
-    return suffix_of(path)
-
-
-def _address(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DataDirError(
-            f"names of files must be UTF-8. Received: {os.fsencode(text)!r}. Rename it, for example with convmv"
-        ) from error
-    return text
-
-
-def _list_table(path: pathlib.Path) -> CropList:
-    columns, rows = read_table(path)
-    root = path.parent
-    crops = [_crop_of_file(root / _existing(root, file), root, further) for file, further in rows]
-    return CropList(root.resolve(), columns, tuple(sorted(crops)))
-
-
-def _existing(root: pathlib.Path, file: str) -> str:
-    """The name as the disk has it: accents are composed on one system and decomposed on another."""
-    return next((form for form in spellings(file) if is_file(root / form)), file)
-
-
-def spellings(name: str) -> tuple[str, ...]:
-    """A name as it is, with its accents composed, and with them decomposed."""
-    return (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))

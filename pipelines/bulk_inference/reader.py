@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import functools
 import hashlib
 import os
 import pathlib
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import TypeVar
 
-from pipelines.bulk_inference.inputs import (
+from pipelines.bulk_inference.archive_members import (
     ARCHIVE_ERRORS,
     UNKNOWN,
     Crop,
     is_stored_whole,
     open_tar,
-    spellings,
     split_address,
 )
 from sperm_tf.data.archives import archive_kind
+from sperm_tf.data.name_matching import NameIndex
 
 MAX_BYTES = 250_000_000
 """More than any image has that `sperm_tf.data.preprocess` accepts; a small archive may hold files of any size."""
@@ -41,7 +39,9 @@ class CropReader:
     def __init__(self, root: str | os.PathLike[str]):
         self._root = pathlib.Path(root)
         self._zips: dict[str, zipfile.ZipFile] = {}
+        self._members: dict[str, dict[str, zipfile.ZipInfo]] = {}
         self._offsets: dict[str, dict[str, tuple[int, int]]] = {}
+        self._indexes: dict[str, NameIndex] = {}
 
     def read(self, crop: Crop) -> bytes | None:
         """The bytes of a file; None where it cannot be read.
@@ -87,19 +87,35 @@ class CropReader:
             return _limited(file.read(min(size, MAX_BYTES + 1)))
 
     def _read_zipped(self, archive: str, member: str) -> bytes:
-        with self._zips[archive].open(member) as file:
+        if archive not in self._zips:
+            self._zips[archive] = zipfile.ZipFile(self._root / archive)
+            self._members[archive] = {info.filename: info for info in self._zips[archive].infolist()}
+        with self._zips[archive].open(self._find(archive, member, self._members[archive])) as file:
             return _limited(file.read(MAX_BYTES + 1))
 
     def _read_member(self, archive: str, member: str) -> bytes:
         path = self._root / archive
         if archive in self._zips or (archive not in self._offsets and archive_kind(path) == "zip"):
-            if archive not in self._zips:
-                self._zips[archive] = zipfile.ZipFile(path)
-            return _find(member, functools.partial(self._read_zipped, archive))
+            return self._read_zipped(archive, member)
         if archive not in self._offsets:
             with open_tar(path) as tar:
                 self._offsets[archive] = _list_members(tar)
-        return self._read_slice(archive, *_find(member, self._offsets[archive].__getitem__))
+        return self._read_slice(archive, *self._find(archive, member, self._offsets[archive]))
+
+    def _find(self, archive: str, member: str, members: Mapping[str, _Found]) -> _Found:
+        """What a name stands for, however the archive spells it.
+
+        Accents may be composed or decomposed, folders parted by either separator, and a tar of `.` puts it before
+        every name.
+        """
+        if member in members:
+            return members[member]
+        if archive not in self._indexes:
+            self._indexes[archive] = NameIndex(members)
+        found = self._indexes[archive].find(member)
+        if len(found) != 1:
+            raise KeyError(member)
+        return members[found[0]]
 
 
 def _limited(content: bytes) -> bytes:
@@ -117,14 +133,3 @@ def _list_members(tar: tarfile.TarFile) -> dict[str, tuple[int, int]]:
         elif info.islnk() and info.linkname in members:
             members[info.name] = members[info.linkname]
     return members
-
-
-def _find(member: str, look_up: Callable[[str], _Found]) -> _Found:
-    """What a name stands for, however the archive spells it.
-
-    A table composes accents, and some systems decompose them; a tar of `.` puts it before every name.
-    """
-    for form in (*spellings(member), *(f"./{form}" for form in spellings(member))):
-        with contextlib.suppress(KeyError):
-            return look_up(form)
-    raise KeyError(member)

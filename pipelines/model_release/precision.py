@@ -7,6 +7,7 @@ import pathlib
 from typing import TYPE_CHECKING
 
 from pipelines.model_release.packing import ReleaseError
+from sperm_tf.data.image_files import SUFFIXES
 from sperm_tf.models import released
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 MAX_DIFFERENCE = 0.1
 """Of a probability, by half precision. More means that the numbers do not fit float16."""
 _NUM_IMAGES = 16
-_IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,7 @@ def comparison_images(folder: str, image_size: int) -> tuple[np.ndarray, str]:
     if not folder:
         encoded, source = _draw_images(), "drawn images"
     else:
-        paths = [path for path in pathlib.Path(folder).rglob("*") if path.suffix.lower() in _IMAGE_SUFFIXES]
+        paths = [path for path in pathlib.Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES]
         encoded, source = [path.read_bytes() for path in sorted(paths)], "images"
     if encoded:
         images, statuses = preprocess_batch(encoded, image_size)

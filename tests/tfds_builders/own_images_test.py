@@ -196,12 +196,13 @@ def test_what_is_no_image_is_ignored_and_counted(tmp_path, caplog):
     (folder / "@eaDir").mkdir()
     (folder / "notes.txt").write_text("x")
     os.mkfifo(folder / "normal" / "pipe.png")
-    write(folder / "normal" / "JPEG.JPG", 7, "JPEG")
+    write(folder / "normal" / "JPEG_rot90.JPG", 7, "JPEG")
     builder = prepare(folder, tmp_path / "tfds")
     expected = {".png": 1, ".tif": 2, "hidden": 2, "no suffix": 1, "outside the class folders": 1}
     assert json.loads((builder.data_path / "source.json").read_text())["ignored_files"] == expected
     assert len(read(builder)) == 31
     assert "7 files are not read (.png: 1, .tif: 2, hidden: 2" in caplog.text
+    assert "1 of 31 files have names of augmented copies, such as normal/JPEG_rot90.JPG" in caplog.text
 
 
 def test_links_are_followed_and_circles_are_left(tmp_path):
@@ -275,7 +276,7 @@ def test_a_wrong_row_is_named_with_its_line(tmp_path, rows, parts):
 
 def test_more_wrong_tables(tmp_path):
     write(tmp_path / "a.png", 1)
-    for header in (("image", "label"), ("file", "class"), ("file", "label", "label"), ()):
+    for header in (("picture", "label"), ("file", "class"), ("file", "label", "label"), ()):
         assert "columns file and label" in refused(write_table(tmp_path / "t.csv", [("a.png", "a")], header=header))
     assert "(none)" in refused(write_table(tmp_path / "t.csv", [], header=()))
     message = refused(write_table(tmp_path / "t.csv", [("a.png", "a", "")]))
@@ -299,12 +300,13 @@ def test_wrong_folders(tmp_path):
     assert "classes: normal" in refused(tmp_path / "one")
     (tmp_path / "one" / "scans").mkdir()
     (tmp_path / "one" / "scans" / "0.tif").write_bytes(b"II*\0")
-    assert f"{tmp_path / 'one' / 'scans'} with none (.tif: 1). Convert" in refused(tmp_path / "one")
+    message = refused(tmp_path / "one")
+    assert f"{tmp_path / 'one' / 'scans'} with none. 1 .tif file was ignored: convert .tif to PNG" in message
     fill(tmp_path / "split" / "train")
     fill(tmp_path / "split" / "Test")
     assert "Test, train" in refused(tmp_path / "split")
     fill(tmp_path / "split" / "unlabelled")
-    assert "splits: Test, train. Join" in refused(tmp_path / "split")
+    assert "splits: Test, train (test/train). Join" in refused(tmp_path / "split")
 
 
 def test_a_file_name_that_is_no_text_is_named(tmp_path):

@@ -13,18 +13,27 @@ import os
 import pathlib
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sperm_tf.data.archives import SourceFile
 from sperm_tf.data.decode import UndecodableImageError
-from tfds_builders.own_images.names import DataDirError, clean_label
-from tfds_builders.own_images.table import TABLE_SUFFIXES, read_table
+from sperm_tf.data.image_files import (
+    HIDDEN,
+    SUFFIXES,
+    DataDirError,
+    describe_ignored,
+    folder_identity,
+    is_hidden,
+    suffix_of,
+    walk_images,
+)
+from sperm_tf.data.tables import TABLE_SUFFIXES
+from tfds_builders.own_images.augmented_names import warn_of_augmented_copies
+from tfds_builders.own_images.names import check_label_variants, clean_label, is_missing, warn_of_group_variants
+from tfds_builders.own_images.structure import check_structure, warn_of_subclasses
+from tfds_builders.own_images.table import read_labels
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
-HIDDEN, NO_SUFFIX = "hidden", "no suffix"
-# Left by file managers, archivers and network drives.
-_SYSTEM_NAMES = {"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information"}
-_SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
+_OUTSIDE = "outside the class folders"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +46,7 @@ class ImageList:
         files: the images, sorted by `image_id`, which is the path below `root`; `class_folder` is the label.
         origins: `image_id` -> patient, slide or whatever else its images have in common, where it is known.
         ignored: suffix of a file that is not read, or `hidden` -> number of such files.
+        warnings: what may be wrong with labels, groups and names; for people.
     """
 
     path: pathlib.Path
@@ -44,6 +54,7 @@ class ImageList:
     files: tuple[SourceFile, ...]
     origins: Mapping[str, str]
     ignored: Mapping[str, int]
+    warnings: tuple[str, ...] = ()
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -85,10 +96,10 @@ def list_images(data_dir: str | os.PathLike[str]) -> ImageList:
     """Lists the images of a folder of class folders, or of a CSV table.
 
     Folder: each of its folders is a class. Subfolders of a class folder are patients or slides: all images below
-    `<class>/p01` belong together, and with those below `<other class>/p01`. Only files named `.bmp`, `.gif`, `.jpeg`,
-    `.jpg` or `.png` are read; others are counted. Links are followed.
+    `<class>/p01` belong together, and with those below `<other class>/p01`. Only files whose names end with one of
+    `sperm_tf.data.image_files.SUFFIXES` are read; others are counted. Links are followed.
 
-    Table: see `tfds_builders.own_images.table.read_table`.
+    Table: see `tfds_builders.own_images.table.read_labels`.
 
     Args:
         data_dir: the folder, or the table, whose name ends with `.csv` or `.tsv`.
@@ -97,109 +108,103 @@ def list_images(data_dir: str | os.PathLike[str]) -> ImageList:
         The images.
 
     Raises:
-        DataDirError: `data_dir` is neither, or does not hold two or more classes; the message says what to change.
+        DataDirError: `data_dir` is neither, does not hold two or more classes, is laid out by splits or by patients
+            first, or has labels that differ in spelling only; the message says what to change.
         OSError: a folder or the table may not be read.
     """
     path = pathlib.Path(data_dir)
     if path.is_dir():
         images = _list_folder(path)
     elif path.is_file() and path.suffix.casefold() in TABLE_SUFFIXES:
-        rows = read_table(path)
-        files = tuple(sorted(SourceFile(row.file, row.label, row.file) for row in rows))
-        origins = {row.file: row.group for row in rows if row.group is not None}
-        images = ImageList(path, path.parent, files, origins, {})
+        images = _list_table(path)
     else:
         kind = "is a file of another kind" if path.exists() else "does not exist"
         raise DataDirError(
             f"data_dir must be a folder that holds one folder per class, or a table ({' or '.join(TABLE_SUFFIXES)}). "
             f"Received: data_dir={path}, which {kind}. Name yours: --data_dir=<folder or table.csv>; unpack an archive"
         )
+    check_label_variants(Counter(file.class_folder for file in images.files), where=str(path))
+    warnings = (*warn_of_group_variants(images.origins.values()), *warn_of_augmented_copies(images.files))
+    return dataclasses.replace(images, warnings=(*images.warnings, *warnings))
+
+
+def _list_table(path: pathlib.Path) -> ImageList:
+    rows, warnings = read_labels(path)
+    files = tuple(sorted(SourceFile(row.file, row.label, row.file) for row in rows))
+    origins = {row.file: row.group for row in rows if row.group is not None}
+    images = ImageList(path, path.parent, files, origins, {}, tuple(warnings))
     if len(images.class_names) < 2:
-        found = ", ".join(images.class_names) or "none"
-        raise DataDirError(
-            f"data_dir must hold images of at least two classes. Received: data_dir={path} with {len(images.files)} "
-            f"images, classes: {found}. Put the images of every class into a folder of its own below it, or "
-            "label them in a table"
-        )
+        raise _too_few_classes(images, "Label the images of every class in the table")
     return images
 
 
 def _list_folder(path: pathlib.Path) -> ImageList:
-    ignored: Counter[str] = Counter()
+    entries = [(entry, is_hidden(entry)) for entry in sorted(path.iterdir())]
+    folders = [entry for entry, hidden in entries if entry.is_dir() and not hidden]
+    outside = Counter(HIDDEN if hidden else suffix_of(entry) for entry, hidden in entries if not entry.is_dir())
+    ignored = Counter({HIDDEN: outside[HIDDEN], _OUTSIDE: outside.total() - outside[HIDDEN]})
+    skipped: dict[pathlib.Path, Counter[str]] = {folder: Counter() for folder in folders}
+    found = {folder: sorted(walk_images(folder, skipped[folder], above=(folder_identity(path),))) for folder in folders}
+    places = [file.relative_to(path).parts[:-1] for files in found.values() for file in files]
+    names = [folder.name for folder in folders]
+    check_structure(path, names, places)
     files: list[SourceFile] = []
     origins: dict[str, str] = {}
-    folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and not is_hidden(entry)]
-    if splits := [folder.name for folder in folders if folder.name.casefold() in _SPLIT_NAMES]:
-        raise DataDirError(
-            f"data_dir must hold one folder per class. Received: data_dir={path}, whose folders are splits: "
-            f"{', '.join(splits)}. Join them to one folder per class: the pipeline makes "
-            "its own folds, so that no near duplicate stands in two of them"
-        )
-    for entry in path.iterdir():
-        if not entry.is_dir():  # it has no class
-            ignored[HIDDEN if is_hidden(entry) else "outside the class folders"] += 1
     for folder in folders:
         label = clean_label(folder.name, where=str(folder))
-        skipped: Counter[str] = Counter()
-        found = list(walk_images(folder, skipped, above=(_identity(path),)))
-        if not found:
-            listed = f" ({_list_counts(skipped)})" if skipped else ""
+        if not found[folder]:
             raise DataDirError(
-                f"every class folder must hold images ({', '.join(SUFFIXES)}). Received: {folder} with none{listed}. "
-                "Convert its files, for example to PNG, or move the folder elsewhere"
+                f"every class folder must hold images ({', '.join(SUFFIXES)}). Received: {folder} with none. "
+                f"{_sentence(describe_ignored(skipped[folder]))}Put images into it, or move the folder elsewhere"
             )
-        ignored += skipped
-        for file in found:
+        for file in found[folder]:
             member = _member(file, path)
             files.append(SourceFile(member, label, member))
-            origin, *below = file.relative_to(folder).parts
-            if below:
-                origins[member] = unicodedata.normalize("NFC", origin)
-    return ImageList(path, path, tuple(sorted(files)), origins, dict(sorted(ignored.items())))
+            if group := _group(file, folder):
+                origins[member] = group
+    total = sum((ignored, *skipped.values()), Counter())
+    warnings = tuple(warn_of_subclasses(names, places))
+    images = ImageList(path, path, tuple(sorted(files)), origins, dict(sorted(total.items())), warnings)
+    if len(images.class_names) < 2:
+        ignored_files = describe_ignored(sum((outside, *skipped.values()), Counter()))
+        raise _too_few_classes(images, f"{_sentence(ignored_files)}{_where_classes_may_be(places)}")
+    return images
 
 
-def walk_images(
-    folder: pathlib.Path,
-    ignored: Counter[str],
-    *,
-    leaves_out: Callable[[pathlib.Path], bool] = lambda folder: False,
-    above: tuple[tuple[int, int], ...] = (),
-) -> Iterator[pathlib.Path]:
-    """Yields the images of a folder and its subfolders, following links.
-
-    Args:
-        folder: where to look.
-        ignored: counts the files that are no images, by suffix.
-        leaves_out: whether a folder is not looked into.
-        above: the folders on the way here, which a link may lead back to.
-    """
-    here = _identity(folder)
-    if here in above or leaves_out(folder):
-        return
-    for entry in folder.iterdir():
-        if is_hidden(entry):
-            ignored[HIDDEN] += 1
-        elif entry.is_dir():
-            yield from walk_images(entry, ignored, leaves_out=leaves_out, above=(*above, here))
-        elif entry.suffix.casefold() in SUFFIXES and (entry.is_file() or not entry.exists()):
-            yield entry  # a link to nowhere too: it is listed as unreadable, a pipe is not waited for
-        else:
-            ignored[suffix_of(entry)] += 1
+def _group(file: pathlib.Path, folder: pathlib.Path) -> str:
+    """The name of the subfolder of a class that holds a file; empty for one directly in the class folder."""
+    first, *below = file.relative_to(folder).parts
+    if not below:
+        return ""
+    if is_missing(first):
+        raise DataDirError(
+            f"group must not be empty. Received: {folder / first}, which says that it is unknown. Name the patient or "
+            "slide, or put its images directly into the class folder, where each is its own group"
+        )
+    return unicodedata.normalize("NFC", first)
 
 
-def is_hidden(path: pathlib.Path) -> bool:
-    """Whether a file or folder is hidden, or was left by a file manager, an archiver or a network drive."""
-    return path.name.startswith(".") or path.name.casefold() in _SYSTEM_NAMES
+def _too_few_classes(images: ImageList, remedy: str) -> DataDirError:
+    found = ", ".join(images.class_names) or "none"
+    return DataDirError(
+        f"data_dir must hold images of at least two classes. Received: data_dir={images.path} with {len(images.files)} "
+        f"images, classes: {found}. {remedy}"
+    )
 
 
-def suffix_of(path: pathlib.PurePath) -> str:
-    """By which files that are no images are counted; what is no UTF-8 is written as code points."""
-    return os.fsencode(path.suffix.casefold()).decode(errors="backslashreplace") or NO_SUFFIX
+def _where_classes_may_be(places: Sequence[tuple[str, ...]]) -> str:
+    """What to do where one folder or none holds images."""
+    inside = sorted({place[1] for place in places if len(place) > 1})
+    if len(inside) > 1:
+        return (
+            f"The classes may be the folders in {places[0][0]} ({', '.join(inside[:5])}): then name that folder, "
+            f"--data_dir=<...>/{places[0][0]}"
+        )
+    return "Put the images of every class into a folder of its own below it, or label them in a table"
 
 
-def _identity(path: pathlib.Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_dev, status.st_ino
+def _sentence(text: str) -> str:
+    return f"{text}. " if text else ""
 
 
 def _member(file: pathlib.Path, root: pathlib.Path) -> str:
@@ -219,7 +224,3 @@ def _state(path: pathlib.Path) -> tuple[int, int]:
     except OSError:  # a link to nowhere
         status = path.lstat()
     return status.st_size, status.st_mtime_ns
-
-
-def _list_counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name}: {count}" for name, count in sorted(counts.items()))

@@ -76,6 +76,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         if images.ignored:
             counts = ", ".join(f"{name}: {count}" for name, count in images.ignored.items())
             logging.warning("%s: %d files are not read (%s)", images.path, sum(images.ignored.values()), counts)
+        for warning in images.warnings:
+            logging.warning("%s: %s", images.path, warning)
         with images.reader() as read:
             catalog = build_catalog(
                 images.files,

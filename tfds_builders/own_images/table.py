@@ -1,29 +1,27 @@
-"""A CSV table of images, as spreadsheets export it."""
+"""A table of labelled images: the columns `file`, `label` and optionally `group`."""
 
 from __future__ import annotations
 
-import csv
-import io
 import pathlib
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from tfds_builders.own_images.names import DataDirError, clean_label, is_file, safe_member
+from sperm_tf.data.image_files import DataDirError
+from sperm_tf.data.name_matching import FolderNames, MissingFiles
+from sperm_tf.data.tables import Table, read_table
+from tfds_builders.own_images.names import clean_label, is_missing
 
-TABLE_SUFFIXES = (".csv", ".tsv")
-_REQUIRED = ("file", "label")
-_GROUP = "group"
-_DELIMITERS = ",;\t"
+_LABEL, _GROUP = "label", "group"
+_SAME_ORIGIN = {"patient", "donor", "subject", "man", "person", "case", "slide", "sample", "specimen"}
 _MAX_LISTED = 5
 
 
-class TableRow(NamedTuple):
+class LabelledFile(NamedTuple):
     """One image of a table.
 
     Attributes:
         line: of the table, from 1.
-        file: path below the table's folder.
+        file: path below the table's folder, as the disk spells it.
         label: the class.
         group: patient, slide, or what else its images have in common; None where the table has no such column.
     """
@@ -34,95 +32,70 @@ class TableRow(NamedTuple):
     group: str | None
 
 
-def read_table(path: pathlib.Path) -> list[TableRow]:
+def read_labels(path: pathlib.Path) -> tuple[list[LabelledFile], list[str]]:
     """Reads a table with the columns `file`, `label` and optionally `group`; further columns are left alone.
 
-    The first line names the columns. Commas, semicolons and tabs may separate them; the encoding is UTF-8, with a byte
-    order mark or without. Paths are relative to the table's folder and must stay below it.
-
     Args:
-        path: the table.
+        path: the table; see `sperm_tf.data.tables.read_table`. A file is found in whatever case, Unicode form and
+            with whatever separator its path is written, and without its suffix, where exactly one fits.
 
     Returns:
-        Its rows, in order, without blank lines.
+        Its rows, in order; and what to warn of.
 
     Raises:
         DataDirError: a column, a label, a group or a file is missing, or a file is listed twice; the message gives
             the lines.
         OSError: the table may not be read.
     """
-    lines = read_lines(path)
-    columns = _find_columns([cell for _, cells in lines[:1] for cell in cells], path)
-    rows = [_read_row(line, cells, columns, path) for line, cells in lines[1:]]
+    table = read_table(path, required=(_LABEL,), optional=(_GROUP,))
+    label, group = table.find(_LABEL), table.find(_GROUP)
+    assert label is not None  # it is required
+    _check_present(table, label, "label", "Name the class, or remove the line")
+    if group is not None:
+        remedy = "Name the patient or slide; give an image of which it is not known a group of its own, or leave it out"
+        _check_present(table, group, "group", remedy)
+    rows = [
+        LabelledFile(
+            row.line,
+            row.file,
+            clean_label(row.cells[label], where=f"{path}, line {row.line}"),
+            None if group is None else row.cells[group],
+        )
+        for row in table.rows
+    ]
     rows = list(_with_existing_files(rows, path))
     _check_unique(rows, path)
-    return rows
+    return rows, [] if group is not None else _warn_of_unused_groups(table)
 
 
-def read_lines(path: pathlib.Path) -> list[tuple[int, list[str]]]:
-    """Line and cells of everything in a table that is not blank, the header first.
-
-    Args:
-        path: the table; UTF-8; commas, semicolons or tabs separate its cells.
-
-    Raises:
-        DataDirError: it is encoded otherwise, or a quote is left open.
-        OSError: it may not be read.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
+def _check_present(table: Table, column: int, name: str, remedy: str) -> None:
+    lines = [row.line for row in table.rows if is_missing(row.cells[column])]
+    if lines:
+        entries = sorted({row.cells[column] for row in table.rows if is_missing(row.cells[column])} - {""})
+        written = f", written {', '.join(map(repr, entries))}" if entries else ""
         raise DataDirError(
-            f"table must be encoded in UTF-8. Received: {path} ({error}). In a spreadsheet, save it as 'CSV UTF-8'"
-        ) from error
-    head = text.lstrip().partition("\n")[0]
-    delimiter = max(_DELIMITERS, key=head.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    found = []
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                found.append((reader.line_num, [cell.strip() for cell in cells]))
-    except csv.Error as error:
-        raise DataDirError(
-            f"table must be CSV. Received: {path}, line {reader.line_num} ({error}). Mend its quotes"
-        ) from error
-    return found
-
-
-def _find_columns(header: Sequence[str], path: pathlib.Path) -> dict[str, int]:
-    names = [name.casefold() for name in header]
-    wrong = [name for name in _REQUIRED if names.count(name) != 1] + [_GROUP] * (names.count(_GROUP) > 1)
-    if wrong:
-        raise DataDirError(
-            f"table must have the columns file and label, and may have group, each once. Received: {path} with the "
-            f"columns {', '.join(header) or '(none)'}. Name them in its first line: {', '.join(wrong)}"
+            f"{name} must not be empty. Received: {table.path}, {_listed_lines(lines)} without one{written}. {remedy}"
         )
-    return {name: names.index(name) for name in (*_REQUIRED, _GROUP) if name in names} | {"": len(names)}
 
 
-def _read_row(line: int, cells: Sequence[str], columns: dict[str, int], path: pathlib.Path) -> TableRow:
-    where = f"{path}, line {line}"
-    if len(cells) > columns[""] and any(cells[columns[""] :]):
-        raise DataDirError(
-            f"rows must have as many entries as the first line, {columns['']}. Received: {where} with {len(cells)}. "
-            "Put quotes around entries that hold the separator"
-        )
-    cells = [*cells, *[""] * columns[""]]
-    group = None
-    if _GROUP in columns:
-        group = unicodedata.normalize("NFC", cells[columns[_GROUP]])
-        if not group:
-            raise DataDirError(
-                f"group must not be empty. Received: {where}. Name the patient or slide; give an image of which it is "
-                "not known a group of its own, or leave it out"
-            )
-    member = safe_member(cells[columns["file"]], where=where)
-    return TableRow(line, member, clean_label(cells[columns["label"]], where=where), group)
+def _listed_lines(lines: Sequence[int]) -> str:
+    more = f" and {len(lines) - _MAX_LISTED:,} more" if len(lines) > _MAX_LISTED else ""
+    return f"{'line' if len(lines) == 1 else 'lines'} {', '.join(map(str, lines[:_MAX_LISTED]))}{more}"
 
 
-def _check_unique(rows: Sequence[TableRow], path: pathlib.Path) -> None:
-    first: dict[str, TableRow] = {}
+def _warn_of_unused_groups(table: Table) -> list[str]:
+    """Columns that seem to say which images belong together, and are not called `group`."""
+    unused = [name for name in table.columns if _SAME_ORIGIN.intersection(name.casefold().replace("_", " ").split())]
+    if not unused:
+        return []
+    return [
+        f"no groups are given, though there is a column {' and '.join(unused)}, which is not used. If images of one "
+        f"{unused[0]} belong together, call it {_GROUP}: else they stand in training and test images at once"
+    ]
+
+
+def _check_unique(rows: Iterable[LabelledFile], path: pathlib.Path) -> None:
+    first: dict[str, LabelledFile] = {}
     for row in rows:
         if first.setdefault(row.file, row) is not row:
             raise DataDirError(
@@ -131,20 +104,22 @@ def _check_unique(rows: Sequence[TableRow], path: pathlib.Path) -> None:
             )
 
 
-def _with_existing_files(rows: Sequence[TableRow], path: pathlib.Path) -> Iterator[TableRow]:
-    missing = []
+def _with_existing_files(rows: Sequence[LabelledFile], path: pathlib.Path) -> Iterator[LabelledFile]:
+    names = FolderNames(path.parent)
+    missing: list[tuple[LabelledFile, list[str]]] = []
     for row in rows:
-        # Names with accents are composed on one system and decomposed on another.
-        forms = (row.file, *(unicodedata.normalize(form, row.file) for form in ("NFC", "NFD")))
-        found = next((name for name in forms if is_file(path.parent / name)), None)
-        if found is None:
-            missing.append(row)
+        found = names.find(row.file)
+        if len(found) == 1:
+            yield row._replace(file=found[0])
         else:
-            yield row._replace(file=found)
+            missing.append((row, found))
     if missing:
-        listed = ", ".join(f"{row.file!r} (line {row.line})" for row in missing[:_MAX_LISTED])
-        more = f" and {len(missing) - _MAX_LISTED} more" if len(missing) > _MAX_LISTED else ""
+        causes = MissingFiles(path.parent)
+        listed = "; ".join(
+            f"{row.file!r} (line {row.line}): {causes.cause(row.file, found)}" for row, found in missing[:_MAX_LISTED]
+        )
+        more = f"; and {len(missing) - _MAX_LISTED} more" if len(missing) > _MAX_LISTED else ""
         raise DataDirError(
-            f"every file of the table must exist below {path.parent}. Received: {len(missing)} that do not: "
-            f"{listed}{more}. Mend the paths, which are relative to the table's folder, or remove the lines"
+            f"every file of the table must be one that exists below {path.parent}. Received: {len(missing)} that do "
+            f"not: {listed}{more}. Mend the paths, which are relative to the table's folder, or remove the lines"
         )

@@ -13,8 +13,8 @@ import pytest
 from pipelines.bulk_inference import reader as crop_reader
 from pipelines.bulk_inference.inputs import Crop, list_crops
 from pipelines.bulk_inference.reader import CropReader
+from sperm_tf.data.image_files import DataDirError
 from tests import image_files
-from tfds_builders.own_images.names import DataDirError
 
 CONTENT = {name: image_files.encode(image_files.random_pixels(seed=seed), "PNG") for seed, name in enumerate("abc")}
 
@@ -90,8 +90,12 @@ def test_an_exclamation_mark_in_a_folder_hides_no_archive(folder):
 
 def test_a_table_names_members_of_a_tar_of_the_folder_itself(folder):
     _write_tar(folder / "h.tar", {"./a.png": CONTENT["a"]})
+    for row in ("h.tar!a.png", "h.tar!./a.png"):
+        (folder / "t.csv").write_text(f"file\n{row}\n")
+        assert _read_all(list_crops(str(folder / "t.csv"))) == {"h.tar!./a.png": CONTENT["a"]}
     (folder / "t.csv").write_text("file\nh.tar!a.png\nh.tar!./a.png\n")
-    assert set(_read_all(list_crops(str(folder / "t.csv"))).values()) == {CONTENT["a"]}
+    with pytest.raises(DataDirError, match=r"list every file once.*line 2.*line 3"):
+        list_crops(str(folder / "t.csv"))
 
 
 def test_a_name_that_is_too_long_for_the_disk_is_one_unreadable_file(folder):
@@ -263,6 +267,113 @@ def test_a_malformed_table_is_refused_with_its_line(folder, text, message):
     (folder / "slides.csv").write_text(text)
     with pytest.raises(DataDirError, match=message):
         list_crops(str(folder / "slides.csv"))
+
+
+@pytest.mark.parametrize(
+    ("text", "further"),
+    [
+        ("sep=;\nfile;label;slide\nb.PNG;n;A\ns.zip!c.png;t;B\n", [("n", "A"), ("t", "B")]),
+        ("file;slide;;\nb.PNG;A;;\ns.zip!c.png;B;;\n", [("A",), ("B",)]),
+        (",file,slide\n0,b.PNG,A\n1,s.zip!c.png,B\n", [("A",), ("B",)]),
+        ("slide,Image\nA,B.png\nB,S.ZIP!C\n", [("A",), ("B",)]),
+        ("filename,slide\nb,A\ns.zip!C.PNG,B\n", [("A",), ("B",)]),
+    ],
+)
+def test_tables_as_other_programs_write_them(folder, text, further):
+    (folder / "t.csv").write_text(text)
+    crops = list_crops(str(folder / "t.csv"))
+    assert _read_all(crops) == {"b.PNG": CONTENT["b"], "s.zip!c.png": CONTENT["c"]}
+    assert [crop.further for crop in crops.crops] == further
+
+
+@pytest.mark.parametrize("row", ["win.zip!s1\\a.png", "win.zip!s1/a.png", "WIN.zip!S1/A"])
+def test_members_of_an_archive_are_found_by_either_separator(folder, row):
+    with zipfile.ZipFile(folder / "win.zip", "w") as archive:
+        archive.writestr("s1\\", b"")
+        archive.writestr("s1\\a.png", CONTENT["a"])
+    found = _read_all(list_crops(str(folder / "win.zip")))
+    assert found == {"win.zip!s1\\a.png": CONTENT["a"]}
+    (folder / "t.csv").write_text(f"file\n{row}\n")
+    assert _read_all(list_crops(str(folder / "t.csv"))) == found
+    assert CropReader(folder).read(Crop("win.zip!s1/a.png")) == CONTENT["a"]
+
+
+def test_a_member_is_read_whatever_its_name_says_where_a_table_names_it(folder):
+    _write_tar(folder / "s.tar", {"cell 17": CONTENT["a"]})
+    (folder / "t.csv").write_text("file\ns.tar!cell 17\n")
+    assert _read_all(list_crops(str(folder / "t.csv"))) == {"s.tar!cell 17": CONTENT["a"]}
+
+
+def test_a_name_that_fits_several_files_or_one_file_twice_stops(folder):
+    (folder / "slide 2" / "A!1.BMP").write_bytes(CONTENT["c"])
+    (folder / "t.csv").write_text("file\nb.PNG\nslide 2/a!1\n")
+    with pytest.raises(DataDirError, match=r"'slide 2/a!1' \(line 3\) could be slide 2/A!1.BMP, slide 2/a!1.bmp"):
+        list_crops(str(folder / "t.csv"))
+    (folder / "t.csv").write_text("file\nb.PNG\nB.png\n")
+    with pytest.raises(DataDirError, match=r"every file once.*'b.PNG' in line 2 and again in .*line 3"):
+        list_crops(str(folder / "t.csv"))
+
+
+def test_files_of_a_table_that_are_not_there_are_named_with_the_cause(folder, caplog):
+    rows = "a.png\nslide 2/b.bmp\ns.tar!gone.png\ngone.png\n"
+    causes = [
+        "'a.png' (line 2): no file has this name",
+        "'slide 2/b.bmp' (line 3): with another suffix there is b.PNG",
+        "'s.tar!gone.png' (line 4): s.tar holds no such file",
+    ]
+    (folder / "t.csv").write_text(f"file\n{rows}")
+    with pytest.raises(DataDirError, match="of whose 4 files none does") as caught:
+        list_crops(str(folder / "t.csv"))
+    assert all(cause in str(caught.value) for cause in causes)
+    (folder / "t.csv").write_text(f"file\n{rows}b.PNG\n")
+    assert len(list_crops(str(folder / "t.csv")).crops) == 5
+    assert all(cause in caplog.text for cause in ["4 of 5 files are not found", *causes])
+
+
+def test_a_damaged_archive_leaves_the_other_files_of_a_table(folder, caplog):
+    (folder / "s.zip").write_bytes((folder / "s.zip").read_bytes()[:40])
+    (folder / "t.csv").write_text("file\ns.zip!c.png\nb.PNG\n")
+    assert _read_all(list_crops(str(folder / "t.csv"))) == {"b.PNG": CONTENT["b"], "s.zip!c.png": None}
+    assert "input must be a whole zip" in caplog.text
+
+
+def test_brackets_in_the_name_of_a_folder_are_no_pattern(folder):
+    odd = folder / "slides [old]" / "s[1]"
+    odd.mkdir(parents=True)
+    (odd / "a.png").write_bytes(CONTENT["a"])
+    (odd / "b[2].png").write_bytes(CONTENT["b"])
+    everything = {"a.png": CONTENT["a"], "b[2].png": CONTENT["b"]}
+    for source in (odd, odd / "*.png", odd / "*"):
+        assert _read_all(list_crops(str(source))) == everything
+    assert _read_all(list_crops(str(odd / "b[2].png"))) == {"b[2].png": CONTENT["b"]}
+    assert _read_all(list_crops(str(odd / "b[2]*"))) == {"b[2].png": CONTENT["b"]}
+    below = {f"s[1]/{name}": content for name, content in everything.items()}
+    assert _read_all(list_crops(str(folder / "slides [old]" / "s[*" / "*.png"))) == below
+    assert len(list_crops(str(folder / "sl*" / "s[1]" / "*.png")).crops) == 2
+    (folder / "s1").mkdir()
+    (folder / "s1" / "c.png").write_bytes(CONTENT["c"])
+    assert _read_all(list_crops(str(folder / "s[1]" / "*.png"))) == {"s1/c.png": CONTENT["c"]}
+
+
+def test_what_was_ignored_is_counted_where_nothing_is_found(tmp_path):
+    for number in range(12):
+        (tmp_path / f"{number}.tif").write_bytes(b"x")
+    with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
+        archive.writestr("a.tif", b"x")
+    for source, ignored in (
+        (tmp_path, "12 .tif files, 1 .zip file were ignored: convert .tif to PNG, for example with mogrify"),
+        (tmp_path / "*.tif", "12 .tif files were ignored: convert .tif to PNG"),
+        (tmp_path / "s.zip", "1 .tif file was ignored: convert .tif to PNG"),
+    ):
+        with pytest.raises(DataDirError) as caught:
+            list_crops(str(source))
+        assert ignored in str(caught.value)
+
+
+def test_every_suffix_of_jpeg_is_scored(tmp_path):
+    for name in ("a.jfif", "b.JPE", "c.jpg"):
+        (tmp_path / name).write_bytes(CONTENT["a"])
+    assert len(list_crops(str(tmp_path)).crops) == 3
 
 
 def test_what_cannot_be_listed_is_named(folder):
