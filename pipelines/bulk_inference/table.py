@@ -101,6 +101,7 @@ class _CropFinder:
     def __init__(self, root: pathlib.Path):
         self._root = root
         self._names = FolderNames(root)
+        self._archive_paths: dict[str, str] = {}
         self._members: dict[str, tuple[dict[str, Crop], NameIndex]] = {}
         self._damaged: dict[str, str] = {}
         self._missing: MissingFiles | None = None
@@ -128,9 +129,13 @@ class _CropFinder:
     def _archives(self, file: str) -> Iterator[tuple[str, str]]:
         """Archives that the name may begin with, and what is then left of it."""
         for mark in re.finditer(IN_ARCHIVE, file):
-            found = self._names.find(file[: mark.start()])
-            if len(found) == 1 and find_lister(self._root / found[0]):
-                yield found[0], file[mark.end() :]
+            start = file[: mark.start()]
+            if start not in self._archive_paths:
+                found = self._names.find(start)
+                is_archive = len(found) == 1 and find_lister(self._root / found[0])
+                self._archive_paths[start] = found[0] if is_archive else ""
+            if archive := self._archive_paths[start]:
+                yield archive, file[mark.end() :]
 
     def _list(self, archive: str) -> tuple[dict[str, Crop], NameIndex]:
         """Name in the archive -> crop, and how to look it up."""

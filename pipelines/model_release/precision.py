@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from pipelines.model_release.packing import ReleaseError
-from sperm_tf.data.image_files import SUFFIXES
+from sperm_tf.data.image_files import describe_ignored, walk_images
 from sperm_tf.models import released
 
 if TYPE_CHECKING:
@@ -84,16 +85,18 @@ def comparison_images(folder: str, image_size: int) -> tuple[np.ndarray, str]:
     from sperm_tf.data.preprocess import preprocess_batch
     from sperm_tf.served_names import OK
 
+    ignored: Counter[str] = Counter()
     if not folder:
         encoded, source = _draw_images(), "drawn images"
     else:
-        paths = [path for path in pathlib.Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES]
+        paths = walk_images(pathlib.Path(folder), ignored) if pathlib.Path(folder).is_dir() else ()
         encoded, source = [path.read_bytes() for path in sorted(paths)], "images"
     if encoded:
         images, statuses = preprocess_batch(encoded, image_size)
         images = images.numpy()[statuses.numpy() == OK.encode()]
     if not encoded or not len(images):
-        raise ReleaseError(f"images must be a folder with readable images. Received: images={folder!r}.")
+        remedy = describe_ignored(ignored) or "Name another folder, or none: then images are drawn"
+        raise ReleaseError(f"images must be a folder with readable images. Received: images={folder!r}. {remedy}.")
     return images, source
 
 

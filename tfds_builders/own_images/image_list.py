@@ -70,8 +70,10 @@ class ImageList:
         """What was understood, in a line: classes, images, groups, and what is left alone."""
         counts = Counter(file.class_folder for file in self.files)
         classes = ", ".join(f"{name} {counts[name]:,}" for name in self.class_names)
-        known = len(set(self.origins.values()))
-        groups = f"{known:,} groups given" if known else "no groups given, every image is its own"
+        known = sorted(set(self.origins.values()))
+        groups = "no groups given, every image is its own"
+        if known:
+            groups = f"{len(known):,} groups given, such as {', '.join(known[:3])}"
         ignored = ", ".join(f"{number:,} {suffix}" for suffix, number in self.ignored.items())
         left = f"; left alone: {ignored}" if ignored else ""
         return f"{len(self.files):,} images of {len(counts)} classes ({classes}); {groups}{left}"

@@ -48,6 +48,12 @@ def clean_label(text: str, *, where: str) -> str:
     return label
 
 
+def words_of(name: str) -> list[str]:
+    """The words of a name, in small letters: `Train_set2`, `trainSet` and `TRAIN-set` are `train`, `set`."""
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return re.findall(r"[^\W\d_]+", parted.casefold())
+
+
 def spelling_key(name: str) -> str:
     """What spellings of one name have in common.
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from sperm_tf.data.image_files import DataDirError
+from tfds_builders.own_images.names import words_of
 
 _SPLIT_WORDS = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
@@ -154,7 +155,7 @@ def _split_kinds(name: str, *, whole: bool = False) -> set[str]:
         name: of a folder.
         whole: only where the name says nothing else, but for numbers and words such as `set`.
     """
-    words = [_FILLERS.sub("", word) for word in _words(name)]
+    words = [_FILLERS.sub("", word) for word in words_of(name)]
     kinds = {_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS}
     is_whole = all(word in _SPLIT_WORDS for word in words if len(word) > 1)
     if not is_whole:
@@ -169,17 +170,11 @@ def _evidence(names: Iterable[str]) -> int:
     def are_most(number: int) -> bool:
         return 2 * number > len(names)
 
-    if are_most(sum(bool(_CLASS_WORDS.intersection(_words(name))) for name in names)):
+    if are_most(sum(bool(_CLASS_WORDS.intersection(words_of(name))) for name in names)):
         return _CLASS_EVIDENCE
-    if are_most(sum(bool(_GROUP_WORDS.intersection(_words(name))) for name in names)):
+    if are_most(sum(bool(_GROUP_WORDS.intersection(words_of(name))) for name in names)):
         return _GROUP_EVIDENCE
     return _NUMBERED if are_most(sum(bool(re.search(r"\d", name)) for name in names)) else 0
-
-
-def _words(name: str) -> list[str]:
-    """`Train_set2`, `trainSet` and `TRAIN-set` as `train`, `set`; `non-sperm` as `non`, `sperm`."""
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    return re.findall(r"[^\W\d_]+", parted.casefold())
 
 
 def _join(names: Sequence[str]) -> str:

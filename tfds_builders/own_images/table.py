@@ -9,10 +9,10 @@ from typing import NamedTuple
 from sperm_tf.data.image_files import DataDirError
 from sperm_tf.data.name_matching import FolderNames, MissingFiles
 from sperm_tf.data.tables import Table, read_table
-from tfds_builders.own_images.names import clean_label, is_missing
+from tfds_builders.own_images.names import clean_label, is_missing, words_of
 
 _LABEL, _GROUP = "label", "group"
-_SAME_ORIGIN = {"patient", "donor", "subject", "man", "person", "case", "slide", "sample", "specimen"}
+_SAME_ORIGIN = {"patient", "patients", "patientid", "donor", "subject", "person", "case", "slide", "sample", "specimen"}
 _MAX_LISTED = 5
 
 
@@ -48,8 +48,7 @@ def read_labels(path: pathlib.Path) -> tuple[list[LabelledFile], list[str]]:
         OSError: the table may not be read.
     """
     table = read_table(path, required=(_LABEL,), optional=(_GROUP,))
-    label, group = table.find(_LABEL), table.find(_GROUP)
-    assert label is not None  # it is required
+    label, group = [column.casefold() for column in table.columns].index(_LABEL), table.find(_GROUP)
     _check_present(table, label, "label", "Name the class, or remove the line")
     if group is not None:
         remedy = "Name the patient or slide; give an image of which it is not known a group of its own, or leave it out"
@@ -85,7 +84,7 @@ def _listed_lines(lines: Sequence[int]) -> str:
 
 def _warn_of_unused_groups(table: Table) -> list[str]:
     """Columns that seem to say which images belong together, and are not called `group`."""
-    unused = [name for name in table.columns if _SAME_ORIGIN.intersection(name.casefold().replace("_", " ").split())]
+    unused = [name for name in table.columns if _SAME_ORIGIN.intersection(words_of(name))]
     if not unused:
         return []
     return [
