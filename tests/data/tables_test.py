@@ -75,6 +75,7 @@ def test_a_column_without_a_name_and_with_entries_is_kept(read):
     table = read("file,slide,\na.png,A,x\n")
     assert table.columns == ("slide", "")
     assert read(",file\nx,a.png\ny,b.png\n").columns == ("",), "no row numbers"
+    assert read(",file\n1,a.png\n1,b.png\n").columns == ("",), "no row numbers either"
 
 
 @pytest.mark.parametrize(
