@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 
 from pipelines.bulk_inference.archive_members import (
     IN_ARCHIVE,
-    UNKNOWN,
     Crop,
     crop_of_file,
     find_lister,
@@ -25,7 +24,7 @@ from pipelines.bulk_inference.table import list_table
 from sperm_tf.data.image_files import SUFFIXES, DataDirError, describe_ignored, is_hidden, walk_images
 from sperm_tf.data.tables import FILE, TABLE_SUFFIXES
 
-__all__ = ["INPUTS_FILE", "IN_ARCHIVE", "RUN_FILE", "UNKNOWN", "Crop", "CropList", "list_crops"]
+__all__ = ["INPUTS_FILE", "IN_ARCHIVE", "RUN_FILE", "Crop", "CropList", "list_crops"]
 
 RUN_FILE, INPUTS_FILE = "run.json", "inputs.parquet"
 """What a folder of scores is known by."""

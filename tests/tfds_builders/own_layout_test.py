@@ -123,6 +123,8 @@ def test_classes_inside_patients_who_lack_some_are_refused(tmp_path):
     assert "(17, 23, 31) hold subfolders" in refused(tmp_path / "a")
     make(tmp_path / "b", "p1/normal/a.png", "p2/tapered/a.png")
     assert "(p1, p2) hold subfolders" in refused(tmp_path / "b")
+    make(tmp_path / "d", "patient 1/krumm/a.png", "patient 2/heil/a.png")
+    assert "(patient 1, patient 2) hold subfolders" in refused(tmp_path / "d")
     make(tmp_path / "c", *(f"site {s}/p{s}{n}/{name}/a.png" for s in "12" for n in "12" for name in SPERM))
     assert "(site 1, site 2) hold subfolders" in refused(tmp_path / "c")
 

@@ -55,7 +55,7 @@ def check_structure(path: pathlib.Path, folders: Sequence[str], places: Iterable
     if len(folders) < 2:
         return  # too few classes, whatever is in it
     _check_classes_inside(path, folders, below)
-    _check_repetition(path, {name: below[(name,)] for name in folders if below.get((name,))})
+    _check_order(path, {name: below[(name,)] for name in folders if below.get((name,))})
 
 
 def warn_of_subclasses(folders: Sequence[str], places: Iterable[tuple[str, ...]]) -> list[str]:
@@ -127,13 +127,18 @@ def _refuse_subclasses(folder: pathlib.Path, names: Sequence[str]) -> None:
     )
 
 
-def _check_repetition(path: pathlib.Path, inside: Mapping[str, set[str]]) -> None:
-    """Stops where the same subfolders come again in several folders, and names do not say that they are patients."""
+def _check_order(path: pathlib.Path, inside: Mapping[str, set[str]]) -> None:
+    """Stops where the upper folders look more like patients than their subfolders do, or as much and it is not clear.
+
+    Args:
+        path: the folder that is described.
+        inside: name of every folder in it that has subfolders with images -> their names.
+    """
     names = set().union(*inside.values()) if inside else set()
-    is_repeated = sum(map(len, inside.values())) > len(names)
-    if not is_repeated:
-        return
     above, below = _evidence(inside), _evidence(names)
+    is_repeated = sum(map(len, inside.values())) > len(names)
+    if not (is_repeated or above == _GROUP_EVIDENCE):
+        return
     is_same_everywhere = all(found == names for found in inside.values())
     if above > below or (above == below and (is_same_everywhere or len(names) <= len(inside))):
         _refuse_groups_first(path, sorted(inside), names)

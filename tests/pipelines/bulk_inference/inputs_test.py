@@ -293,6 +293,7 @@ def test_members_of_an_archive_are_found_by_either_separator(folder, row):
         archive.writestr("s1\\a.png", CONTENT["a"])
     found = _read_all(list_crops(str(folder / "win.zip")))
     assert found == {"win.zip!s1\\a.png": CONTENT["a"]}
+    assert not list_crops(str(folder / "win.zip")).ignored, "a folder is no file that is left out"
     (folder / "t.csv").write_text(f"file\n{row}\n")
     assert _read_all(list_crops(str(folder / "t.csv"))) == found
     assert CropReader(folder).read(Crop("win.zip!s1/a.png")) == CONTENT["a"]
