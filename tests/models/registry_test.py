@@ -2,18 +2,25 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 import pytest
 
 from pipelines.cross_validation import recipes
 from sperm_tf.config import ModelConfig, TrainerConfig
 from sperm_tf.data.decode import encode_png
-from sperm_tf.models.classifier import build_classifier
 from sperm_tf.models.registry import BACKBONES, Backbone
-from sperm_tf.models.style import early_maps
-from sperm_tf.models.views import FEATURES, build_answering_model
-from sperm_tf.models.weights import WeightsError
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global build_answering_model, build_classifier, early_maps, FEATURES, keras, WeightsError
+    import keras
+
+    from sperm_tf.models.classifier import build_classifier
+    from sperm_tf.models.style import early_maps
+    from sperm_tf.models.views import FEATURES, build_answering_model
+    from sperm_tf.models.weights import WeightsError
+
 
 SIZE, CLASS_NAMES = 16, ("normal", "abnormal")
 
