@@ -166,8 +166,8 @@ def test_runs_on_jax(tmp_path):
         "        if name.partition('.')[0] == 'tensorflow': raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Missing())\n"
         "import keras, pathlib; assert keras.config.backend() == 'jax'\n"
-        "from tests.training.fit_test import *\n"
-        "from tests.training.fit_test import _dataset, _fit\n"
+        "from tests.training import fit_test; fit_test.setup_module()\n"
+        "from tests.training.fit_test import PARTITION, _dataset, _fit\n"
         "fit = _fit(pathlib.Path(sys.argv[1])); labels = _dataset()[1][PARTITION.test]\n"
         "assert (fit.probabilities['test'].argmax(1) == labels).mean() > 0.8"
     )
