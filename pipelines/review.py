@@ -1,4 +1,4 @@
-"""Starts the review page: `python -m pipelines.review --model=smids --output=<folder>`."""
+"""Starts the review page: `python -m pipelines.review --scores=<folder>`, or with `--model` for crops dropped in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import pathlib
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,16 +18,25 @@ from pipelines.cli.quiet import import_tensorflow_quietly
 from sperm_tf import missing_packages
 
 if TYPE_CHECKING:
+    from sperm_tf.review.journal import Journal
     from sperm_tf.review.page import Page
 
 USAGE = """Serves a page on this machine, on which a person looks at a model's answers, agrees or corrects them.
 
-  python -m pipelines.review --model=smids --output=reviews
+  python -m pipelines.review --scores=scores --initials=AB                 the referred crops of a finished run
+  python -m pipelines.review --model=smids --output=reviews                crops that you drop in
   python -m pipelines.review --model=runs/own/Calibrator/<fingerprint> --output=reviews --port=7861
 
 Flags:
-  --model=NAME|DIR|FILE    a released model (smids, hushem), a folder that the Calibrator wrote, or a .keras file
-  --output=DIR             where verdicts go: reviews.csv, images/, and labels.csv, which is training data
+  --scores=DIR             folder that python -m pipelines.score wrote: opens the crops that it refers, those unlike the
+                           training images first, then the least sure; its predictions are shown as they are
+  --all                    with --scores: those that it accepts, too, after the others
+  --images=DIR             with --scores: where the crops are now, if they were moved since
+  --model=NAME|DIR|FILE    without --scores: a released model (smids, hushem), a folder that the Calibrator wrote, or a
+                           .keras file
+  --output=DIR             where verdicts go: reviews.csv, images/, and labels.csv, which is training data; for --scores
+                           the folder reviews inside it, unless you name another
+  --initials=AB            yours, which stand beside each verdict; or fill them in on the page
   --class_names=A,B,...    in the order of the logits; for a .keras file that is no model.keras with its
                            model.json beside it
   --host=127.0.0.1         address to listen on; any other than this machine's own lets others in, without a password
@@ -34,6 +44,9 @@ Flags:
 
 Nothing is sent anywhere; no network is needed. How verdicts become training data: docs/review.md
 """
+REVIEWS_FOLDER = "reviews"
+"""Where verdicts go inside a folder of scores."""
+_PERIOD_S = 2
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -53,8 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     values = _define_flags()
     try:
         parse_own(values, argv)
-        if missing := [name for name in ("model", "output") if not values[name].value]:
-            raise FlagError(f"--{missing[0]} must be given. See --help")
+        _check(values)
     except FlagError as error:
         print(f"pipelines.review: {error}", file=sys.stderr)
         return 2
@@ -62,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("pipelines.review: the page needs Gradio. Run: pip install -e '.[review]'", file=sys.stderr)
         return 1
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
+    _say(f"Opening the scores in {values.scores}" if values.scores else f"Loading the model {values.model}")
     try:
         _serve(values)
     except (ValueError, OSError, ImportError) as error:
@@ -70,8 +83,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _check(values: flags.FlagValues) -> None:
+    """Refuses flags that do not belong together."""
+    needed = [] if values.scores else ["model", "output"]
+    unused = ["model", "class_names"] if values.scores else ["all", "images"]
+    if missing := [name for name in needed if not values[name].value]:
+        hint = " (or --scores=<folder>, for a finished run)" if missing[0] == "model" else ""
+        raise FlagError(f"--{missing[0]} must be given{hint}. See --help")
+    if given := [name for name in unused if values[name].value]:
+        rule = "must not be given with --scores, which know their model" if values.scores else "needs --scores"
+        raise FlagError(f"--{given[0]} {rule}. See --help")
+
+
 def _define_flags() -> flags.FlagValues:
     values = flags.FlagValues()
+    flags.DEFINE_string("scores", "", "see USAGE", flag_values=values)
+    flags.DEFINE_bool("all", False, "see USAGE", flag_values=values)
+    flags.DEFINE_string("images", "", "see USAGE", flag_values=values)
+    flags.DEFINE_string("initials", "", "see USAGE", flag_values=values)
     flags.DEFINE_string("model", "", "see USAGE", flag_values=values)
     flags.DEFINE_string("output", "", "see USAGE", flag_values=values)
     flags.DEFINE_list("class_names", [], "see USAGE", flag_values=values)
@@ -82,19 +111,10 @@ def _define_flags() -> flags.FlagValues:
 
 def _serve(values: flags.FlagValues) -> None:
     import_tensorflow_quietly()
-    import sperm_tf
-    from sperm_tf.review.journal import Journal
-    from sperm_tf.review.page import Page
-    from sperm_tf.review.reader import Reader
-
-    journal = Journal(pathlib.Path(values.output).expanduser())
-    classifier = sperm_tf.load_model(values.model, class_names=values.class_names or None)
     for number in (signal.SIGTERM, signal.SIGHUP):  # stop as Ctrl+C does: what was dropped in is deleted
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, signal.default_int_handler)
-    reader = Reader(classifier, name=name_model(values.model))
-    reader.warm_up()
-    page = Page(reader, journal)
+    page, journal = _open_scores(values) if values.scores else _load_model(values)
     try:
         address = _launch(page, host=values.host, port=values.port)
         if values.host not in _LOCAL:
@@ -107,6 +127,32 @@ def _serve(values: flags.FlagValues) -> None:
         page.close()
 
 
+def _load_model(values: flags.FlagValues) -> tuple[Page, Journal]:
+    import sperm_tf
+    from sperm_tf.review.journal import Journal
+    from sperm_tf.review.page import Page
+    from sperm_tf.review.reader import Reader
+
+    journal = Journal(pathlib.Path(values.output).expanduser())
+    classifier = sperm_tf.load_model(values.model, class_names=values.class_names or None)
+    _say("Preparing predictions and attribution maps (half a minute, once)")
+    reader = Reader(classifier, name=name_model(values.model))
+    reader.warm_up()
+    return Page(reader, journal, initials=values.initials), journal
+
+
+def _open_scores(values: flags.FlagValues) -> tuple[Page, Journal]:
+    from pipelines.bulk_inference.scored_images import ScoredRun
+    from sperm_tf.review.journal import Journal
+    from sperm_tf.review.page import Page
+
+    run = ScoredRun(pathlib.Path(values.scores).expanduser(), images=values.images, shows_all=values.all)
+    journal = Journal(pathlib.Path(values.output).expanduser() if values.output else run.folder / REVIEWS_FOLDER)
+    _say(f"Reading {run.scope}")
+    items = run.read(on_progress=Progress())
+    return Page(run, journal, items=items, initials=values.initials), journal
+
+
 def _launch(page: Page, *, host: str, port: int) -> str:
     try:
         return page.launch(host=host, port=port)
@@ -115,6 +161,27 @@ def _launch(page: Page, *, host: str, port: int) -> str:
             f"the page cannot listen on {host}, port {port}. If another program does, choose another --port. "
             f"Received: {error}"
         ) from error
+
+
+class Progress:
+    """Says how many images are read, every two seconds, with the time left."""
+
+    def __init__(self) -> None:
+        self._start = self._said = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Is told the number of images done, and of all."""
+        from sperm_tf.report import text
+
+        now = time.monotonic()
+        if now - self._said >= _PERIOD_S:
+            self._said = now
+            left = (now - self._start) / done * (total - done)
+            _say(f"{done:,} of {total:,} images read · {text.duration(left)} left")
+
+
+def _say(line: str) -> None:
+    print(f"{line} ...", file=sys.stderr, flush=True)
 
 
 def name_model(source: str) -> str:

@@ -118,6 +118,7 @@ class Journal:
         with self._locked():
             image = self._store(review.pixel_sha256, data, _SUFFIXES[source_format])
             content = self._mend()
+            self._add_columns()
             review = dataclasses.replace(review, image=image)
             line = records.write_line(dataclasses.astuple(review))
             is_new = not self._path.exists() or not self._path.stat().st_size
@@ -152,26 +153,16 @@ class Journal:
         """Reads `reviews.csv`, and sets aside an end that a kill cut short: appending would glue a line to it."""
         if not self._path.exists():
             return Content(())
-        whole, end, fragment = self._path.read_bytes().rpartition(b"\n")
-        text = (whole + end).decode("utf-8", errors="replace")
+        data = self._path.read_bytes()
+        whole, end, fragment = data.rpartition(b"\n")
         if fragment:
-            text += self._mend_end(fragment, start=len(whole + end))
-        lines = [line.rstrip("\r") for line in text.split("\n")]
-        if lines[0] and not records.is_header(lines[0]):
-            raise JournalError(
-                f"{REVIEWS_FILE} must have the columns {', '.join(records.COLUMNS)}, separated by commas. Received: "
-                f"{self._path}, which has others. Was it saved by another program? Restore it, or name another folder"
-            )
-        parsed = [(number, records.parse_review(line)) for number, line in enumerate(lines[1:], start=2) if line]
-        return Content(
-            tuple(review for _, review in parsed if review),
-            tuple(number for number, review in parsed if review is None),
-        )
+            is_whole = self._mend_end(fragment, start=len(whole + end), columns=_columns_of(data, self._path))
+            data = whole + end + (fragment if is_whole else b"")
+        return parse(data, self._path)
 
-    def _mend_end(self, fragment: bytes, *, start: int) -> str:
-        """Completes the last line where only its end is missing, else sets it aside; returns what stays of it."""
-        text = fragment.decode("utf-8", errors="replace")
-        is_whole = records.parse_review(text) is not None
+    def _mend_end(self, fragment: bytes, *, start: int, columns: Sequence[str]) -> bool:
+        """Completes the last line where only its end is missing, else sets it aside; answers whether it stays."""
+        is_whole = records.parse_review(fragment.decode("utf-8", errors="replace"), columns) is not None
         if not is_whole:
             with (self.folder / DAMAGED_FILE).open("ab") as damaged:
                 damaged.write(fragment + b"\n")
@@ -183,7 +174,20 @@ class Journal:
             else:
                 file.truncate(start)
             _sync(file)
-        return text if is_whole else ""
+        return is_whole
+
+    def _add_columns(self) -> None:
+        """Gives a journal of an earlier version the columns that it lacks; what it says stays, damaged lines too."""
+        data = self._path.read_bytes() if self._path.exists() else b""
+        columns = _columns_of(data, self._path)
+        if not data or columns == records.COLUMNS:
+            return
+        rows = []
+        for line in data.decode("utf-8", errors="surrogateescape").split("\n")[1:]:
+            review = records.parse_review(line.rstrip("\r"), columns)
+            rows.append(records.write_line(dataclasses.astuple(review)) if review else f"{line}\n" if line else "")
+        text = records.write_line(records.COLUMNS) + "".join(rows)
+        _write_whole(self._path, text.encode("utf-8", errors="surrogateescape"))
 
     def _store(self, pixel_sha256: str, data: bytes, suffix: str) -> str:
         folder = self.folder / IMAGES_FOLDER
@@ -201,6 +205,41 @@ class Journal:
         if found is not None and found != records.label_table(before).encode():
             _keep(path, found)  # somebody edited it
         _write_whole(path, table)
+
+
+def parse(data: bytes, path: pathlib.Path) -> Content:
+    """What the bytes of a `reviews.csv` hold.
+
+    Args:
+        data: its content.
+        path: named in the error.
+
+    Raises:
+        JournalError: it has other columns.
+    """
+    columns = _columns_of(data, path)
+    lines = data.decode("utf-8", errors="replace").split("\n")[1:]
+    parsed = [
+        (number, records.parse_review(line.rstrip("\r"), columns)) for number, line in enumerate(lines, start=2) if line
+    ]
+    return Content(
+        tuple(review for _, review in parsed if review),
+        tuple(number for number, review in parsed if review is None),
+    )
+
+
+def _columns_of(data: bytes, path: pathlib.Path) -> tuple[str, ...]:
+    """The columns that the first line names; those of today where it is not there, or not yet whole."""
+    first, end, _ = data.partition(b"\n")
+    if not (first and end):
+        return records.COLUMNS
+    columns = records.read_header(first.decode("utf-8", errors="replace").rstrip("\r"))
+    if not columns:
+        raise JournalError(
+            f"{REVIEWS_FILE} must have the columns {', '.join(records.COLUMNS)}, separated by commas. Received: "
+            f"{path}, which has others. Was it saved by another program? Restore it, or name another folder"
+        )
+    return columns
 
 
 def _keep(path: pathlib.Path, content: bytes) -> None:

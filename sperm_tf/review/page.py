@@ -11,14 +11,16 @@ import functools
 import importlib.resources
 import os
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
-from sperm_tf.review import view
+from sperm_tf.review import view, wording
 from sperm_tf.review.actions import PREDICTED, Actions
+from sperm_tf.review.items import Item, Predictor
 from sperm_tf.review.journal import Journal
-from sperm_tf.review.reader import Reader
+from sperm_tf.review.maps import Maps
 
 _MAX_FILE_SIZE = "100mb"  # the largest image that is accepted, uncompressed
 _SETTINGS = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
@@ -31,24 +33,32 @@ class Page:
     """The page of one model and one journal.
 
     Args:
-        reader: the model.
+        predictor: the model; a `sperm_tf.review.reader.Reader` where images are to be dropped in.
         journal: where verdicts go.
+        items: the images to review; None for a page that images are dropped in.
+        initials: of the person, to begin with.
+
+    Attributes:
+        maps: the attribution maps, which are computed ahead.
 
     Raises:
         JournalError: the journal is that of a model with other classes.
     """
 
-    def __init__(self, reader: Reader, journal: Journal):
-        journal.check_classes(reader.class_names)
+    def __init__(
+        self, predictor: Predictor, journal: Journal, *, items: Sequence[Item] | None = None, initials: str = ""
+    ):
+        journal.check_classes(predictor.class_names)
         os.environ.update(_SETTINGS)
         # Gradio looks up where uploads go when the page is built. Images of patients go when the page goes.
         self._uploads = tempfile.TemporaryDirectory(prefix="sperm_tf_review_")
         os.environ["GRADIO_TEMP_DIR"] = self._uploads.name
-        self._reader = reader
-        self._actions = Actions(reader, journal)
+        self._predictor, self._items, self._initials = predictor, items, initials
+        self.maps = Maps(predictor)
+        self._actions = Actions(predictor, journal, self.maps)
         with gr.Blocks(title="Review of sperm images", analytics_enabled=False, delete_cache=_CLEAN_UP_S) as blocks:
+            self._blocks = blocks
             self._lay_out()
-        self._blocks = blocks
 
     def launch(self, *, host: str, port: int | None) -> str:
         """Serves the page from threads of this process, and returns its address.
@@ -72,6 +82,7 @@ class Page:
             mcp_server=False,
             enable_monitoring=False,
             footer_links=[],
+            _frontend=False,  # or Gradio gives up where its own page takes 3 s, as on a machine busy with scoring
             max_file_size=_MAX_FILE_SIZE,
             theme=theme,
             # Not as `css`, which Gradio rewrites: it puts a prefix before every selector.
@@ -86,42 +97,81 @@ class Page:
     def close(self) -> None:
         """Stops the page and deletes what was dropped in."""
         self._blocks.close(verbose=False)
+        self.maps.close()
         self._uploads.cleanup()
 
     def _lay_out(self) -> None:
         state = gr.State(None)  # the Session of this tab, once there is one
         shown = gr.Number(None, visible=False)  # the image that the person sees while pressing a button
-        gr.HTML(view.render_head(self._reader), apply_default_css=False)
-        with gr.Accordion("Add images", elem_id="rv-intake") as intake, gr.Row():
-            files = gr.File(label="Crops: PNG, JPEG, BMP or GIF", file_count="multiple", height=140, elem_id="rv-files")
-            with gr.Column():
-                reviewer = gr.Textbox(label="Your initials (optional)", max_length=20, elem_id="rv-reviewer")
-                group = gr.Textbox(
-                    label="Patient or slide code of the images to drop in (optional; never a name)",
-                    max_length=60,
-                    elem_id="rv-group",
-                )
+        gr.HTML(view.render_head(self._predictor), apply_default_css=False)
+        intake = self._lay_out_intake() if self._items is None else None
         with gr.Row(elem_id="rv-main"):
             with gr.Column(scale=1, min_width=270, elem_id="rv-side"):
+                reviewer = gr.Textbox(
+                    self._initials, label="Your initials (required)", max_length=20, elem_id="rv-reviewer"
+                )
+                thumbnails = gr.HTML(elem_id="rv-thumbnails", apply_default_css=False)
                 worklist = gr.HTML(elem_id="rv-worklist", js_on_load=_asset("worklist.js"), apply_default_css=False)
             with gr.Column(scale=4, min_width=320):
-                card = gr.HTML(view.render_welcome(), elem_id="rv-card", apply_default_css=False)
+                card = gr.HTML(
+                    view.render_welcome(self._predictor) if self._items is None else "",
+                    elem_id="rv-card",
+                    apply_default_css=False,
+                )
+                gr.HTML('<p id="rv-refusal" role="alert" hidden></p>', apply_default_css=False)
                 with gr.Column(visible=False, elem_id="rv-actions") as buttons:
                     verdicts, comment, back, skip = self._lay_out_buttons()
+                    gr.HTML(f'<p class="rv-keys">{wording.KEYS}</p>', apply_default_css=False)
                 status = gr.HTML(elem_id="rv-status", apply_default_css=False)
+                late_map = gr.HTML(elem_id="rv-late-map", js_on_load=_asset("late_map.js"), apply_default_css=False)
         updated = [state, shown, status, worklist, card, buttons, verdicts["agree"], comment]
         prompt: dict[str, Any] = {"outputs": updated, "show_progress": "hidden"}
-        files.upload(self._actions.add, [state, files, group], [*updated, files, intake], show_progress_on=card)
+        events = [
+            *self._connect_verdicts(verdicts, [state, shown, reviewer, comment], prompt),
+            back.click(self._actions.back, state, **prompt),
+            skip.click(self._actions.skip, state, **prompt),
+            worklist.click(self._actions.show, state, **prompt),
+        ]
+        if intake is not None:
+            accordion, files, group = intake
+            inputs, outputs = [state, files, group], [*updated, thumbnails, files, accordion]
+            events.append(files.upload(self._actions.add, inputs, outputs, show_progress_on=card))
+        else:
+            assert self._items is not None
+            open_items = functools.partial(self._actions.open, self._items)
+            events.append(self._blocks.load(open_items, outputs=[*updated, thumbnails], show_progress="hidden"))
+        self._follow_up(events, state, late_map)
+
+    def _connect_verdicts(self, buttons: dict[str, gr.Button], inputs: list[Any], prompt: dict[str, Any]) -> list[Any]:
         labels = {"agree": PREDICTED, "cannot_tell": None, **self._choices()}
-        for name, button in verdicts.items():
-            judge = functools.partial(self._actions.judge, labels[name])
-            button.click(judge, [state, shown, reviewer, comment], api_name=name, **prompt)
-        back.click(self._actions.back, state, **prompt)
-        skip.click(self._actions.skip, state, **prompt)
-        worklist.click(self._actions.show, state, **prompt)
+        judges = {name: functools.partial(self._actions.judge, label) for name, label in labels.items()}
+        return [button.click(judges[name], inputs, api_name=name, **prompt) for name, button in buttons.items()]
+
+    def _follow_up(self, events: Sequence[Any], state: gr.State, late_map: gr.HTML) -> None:
+        """What comes after each event: the page takes keys again, and a map that was not there comes."""
+        for event in events:
+            event.then(None, js="() => window.reviewIsReady()")
+            event.then(
+                self._actions.draw_map,
+                state,
+                late_map,
+                api_name="map",
+                show_progress="hidden",
+                trigger_mode="always_last",  # while a map is computed, the person may have gone on
+            )
+
+    def _lay_out_intake(self) -> tuple[gr.Accordion, gr.File, gr.Textbox]:
+        with gr.Accordion("Add images", elem_id="rv-intake") as accordion, gr.Row():
+            files = gr.File(label="Crops: PNG, JPEG, BMP or GIF", file_count="multiple", height=140, elem_id="rv-files")
+            group = gr.Textbox(
+                label="Patient or slide code of the images to drop in (optional; never a name)",
+                max_length=60,
+                elem_id="rv-group",
+            )
+        return accordion, files, group
 
     def _lay_out_buttons(self) -> tuple[dict[str, gr.Button], gr.Textbox, gr.Button, gr.Button]:
-        with gr.Row():
+        with gr.Row(elem_id="rv-verdicts"):
             verdicts = {"agree": gr.Button("A · agree", elem_id="rv-agree", min_width=215)}
             for number, (name, label) in enumerate(self._choices().items(), start=1):
                 text = f"{number} · {label}" if number <= _NUM_KEYS else label
@@ -143,7 +193,7 @@ class Page:
 
     def _choices(self) -> dict[str, str]:
         """Name of a class's button -> the class."""
-        return {f"choose_{number}": name for number, name in enumerate(self._reader.class_names, start=1)}
+        return {f"choose_{number}": name for number, name in enumerate(self._predictor.class_names, start=1)}
 
 
 def _asset(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The model that reads the images: its answers, where it looked, and which model it was."""
+"""The model that reads images which are dropped in: its predictions, its attribution maps, and which model it was."""
 
 from __future__ import annotations
 
@@ -13,52 +13,20 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from sperm_tf.data import preprocess
-from sperm_tf.data.decode import UndecodableImageError, decode_rgb, encode_png
-from sperm_tf.data.identity import pixel_sha256
+from sperm_tf.data.decode import encode_png
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.explain.activation_maps import ClassActivationMaps
-from sperm_tf.review import pictures
-from sperm_tf.served_names import OK, SHOWN_MAP, UNDECODABLE, UNREADABLE
+from sperm_tf.review import records
+from sperm_tf.review.items import Item, identify
+from sperm_tf.served_names import SHOWN_MAP, UNREADABLE
 from sperm_tf.serving.classifier import Classifier
 from sperm_tf.serving.prediction import Prediction
 
-_THUMBNAIL_SIDE = 64  # pixels
 _CHUNK = 32  # files that are read and classified before progress is told
 
 
-@dataclasses.dataclass(frozen=True)
-class Item:
-    """One file and what the model says about it.
-
-    Attributes:
-        data: its content; empty where it could not be opened.
-        prediction: of `Classifier.predict`; its `file` is the name of the file.
-        pixel_sha256: of the decoded image; empty where the status of the prediction is not ok.
-        source_format: of `sperm_tf.data.decode.FORMATS`; empty likewise.
-        group: patient or slide code; may be empty.
-        thumbnail: JPEG; empty likewise.
-    """
-
-    data: bytes
-    prediction: Prediction
-    pixel_sha256: str = ""
-    source_format: str = ""
-    group: str = ""
-    thumbnail: bytes = b""
-
-    @property
-    def name(self) -> str:
-        """Of the file."""
-        return self.prediction.file
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether there is an answer."""
-        return self.prediction.status == OK
-
-
 class Reader:
-    """A classifier that several threads may ask.
+    """A classifier that several threads may ask; a `sperm_tf.review.items.Predictor` of files.
 
     Args:
         classifier: what `sperm_tf.load_model` returns.
@@ -73,6 +41,7 @@ class Reader:
 
         self.classifier = classifier
         self.name = name
+        self.scope = ""
         self.digest = digest_classifier(classifier)
         explainer = ClassActivationMaps(classifier.keras_model, views=classifier.views)
         self._explain = tf.function(
@@ -109,6 +78,7 @@ class Reader:
             One item for each file, in their order.
         """
         items: list[Item] = []
+        group = records.one_line(group)
         for start in range(0, len(files), _CHUNK):
             on_progress(start, len(files))
             items += self._read_chunk([pathlib.Path(file) for file in files[start : start + _CHUNK]], group)
@@ -141,21 +111,7 @@ class Reader:
                 yield Item(b"", Prediction(path.name, UNREADABLE))
                 continue
             item = Item(content, dataclasses.replace(prediction, file=path.name), group=group)
-            yield _identify(item) if item.is_readable else item
-
-
-def _identify(item: Item) -> Item:
-    """Adds what the training data know an image by; the builders decode with Pillow, and both must succeed."""
-    try:
-        image = decode_rgb(item.data)
-    except UndecodableImageError:
-        return Item(item.data, Prediction(item.name, UNDECODABLE))
-    return dataclasses.replace(
-        item,
-        pixel_sha256=pixel_sha256(image.pixels),
-        source_format=image.source_format,
-        thumbnail=pictures.encode(image.pixels, max_side=_THUMBNAIL_SIDE, image_format="JPEG"),
-    )
+            yield identify(item) if item.is_readable else item
 
 
 def digest_classifier(classifier: Classifier) -> str:

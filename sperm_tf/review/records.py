@@ -34,10 +34,12 @@ class Review:
         reason: of that decision, one of `sperm_tf.served_names.REASONS`.
         verdict: of the person: one of `VERDICTS`.
         label: the class that the person chose; empty for `cannot_tell`.
-        reviewer: initials; may be empty.
+        reviewer: initials; empty only in lines of earlier versions, which did not ask for them.
         comment: may be empty.
         group: patient or slide code; may be empty.
         model: name of the model.
+        sha256: SHA-256 of the file's bytes, by which `pipelines.score` knows an image; empty in lines of earlier
+            versions.
         model_digest: SHA-256 of what determines its answers. Last, since its known length shows that a line is whole.
     """
 
@@ -56,10 +58,13 @@ class Review:
     comment: str
     group: str
     model: str
+    sha256: str
     model_digest: str
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Review))
+EARLIER_COLUMNS = tuple(name for name in COLUMNS if name != "sha256")
+"""Of a journal that no version has written to since files are known by their SHA-256."""
 
 
 def one_line(text: str) -> str:
@@ -74,17 +79,23 @@ def write_line(cells: Iterable[str]) -> str:
     return line.getvalue()
 
 
-def is_header(line: str) -> bool:
-    """Whether a line names the columns of a journal."""
-    return tuple(_split(line.removeprefix(_BYTE_ORDER_MARK))) == COLUMNS
+def read_header(line: str) -> tuple[str, ...]:
+    """The columns that a journal's first line names; empty where they are no journal's."""
+    names = tuple(_split(line.removeprefix(_BYTE_ORDER_MARK)))
+    return names if names in (COLUMNS, EARLIER_COLUMNS) else ()
 
 
-def parse_review(line: str) -> Review | None:
-    """The record of a line; None where the line is damaged or cut short."""
+def parse_review(line: str, columns: Sequence[str] = COLUMNS) -> Review | None:
+    """The record of a line; None where the line is damaged or cut short.
+
+    Args:
+        line: without its end.
+        columns: of the journal, see `read_header`.
+    """
     cells = _split(line)
-    if len(cells) != len(COLUMNS):
+    if len(cells) != len(columns):
         return None
-    review = Review(*cells)
+    review = Review(**{"sha256": "", **dict(zip(columns, cells, strict=True))})
     is_whole = _DIGEST.fullmatch(review.model_digest) and _DIGEST.fullmatch(review.pixel_sha256)
     return review if is_whole and review.verdict in VERDICTS else None
 

@@ -6,30 +6,30 @@ import functools
 from collections import Counter
 from typing import Any
 
-import numpy as np
-
-from sperm_tf.data.decode import decode_rgb
-from sperm_tf.explain.overlay import draw_overlay
 from sperm_tf.probabilities import write_probability
 from sperm_tf.report import text
 from sperm_tf.review import pictures, records, wording
-from sperm_tf.review.reader import Item, Reader
+from sperm_tf.review.items import Item, Predictor
+from sperm_tf.review.maps import MapPicture, picture_uri, shown_pixels
 from sperm_tf.review.records import Review
 from sperm_tf.review.session import Session
 from sperm_tf.served_names import ACCEPT
 
-_PICTURE_SIDE = 640  # pixels; larger images are drawn smaller
-_FAINT = 0.5  # highest place of a map that says next to nothing, see sperm_tf.explain.activation_maps.FAINT
+
+def render_head(predictor: Predictor) -> str:
+    """The title, what is shown, the model, and what this is not."""
+    return _render(
+        "head.html.j2",
+        notice=wording.NOTICE,
+        scope=predictor.scope,
+        model=predictor.name,
+        digest=predictor.digest[:12],
+    )
 
 
-def render_head(reader: Reader) -> str:
-    """The title, the model, and what this is not."""
-    return _render("head.html.j2", notice=wording.NOTICE, model=reader.name, digest=reader.digest[:12])
-
-
-def render_welcome() -> str:
-    """What stands where the images will be."""
-    return _render("empty.html.j2")
+def render_welcome(predictor: Predictor) -> str:
+    """What stands where the images will be, or why there are none."""
+    return _render("empty.html.j2", scope=predictor.scope)
 
 
 def render_status(message: str, *, is_problem: bool = False) -> str:
@@ -46,27 +46,42 @@ def render_worklist(session: Session) -> str:
     return _render("worklist.html.j2", entries=entries, problems=problems, num_judged=session.num_judged)
 
 
-def render_card(session: Session) -> str:
-    """The current image with everything that the model says about it; or what was achieved, when none is left."""
+def render_thumbnails(session: Session) -> str:
+    """The small pictures of the worklist, as styles: sent once, not with the list after every verdict."""
+    uris = [pictures.data_uri(item.thumbnail) for item in session.items]
+    return _render("thumbnails.html.j2", uris=uris)
+
+
+def render_card(session: Session, picture: MapPicture | None) -> str:
+    """The current image with everything that the model says about it; or what was achieved, when none is left.
+
+    Args:
+        session: of the tab.
+        picture: the attribution map of the current image; None while it is computed.
+    """
     if session.current is None:
-        return _render("finished.html.j2", **_achievement(session)) if session.items else render_welcome()
+        return (
+            _render("finished.html.j2", **_achievement(session)) if session.items else render_welcome(session.predictor)
+        )
     item = session.items[session.current]
-    prediction, rule = item.prediction, session.reader.rule
-    pixels = np.asarray(pictures.shrink(decode_rgb(item.data).pixels, max_side=_PICTURE_SIDE))
-    heat_map = session.reader.explain(item)
+    prediction, rule = item.prediction, session.predictor.rule
     verdict = session.verdict_of(item)
     return _render(
         "card.html.j2",
         item=item,
         place=session.order.index(session.current) + 1,
         total=len(session.order),
-        picture=_picture(pixels),
-        overlay=_picture(draw_overlay(pixels, heat_map)),
-        is_map_faint=float(heat_map.max()) < _FAINT,
+        picture=picture_uri(shown_pixels(item)),
+        map=picture,
         is_accepted=prediction.decision == ACCEPT,
         words=wording.describe(prediction, rule),
         earlier=verdict and {**vars(verdict), "text": describe_verdict(verdict)},
     )
+
+
+def render_map(item: Item, picture: MapPicture) -> str:
+    """The attribution map of an image whose card was shown before it was there; the page puts it into that card."""
+    return _render("late_map.html.j2", item=item, map=picture)
 
 
 def describe_verdict(review: Review) -> str:
@@ -82,7 +97,6 @@ def _entry(session: Session, position: int) -> dict[str, Any]:
     return {
         "position": position,
         "name": item.name,
-        "thumbnail": pictures.data_uri(item.thumbnail),
         "state": "done" if review else item.prediction.decision,
         "text": describe_verdict(review) if review else _summarize(item),
         "is_current": position == session.current,
@@ -103,11 +117,8 @@ def _achievement(session: Session) -> dict[str, Any]:
         "num_problems": len(session.problems),
         "kept": sorted(kept.items()),
         "folder": str(session.journal.folder.resolve()),
+        "scope": session.predictor.scope,
     }
-
-
-def _picture(pixels: np.ndarray) -> str:
-    return pictures.data_uri(pictures.encode(pixels, max_side=_PICTURE_SIDE))
 
 
 def _render(template: str, **facts: Any) -> str:

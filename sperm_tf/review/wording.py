@@ -7,12 +7,14 @@ import math
 
 from sperm_tf.data import preprocess
 from sperm_tf.decision.rule import DecisionRule
-from sperm_tf.report.text import listing, percent, promised_percent
+from sperm_tf.report.text import percent, promised_percent
+from sperm_tf.review.items import CHANGED
 from sperm_tf.served_names import (
     ACCEPT,
     CONFIDENT,
     EMPTY,
     NO_GUARANTEE,
+    NOT_CALIBRATED,
     TOO_LARGE,
     TOO_SMALL,
     UNDECODABLE,
@@ -26,8 +28,13 @@ NOTICE = (
     "Research software, not a medical device. It makes no diagnosis. The model can be wrong wherever it sounds sure: a "
     "qualified person decides."
 )
+KEYS = "Click, or press the key before the dot; arrow keys go back and on, C writes a comment."
 _PROBLEMS = {
     UNREADABLE: "The file could not be opened. Is it still there, and may it be read?",
+    CHANGED: (
+        "The image is no longer where it was when it was scored, or its file has changed since. It stays referred. Say "
+        "where the images are with --images, or score again."
+    ),
     EMPTY: "The file is empty. Copy it again from where it came from.",
     UNKNOWN_FORMAT: "Not a PNG, JPEG, BMP or GIF image. Convert it to PNG, TIFF files too.",
     TOO_SMALL: f"A side is shorter than {preprocess.MIN_SIDE} pixels. Crop less tightly.",
@@ -44,14 +51,16 @@ class Words:
         title: what to do with it.
         reason: why.
         answer: what the predicted class is called.
-        alternatives: the other classes that the image may belong to.
+        runner_up: the class with the second highest probability, for a referred image; empty for an accepted one.
+        prediction_set: what the prediction set is.
         scale: what the probabilities are worth.
     """
 
     title: str
     reason: str
     answer: str
-    alternatives: str
+    runner_up: str
+    prediction_set: str
     scale: str
 
 
@@ -65,26 +74,32 @@ def describe(prediction: Prediction, rule: DecisionRule | None) -> Words:
 
     Args:
         prediction: with the status ok.
-        rule: of the model that gave it.
+        rule: of the model that gave it; None where it has none, or where it is not known.
     """
     is_accepted = prediction.decision == ACCEPT
+    is_calibrated = prediction.reason != NOT_CALIBRATED
+    others = {name: value for name, value in prediction.probabilities.items() if name != prediction.predicted_class}
+    runner_up = "" if is_accepted else max(others, key=others.__getitem__, default="")
     return Words(
         title="The model accepts its own answer" if is_accepted else "Please look yourself",
         reason=_describe_reason(prediction, rule),
         answer="Model’s answer" if is_accepted else "Model’s guess",
-        alternatives=_describe_alternatives(prediction, rule),
-        scale="Probabilities, not calibrated" if rule is None else "Probabilities, calibrated",
+        runner_up=runner_up,
+        prediction_set=_describe_set(prediction, rule),
+        scale="Probabilities, calibrated" if is_calibrated else "Probabilities, not calibrated",
     )
 
 
 def _describe_reason(prediction: Prediction, rule: DecisionRule | None) -> str:
     highest = max(prediction.probabilities.values())
-    if rule is None:
+    if prediction.reason == NOT_CALIBRATED:
         return (
             "Nobody has calibrated this model. What its probabilities are worth is not known, so it refers every image "
             "to a person."
         )
     if prediction.reason == CONFIDENT:
+        if rule is None:
+            return "Its rule is not at hand: how many accepted predictions are wrong is not known here."
         return (
             f"Its rule is made so that at most {promised_percent(rule.max_risk)} of the accepted answers are wrong, on "
             "images like those that it was calibrated with, in the same mix of classes. This can be one of them."
@@ -99,16 +114,27 @@ def _describe_reason(prediction: Prediction, rule: DecisionRule | None) -> str:
             "The images that this model was calibrated with were too few, or too often answered wrongly, to guarantee "
             "anything. It refers every image to a person."
         )
+    if rule is None:
+        return f"The model is not sure enough: its highest probability is {percent(math.floor(1000 * highest) / 1000)}."
     return (
         f"The model is not sure enough: its highest probability is {percent(math.floor(1000 * highest) / 1000)}, and "
         f"its rule asks for {percent(math.ceil(1000 * rule.min_confidence) / 1000)}."
     )
 
 
-def _describe_alternatives(prediction: Prediction, rule: DecisionRule | None) -> str:
-    others = [name for name in prediction.prediction_set if name != prediction.predicted_class]
+def _describe_set(prediction: Prediction, rule: DecisionRule | None) -> str:
+    """One sentence on what a prediction set is, and on what this one is worth."""
+    meaning = "The classes that the image may belong to"
+    if prediction.reason == NOT_CALIBRATED:
+        return f"{meaning}: all of them, since nothing is known about how often this model is right."
+    if prediction.reason == UNFAMILIAR:
+        return (
+            f"{meaning}; nothing guarantees that the right one is among them: the image is unlike the training images."
+        )
     if rule is None:
-        return "Could also be any other class: nothing is known about how often it is right."
-    if not others:
-        return "Its prediction set holds no other class. That does not make it right."
-    return f"Could also be: {listing(others)}."
+        return f"{meaning}; how often the right one is among them is not known here."
+    scope = "of every class" if rule.class_conditional else "in the same mix of classes"
+    return (
+        f"{meaning}: on images like those that the model was calibrated with, {scope}, the right one is in the set at "
+        f"least {promised_percent(rule.set_coverage)} of the time."
+    )

@@ -34,6 +34,52 @@ def test_wrong_flags_are_refused(arguments, capsys):
     assert "See --help" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    (
+        (("--scores=x", "--model=smids"), "--model must not be given with --scores, which know their model"),
+        (("--model=smids", "--output=x", "--all"), "--all needs --scores"),
+        (("--output=x",), "--model must be given (or --scores=<folder>, for a finished run)"),
+    ),
+)
+def test_flags_that_do_not_belong_together_are_refused(arguments, expected, capsys):
+    assert review.main(["review", *arguments]) == 2
+    assert expected in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    (
+        (["--scores=nothing"], "Opening the scores in nothing ..."),
+        (["--model=nothing", "--output=x"], "Loading the model nothing ..."),
+    ),
+)
+def test_what_it_does_is_said_before_anything_slow_is_imported(arguments, expected):
+    code = (
+        "import sys; from pipelines import review\n"
+        "def stop():\n"
+        "    print(sorted({'gradio', 'keras', 'numpy', 'pandas', 'pyarrow', 'tensorflow'} & set(sys.modules)))\n"
+        "    raise SystemExit\n"
+        "review.import_tensorflow_quietly = stop\n"
+        f"review.main(['review', *{arguments!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "[]\n" and done.stderr == f"{expected}\n"
+
+
+def test_progress_is_said_every_two_seconds_with_the_time_left(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(review.time, "monotonic", lambda: now[0])
+    progress = review.Progress()
+    for done in range(1, 11):
+        now[0] += 0.5
+        progress(done, 1000)
+    assert capsys.readouterr().err.splitlines() == [
+        "4 of 1,000 images read · 8 min 18 s left ...",
+        "8 of 1,000 images read · 8 min 16 s left ...",
+    ]
+
+
 def test_what_is_missing_is_named(tmp_path, capsys, monkeypatch):
     arguments = ["review", "--model=nothing", f"--output={tmp_path / 'reviews'}"]
     assert review.main(arguments) == 1

@@ -12,10 +12,11 @@ from sperm_tf.synthesis.renderer import render
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
-    global Actions, gr, gradio_client, Page, Session
+    global Actions, gr, gradio_client, Maps, Page, Session
     gr = pytest.importorskip("gradio", reason="pip install -e '.[review]'")
     gradio_client = pytest.importorskip("gradio_client", reason="pip install -e '.[review]'")
     from sperm_tf.review.actions import Actions
+    from sperm_tf.review.maps import Maps
     from sperm_tf.review.page import Page
     from sperm_tf.review.session import Session
 
@@ -44,6 +45,13 @@ def _drop(client, files, group=""):
     return client.predict(files, group, api_name="/add")
 
 
+def test_the_page_starts_on_a_busy_machine(reader, journal, monkeypatch):
+    monkeypatch.setattr("gradio.networking.url_ok", lambda url: False)  # as where an answer takes three seconds
+    page = Page(reader, journal)
+    assert page.launch(host="127.0.0.1", port=None).startswith("http://127.0.0.1:")
+    page.close()
+
+
 def test_a_pile_is_worked_through(address, reader, journal, files):
     client = gradio_client.Client(address, verbose=False)
     answer = _drop(client, files, group="P 1")
@@ -52,11 +60,15 @@ def test_a_pile_is_worked_through(address, reader, journal, files):
     for number, prediction in enumerate(expected):
         card = answer[CARD]
         assert pathlib.Path(prediction.file).name in card and f"{number + 1} of 6" in card
-        assert 'alt="Map of where the network looked"' in card and "Grad-CAM" not in card
+        late_map = client.predict(api_name="/map")
+        assert ('alt="Attribution map"' in card) is not ('alt="Attribution map"' in str(late_map))
+        assert "Grad-CAM" not in card and "attention" not in card.casefold()
         is_accepted = prediction.decision == "accept"
         assert ("Please look yourself" in card) is not is_accepted and ("rv-decision rv-accept" in card) is is_accepted
         for probability in prediction.probabilities.values():
             assert f"width: {100 * probability:.1f}%" in card
+        runner_up = sorted(prediction.probabilities, key=prediction.probabilities.get)[-2]
+        assert (f"<b>{runner_up}</b>" in card and "Runner-up" in card) is not is_accepted
         answer = client.predict(answer[SHOWN], "ab", f"comment {number}", api_name="/agree" if number else "/choose_3")
         assert "Saved:" in answer[STATUS] and f"{number + 1} of 6 reviewed" in answer[WORKLIST]
     assert "All 6 images are reviewed" in answer[CARD]
@@ -78,13 +90,15 @@ def test_what_cannot_be_read_or_saved_is_said(address, journal, files, tmp_path)
     assert "1 file could not be read" in answer[WORKLIST] and "Convert it to PNG" in answer[WORKLIST]
     assert "<img src=x" not in answer[CARD] + answer[WORKLIST] and "onerror" in answer[CARD]
     (journal.folder / "reviews.csv").write_text("spoilt\n", encoding="utf-8")
-    failed = client.predict(answer[SHOWN], "", "keep me", api_name="/cannot_tell")
+    failed = client.predict(answer[SHOWN], "ab", "keep me", api_name="/cannot_tell")
     assert "Not saved: reviews.csv must have the columns" in failed[STATUS] and failed[COMMENT] == "keep me"
-    assert failed[SHOWN] == answer[SHOWN] and failed[CARD] == answer[CARD]
+    assert failed[SHOWN] == answer[SHOWN] and "onerror" in failed[CARD]
+    refused = client.predict(answer[SHOWN], " ", "keep me", api_name="/cannot_tell")
+    assert "Not saved: initials must be filled in" in refused[STATUS] and refused[COMMENT] == "keep me"
 
 
 def test_a_tab_of_before_a_restart_is_told_that_nothing_is_kept(reader, journal):
-    actions = Actions(reader, journal)
+    actions = Actions(reader, journal, Maps(reader))
     for answer in (
         actions.judge("normal", None, 0.0, "", ""),
         actions.show(None, None),
@@ -96,19 +110,19 @@ def test_a_tab_of_before_a_restart_is_told_that_nothing_is_kept(reader, journal)
 
 
 def test_a_correction_that_comes_before_the_next_image_is_not_lost_in_silence(reader, journal, files):
-    actions, session = Actions(reader, journal), Session(reader, journal)
-    session.add(files, group="")
+    actions, session = Actions(reader, journal, Maps(reader)), Session(reader, journal)
+    session.add(reader.read(files))
     shown = session.current
-    assert "Saved" in actions.judge("normal", session, shown, "", "")[2]
-    again = actions.judge("normal", session, shown, "", "")  # a key pressed twice
+    assert "Saved" in actions.judge("normal", session, shown, "ab", "")[2]
+    again = actions.judge("normal", session, shown, "ab", "")  # a key pressed twice
     assert all(value == gr.skip() for value in again)
-    other = actions.judge("abnormal", session, shown, "", "keep me")
+    other = actions.judge("abnormal", session, shown, "ab", "keep me")
     assert f"Not kept: the page had gone on by then. To decide on {session.items[shown].name}" in other[2]
     assert other[-1] == "keep me" and len(journal.read().reviews) == 1
     while session.current is not None:
         shown = session.current
-        actions.judge("normal", session, shown, "", "")
-    assert "Not kept" in actions.judge("abnormal", session, shown, "", "")[2]  # of the last image, too
+        actions.judge("normal", session, shown, "ab", "")
+    assert "Not kept" in actions.judge("abnormal", session, shown, "ab", "")[2]  # of the last image, too
 
 
 def test_two_tabs_do_not_mix(address, journal, files):
@@ -176,6 +190,10 @@ def test_a_person_agrees_and_corrects_in_a_browser(address, browser, journal, tm
     first = _wait(browser, ".rv-card h2").text
     predicted = _wait(browser, ".rv-class b").text
     agree = _wait(browser, "#rv-agree", predicted)
+    agree.click()
+    _wait(browser, "#rv-refusal", "Not taken: fill in your initials first")
+    assert not (journal.folder / "reviews.csv").exists()
+    _wait(browser, "#rv-reviewer textarea, #rv-reviewer input").send_keys("AB\n")
     is_accepted = bool(browser.find_elements("css selector", ".rv-decision.rv-accept"))
     assert ("primary" in agree.get_attribute("class")) is is_accepted, "nothing may invite to agree with a referral"
     agree.click()
@@ -184,6 +202,7 @@ def test_a_person_agrees_and_corrects_in_a_browser(address, browser, journal, tm
     browser.find_element("css selector", "body").send_keys("3")  # the key of the third class
     _wait(browser, ".rv-empty", "All 2 images are reviewed")
     rows = _rows(journal)
+    assert {row["reviewer"] for row in rows} == {"AB"}
     assert [row["file"] for row in rows] == [first, second] and {first, second} == {file.name for file in files}
     assert rows[0]["verdict"] == "agree" and rows[0]["label"] == predicted
     assert rows[1]["label"] == "non-sperm"
@@ -191,3 +210,100 @@ def test_a_person_agrees_and_corrects_in_a_browser(address, browser, journal, tm
     _wait(browser, ".rv-earlier", "Reviewed before")
     hosts = _asked_hosts(browser)
     assert hosts == {address.split("/")[2]}, "the page must work without a network"
+
+
+def _slow(reader, monkeypatch, seconds):
+    explain = reader.explain
+
+    def wait_and_explain(item):
+        time.sleep(seconds)
+        return explain(item)
+
+    monkeypatch.setattr(reader, "explain", wait_and_explain)
+
+
+def test_a_verdict_does_not_wait_for_a_map_and_the_map_follows(reader, journal, files, monkeypatch):
+    _slow(reader, monkeypatch, 1.0)
+    maps = Maps(reader)
+    actions, session = Actions(reader, journal, maps), Session(reader, journal)
+    session.add(reader.read(files))
+    start = time.monotonic()
+    for _ in range(3):
+        card = actions.judge("normal", session, session.current, "ab", "")[4]
+        assert "The attribution map is being computed" in card and 'alt="Attribution map"' not in card
+    assert time.monotonic() - start < 1.5, "three verdicts must not wait for three maps of a second each"
+    item = session.items[session.current]
+    late = actions.draw_map(session)
+    assert f'data-late-map="{item.sha256}"' in late and 'alt="Attribution map"' in late
+    for following in session.upcoming(2):  # drawn while the person looks at the current one
+        assert maps.find(following, timeout_s=30)
+    actions.judge("normal", session, session.current, "ab", "")
+    assert actions.draw_map(session) == gr.skip(), "the card came with its map"
+    maps.close()
+
+
+def test_without_a_map_the_review_goes_on_and_the_reason_is_said(reader, journal, files, monkeypatch):
+    def fail(item):
+        raise ValueError("the model is no longer at <there>.")
+
+    monkeypatch.setattr(reader, "explain", fail)
+    maps = Maps(reader)
+    actions, session = Actions(reader, journal, maps), Session(reader, journal)
+    session.add(reader.read(files))
+    maps.find(session.items[session.current])
+    card = actions.back(session)[4]
+    assert "No attribution map: the model is no longer at &lt;there&gt;." in card
+    assert "Saved" in actions.judge("normal", session, session.current, "ab", "")[2]
+    maps.close()
+
+
+def test_keys_that_come_before_the_next_image_are_refused_visibly(reader, journal, files, browser, monkeypatch):
+    items = reader.read(files)
+    append = journal.append
+
+    def append_slowly(*args):
+        time.sleep(1.0)
+        return append(*args)
+
+    monkeypatch.setattr(journal, "append", append_slowly)
+    page = Page(reader, journal, items=items, initials="AB")
+    try:
+        browser.get(page.launch(host="127.0.0.1", port=None))
+        _wait(browser, ".rv-card", "1 of 6")
+        assert "3 files could not be read" in _wait(browser, ".rv-problems").text
+        assert not browser.find_elements("css selector", "#rv-files"), "nothing is dropped in where a run is reviewed"
+        body = browser.find_element("css selector", "body")
+        body.send_keys("1")
+        body.send_keys("2")
+        _wait(browser, "#rv-refusal", "Not taken: “2 · abnormal” came before the next image was shown")
+        _wait(browser, ".rv-card", "2 of 6")
+        assert len(_rows(journal)) == 1 and _rows(journal)[0]["label"] == "normal"
+        body.send_keys("2")
+        _wait(browser, ".rv-card", "3 of 6")
+        assert not _wait(browser, "#rv-refusal").is_displayed()
+        assert [row["label"] for row in _rows(journal)] == ["normal", "abnormal"]
+        browser.refresh()  # what was judged is known, and the pile goes on where it stood
+        _wait(browser, ".rv-list", "2 of 6 reviewed")
+    finally:
+        page.close()
+
+
+def test_a_map_that_comes_late_goes_into_its_own_card(reader, journal, files, browser, monkeypatch):
+    items = reader.read(files)
+    maps = Maps(reader)
+    expected = {item.name: maps.find(item).uri for item in items if item.is_readable}
+    maps.close()
+    assert len(set(expected.values())) == 6
+    _slow(reader, monkeypatch, 1.0)
+    page = Page(reader, journal, items=items, initials="AB")
+    try:
+        browser.get(page.launch(host="127.0.0.1", port=None))
+        _wait(browser, ".rv-no-map", "is being computed")
+        for shown in range(1, 4):
+            name = _wait(browser, ".rv-card", f"{shown} of 6").find_element("css selector", "h2").text
+            image = _wait(browser, "[data-map-of] img[alt='Attribution map']")
+            assert image.get_attribute("src") == expected[name]
+            browser.find_element("css selector", "body").send_keys("1")
+            _wait(browser, ".rv-card", f"{shown + 1} of 6")
+    finally:
+        page.close()

@@ -32,6 +32,7 @@ def make_review(image, label="normal", *, predicted="normal", **changes):
         "comment": "",
         "group": "",
         "model": "tiny",
+        "sha256": hashlib.sha256(image).hexdigest(),
         "model_digest": MODEL_DIGEST,
     }
     return Review(**(fields | changes))
