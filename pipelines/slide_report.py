@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -10,12 +9,13 @@ from collections.abc import Sequence
 from absl import flags as absl_flags
 
 from pipelines.cli import flags
-from pipelines.cli.quiet import import_tensorflow_quietly
 from sperm_tf import missing_packages
 
 USAGE = """Counts the spermatozoa of slides that were scored; writes slide.html and slide.pdf.
 
   python -m pipelines.slide_report --scores=scores --output=report
+
+  python -m pipelines.slide_report --scores=scores --reviews=reviews --sample=2026-014 --output=report
 
 Flags:
   --scores=DIR|FILE              what python -m pipelines.score wrote: its folder, or scores.parquet
@@ -23,11 +23,19 @@ Flags:
   --slide_column=NAME            column that names the slide; default: slide, where the scores have it
   --replicate_column=NAME        column that names the replicate; default: replicate, where the scores have it
   --normal_classes=A,B           classes of normal forms; default: those called normal
-  --not_sperm_classes=A,B        classes of what is no spermatozoon; default: those called non-sperm, debris, artefact
-                                 and the like; none of them: --not_sperm_classes=none
+  --not_sperm_classes=A,B        classes of what is no spermatozoon; default: those called non-sperm, debris, leukocyte
+                                 and the like, if the names of all classes are known; none: --not_sperm_classes=none
+  --reviews=DIR                  what python -m pipelines.review wrote: counts before and after review are both shown
+  --sample=TEXT                  the sample, as the report names it; a code, never a person's name
+  --laboratory=TEXT, --stain=TEXT, --magnification=TEXT, --operator=TEXT, --collected=DATE, --stained=DATE
+                                 more about it; default of each: the column of that name, where the table had one;
+                                 what is not known is a line to write on
   --images=DIR                   where the images are now, if they were moved since
   --sheet_size=48                most images on the contact sheet of a slide
 """
+
+
+_SAMPLE = ("sample", "laboratory", "stain", "magnification", "operator", "collected", "stained")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,8 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except flags.FlagError as error:
         print(f"pipelines.slide_report: {error}", file=sys.stderr)
         return 2
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
-    import_tensorflow_quietly()
+    print(f"Counting the scores in {values.scores}; page, PDF and contact sheet follow.", flush=True)
     from pipelines.bulk_inference import slides
 
     request = slides.Request(
@@ -63,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         normal_classes=values.normal_classes,
         not_sperm_classes=values.not_sperm_classes,
         images=values.images,
+        reviews=values.reviews,
+        sample={name: values[name].value for name in _SAMPLE if values[name].value},
         sheet_size=values.sheet_size,
     )
     try:
@@ -83,6 +92,9 @@ def _define_flags() -> absl_flags.FlagValues:
     absl_flags.DEFINE_string("replicate_column", None, "column of replicates", flag_values=values)
     absl_flags.DEFINE_list("normal_classes", None, "classes of normal forms", flag_values=values)
     absl_flags.DEFINE_list("not_sperm_classes", None, "classes of no spermatozoa", flag_values=values)
+    absl_flags.DEFINE_string("reviews", "", "where the reviews are", flag_values=values)
+    for name in _SAMPLE:
+        absl_flags.DEFINE_string(name, "", "of the sample", flag_values=values)
     absl_flags.DEFINE_string("images", "", "where the images are", flag_values=values)
     absl_flags.DEFINE_integer("sheet_size", 48, "images on a sheet", lower_bound=0, flag_values=values)
     return values

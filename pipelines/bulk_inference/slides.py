@@ -1,18 +1,18 @@
-"""Makes the report of slides from scores: finds the images and the model again, and hands both to the writer."""
+"""Makes the report of slides from scores: finds the images and reviews again, and hands them to the writer."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
+import functools
 import json
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable, Mapping, Sequence
 
 from pipelines.bulk_inference import model as scoring_model
 from pipelines.bulk_inference import output as score_folder
+from pipelines.bulk_inference import reviews
 from pipelines.bulk_inference.inputs import IN_ARCHIVE
 from pipelines.bulk_inference.reader import CropReader
 from sperm_tf.evaluation.quantification import class_roles, scores_file
@@ -25,7 +25,7 @@ _RULE_FILE = "decision.json"
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What the command line asks for; the fields are the flags of `pipelines.slide_report`."""
+    """What the command line asks for; fields are the flags of `pipelines.slide_report`, `sample` those of a sample."""
 
     scores: pathlib.Path
     output: pathlib.Path
@@ -34,6 +34,8 @@ class Request:
     normal_classes: Sequence[str] | None = None
     not_sperm_classes: Sequence[str] | None = None
     images: str = ""
+    reviews: str = ""
+    sample: Mapping[str, str] = dataclasses.field(default_factory=dict)
     sheet_size: int = 48
 
 
@@ -61,16 +63,17 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> list[path
     if not columns["slide_column"] and request.slide_column is None:
         _say_pooled(scores, report)
     page.known_columns(scores, list(columns.values()))
-    sources = _find_sources(scores, pathlib.Path(request.images or scores.record["root"]).expanduser(), report)
-    return page.write_report(
-        request.output.expanduser(),
-        scores,
-        roles,
-        sources,
-        date=datetime.date.today().isoformat(),
-        sheet_size=request.sheet_size,
-        **columns,
-    )
+    with contextlib.closing(CropReader(_images_folder(request, scores))) as reader:
+        sources = _find_sources(request, scores, reader, report)
+        return page.write_report(
+            request.output.expanduser(),
+            scores,
+            roles,
+            sources,
+            date=datetime.date.today().isoformat(),
+            sheet_size=request.sheet_size,
+            **columns,
+        )
 
 
 def _say_pooled(scores: scores_file.Scores, report: Callable[[str], None]) -> None:
@@ -97,25 +100,33 @@ def _choose_column(asked: str | None, usual: str, scores: scores_file.Scores) ->
     return min(alike, key=lambda name: name != usual, default="")
 
 
-def _find_sources(scores: scores_file.Scores, images: pathlib.Path, report: Callable[[str], None]) -> page.Sources:
+def _find_sources(
+    request: Request, scores: scores_file.Scores, reader: CropReader, report: Callable[[str], None]
+) -> page.Sources:
     folder = scores.path.parent / score_folder.MODEL
-    saved_model = pathlib.Path(scores.record["saved_model"] or folder / scoring_model.SAVED_MODEL)
-    explain = None
-    if not saved_model.is_dir():
-        report(f"The contact sheet has no overlays: the model is no longer at {saved_model}.")
-    elif scores.record["saved_model"] and scoring_model.find(str(saved_model)).digest != scores.record["model_digest"]:
-        report(f"The contact sheet has no overlays: {saved_model} is not the model that scored.")
-    elif not scoring_model.serves_maps(str(saved_model)):
-        report(
-            f"The contact sheet has no overlays: {saved_model} does not serve {SHOWN_MAP}. Score again with this "
-            "version, into a new --output."
-        )
-    else:
-        explain = _explainer(str(saved_model), max(1, scoring_model.NETWORK_BATCH // scores.record["views"]))
+    rule, card = folder / _RULE_FILE, folder / scoring_model.CARD_FILE
+    read = _find_images(request, scores, reader, report)
+    verdicts = None
+    if request.reviews:
+        verdicts = reviews.find_verdicts(pathlib.Path(request.reviews).expanduser(), scores, read)
+        report(f"{len(verdicts):,} of {len(scores.table):,} images were reviewed.")
+    return page.Sources(
+        read=read,
+        read_overlay=functools.partial(_read_overlay, scores.path.parent),
+        rule=json.loads(rule.read_text(encoding="utf-8")) if rule.is_file() else {},
+        card=card.read_text(encoding="utf-8") if card.is_file() else "",
+        sample=request.sample,
+        verdicts=verdicts,
+    )
+
+
+def _find_images(
+    request: Request, scores: scores_file.Scores, reader: CropReader, report: Callable[[str], None]
+) -> Callable[[str], bytes | None]:
+    """How to read the images, as they were when they were scored."""
+    images = _images_folder(request, scores)
     if not images.is_dir():
         report(f"The contact sheet is empty: the images are no longer at {images}. Name their folder with --images.")
-    rule, card = folder / _RULE_FILE, folder / scoring_model.CARD_FILE
-    reader = CropReader(images)
     digests = {}
     if scores_file.IMAGE_DIGEST in scores.table:
         digests = dict(zip(scores.table[scores_file.FILE], scores.table[scores_file.IMAGE_DIGEST], strict=True))
@@ -124,18 +135,15 @@ def _find_sources(scores: scores_file.Scores, images: pathlib.Path, report: Call
             "The contact sheet is empty: an earlier version scored without a digest of each image, and nobody can tell "
             "whether these are the images that were scored. Score again, into a new --output."
         )
-    return page.Sources(
-        read=lambda file: reader.read_unchanged(file, digests.get(file, "")),
-        explain=explain,
-        rule=json.loads(rule.read_text(encoding="utf-8")) if rule.is_file() else {},
-        card=card.read_text(encoding="utf-8") if card.is_file() else "",
-    )
+    return lambda file: reader.read_unchanged(file, digests.get(file, ""))
 
 
-def _explainer(saved_model: str, batch_size: int) -> Any:
-    def explain(encoded: Sequence[bytes]) -> np.ndarray:
-        batches = [encoded[start : start + batch_size] for start in range(0, len(encoded), batch_size)]
-        asked = [scoring_model.ask(saved_model, batch, explain=True) for batch in batches]
-        return np.concatenate([answer[SHOWN_MAP] for answer in asked])
+def _images_folder(request: Request, scores: scores_file.Scores) -> pathlib.Path:
+    return pathlib.Path(request.images or scores.record["root"]).expanduser()
 
-    return explain
+
+def _read_overlay(folder: pathlib.Path, name: str) -> bytes | None:
+    try:
+        return (folder / name).read_bytes()
+    except OSError:
+        return None

@@ -7,17 +7,19 @@ import pandas as pd
 import pypdf
 import pytest
 
+from sperm_tf.evaluation.metrics.intervals import wilson
 from sperm_tf.evaluation.quantification import counts as slide_lib
-from sperm_tf.evaluation.quantification import scores_file
-from sperm_tf.evaluation.quantification.class_roles import default_roles
+from sperm_tf.evaluation.quantification import replicates, reviewed, scores_file
+from sperm_tf.evaluation.quantification.class_roles import default_roles, is_no_sperm
 from sperm_tf.evaluation.quantification.prevalence import estimate_part, estimate_wrong
 from sperm_tf.report import text as text_lib
-from sperm_tf.report.slide import contact_sheet, facts, layout, page, verdict
+from sperm_tf.report.slide import contact_sheet, facts, layout, page, sample, verdict
 from tests import image_files
 
 SMIDS = ("normal", "abnormal", "non-sperm")
 HUSHEM = ("normal", "tapered", "pyriform", "amorphous")
 IMAGE = image_files.encode(image_files.random_pixels(40, 60), "PNG")
+OVERLAY = image_files.encode(image_files.random_pixels(40, 120), "PNG")
 RULE = {"num_images": 2947, "min_confidence": 0.7, "max_risk": 0.025, "delta": 0.05}
 CONFUSION = [[850, 110, 40], [130, 800, 70], [10, 30, 960]]
 CONFIDENT = [[600, 20, 5], [30, 500, 10], [2, 4, 800]]
@@ -44,15 +46,17 @@ def _scores(class_names, num, *, slides=("S1",)):
     return scores_file.Scores(None, table, tuple(class_names), record)
 
 
-def _write(tmp_path, scores, *, rule=RULE, explain=lambda encoded: np.full((len(encoded), 4, 4), 0.5), **changes):
+def _write(tmp_path, scores, *, rule=RULE, given=None, verdicts=None, **changes):
     sources = page.Sources(
         read=lambda file: None if file == "gone.png" else IMAGE,
-        explain=explain,
+        read_overlay=lambda name: OVERLAY if name else None,
         rule=rule,
         card=CARD,
+        sample=given or {},
+        verdicts=verdicts,
     )
     columns = {"slide_column": "slide", "replicate_column": "replicate", "sheet_size": 8}
-    roles = default_roles(scores.class_names)
+    roles = default_roles(scores.class_names, not_sperm=list(filter(is_no_sperm, scores.class_names)))
     written = page.write_report(tmp_path, scores, roles, sources, date="2026-02-03", **columns | changes)
     text = html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", written[0].read_text(encoding="utf-8"))))
     return text.replace("\xa0", " "), written
@@ -61,10 +65,13 @@ def _write(tmp_path, scores, *, rule=RULE, explain=lambda encoded: np.full((len(
 @pytest.mark.parametrize("class_names", [SMIDS, HUSHEM], ids=["smids", "hushem"])
 def test_the_page_says_what_was_counted(tmp_path, class_names):
     scores = _scores(class_names, 700)
+    scores.table["overlay"] = "overlays/000000_c.png"
     text, (path, pdf) = _write(tmp_path, scores)
     sperm = scores.table[scores.table["predicted_class"] != "non-sperm"]
     normal = (sperm["predicted_class"] == "normal").sum()
-    assert f"{100 * normal / len(sperm):.1f} %" in text and f"{normal} of {len(sperm)} spermatozoa" in text
+    assert f"{100 * normal / len(sperm):.1f} %" in text and f"{normal} of {len(sperm)} " in text
+    others = f"{700 - len(sperm)} of other objects (non-sperm), not counted; " if "non-sperm" in class_names else ""
+    assert f"Of 700 images as the model classified them: {len(sperm)} spermatozoa; {others}0 without an answer" in text
     referred = (scores.table["decision"] == "refer").sum()
     assert f"{referred} of the readable images ({100 * referred / 700:.1f} %)" in text
     assert "The replicates agree." in text and "before review" in text
@@ -75,7 +82,7 @@ def test_the_page_says_what_was_counted(tmp_path, class_names):
     source = path.read_text(encoding="utf-8")
     assert source.count("data:image/jpeg;base64,") == 16
     assert not re.search(r"<script|https?:", source)
-    assert pdf.read_bytes().startswith(b"%PDF") and b"/Count 2\n" in pdf.read_bytes()
+    assert pdf.read_bytes().startswith(b"%PDF") and b"/Count 3\n" in pdf.read_bytes()
 
 
 def test_the_percentage_is_corrected_where_the_errors_are_known(tmp_path):
@@ -83,19 +90,22 @@ def test_the_percentage_is_corrected_where_the_errors_are_known(tmp_path):
     text, _ = _write(tmp_path, scores, rule=RULE | {"confusion": CONFUSION})
     answers = [int((scores.table["predicted_class"] == name).sum()) for name in SMIDS]
     share, (low, high) = estimate_part(answers, CONFUSION, part=[True, False, False], whole=[True, True, False])
-    counted = f"counted {100 * answers[0] / sum(answers[:2]):.1f} %: {answers[0]} of {sum(answers[:2])} spermatozoa"
-    assert (
-        f"{100 * share:.1f} % corrected for the model's known errors 95 % interval {100 * low:.1f}–{100 * high:.1f} %"
-        in text
-    )
+    interval = f"{100 * low:.1f}–{100 * high:.1f} %"
+    assert f"{100 * share:.1f} % 95 % interval {interval} An estimate of the normal forms" in text
+    method = "adjusted classify and count (ACC), by errors on 3,000 calibration images"
+    assert f"Corrected {100 * share:.1f} % {interval} – {method}" in text
+    low, high = wilson(answers[0], sum(answers[:2]))
+    interval, of = f"{100 * low:.1f}–{100 * high:.1f} %", f"{answers[0]} of {sum(answers[:2])}"
+    counted = f"Counted {100 * answers[0] / sum(answers[:2]):.1f} % {interval} {of} classify and count (CC)"
     assert counted in text and "Ring: counted" in text
-    assert "takes 13.0 % of the spermatozoa that are not normal for normal ones, and finds 85.0 %" in text
+    assert "misclassifies 13.0 % of the spermatozoa that are not normal as normal, and finds 85.0 %" in text
     assert "the same mix of classes (1000 normal, 1000 abnormal and 1000 non-sperm)" in text
     without_debris = [*CONFUSION[:2], [0, 0, 0]]
     for rule in (RULE, RULE | {"confusion": without_debris}):
         uncorrected, _ = _write(tmp_path, scores, rule=rule)
-        assert "The percentage is not corrected" in uncorrected and "reckoned out" not in uncorrected
-    assert "as the model answered, not corrected" in uncorrected and "The percentage is not corrected" in uncorrected
+        assert "The percentage is not corrected" in uncorrected and "corrected for that" not in uncorrected
+    assert "as the model classified them, not corrected for its errors" in uncorrected
+    assert "Corrected – – – not corrected: the model's errors are not known" in uncorrected
     assert "Ring" not in uncorrected
 
 
@@ -108,7 +118,7 @@ def test_accepted_normal_forms_are_said_to_be_likely_wrong(tmp_path):
     share, (low, high) = estimate_wrong(answers, CONFUSION, CONFIDENT, part=[True, False, False], num_accepted=number)
     words = f"{number} accepted as normal forms: likely {share * number:.0f} of them wrong ({low * number:.0f}–"
     assert f"{words}{high * number:.0f})" in text and "look at all of them where a finding rests on them" in text
-    assert words in " ".join(_text_of(pdf)[0].split()) and len(_text_of(pdf)) == 2
+    assert words in " ".join(_text_of(pdf)[0].split()) and len(_text_of(pdf)) == 3
     text, _ = _write(tmp_path, scores, rule=RULE | {"confusion": CONFUSION})
     assert "accepted as normal forms" not in text and "a finding rests on them" not in text
 
@@ -120,11 +130,11 @@ def test_each_slide_says_why_its_percentage_is_corrected_or_not(tmp_path):
     sperm = (table["slide"] == "S3") & (table["predicted_class"] == "normal")
     table.loc[sperm, "predicted_class"] = "abnormal"
     text, _ = _write(tmp_path, scores, rule=RULE | {"confusion": CONFUSION})
-    overview, *sections = re.split(r"Slide S\d Normal forms among", text)
+    overview, *sections = re.split(r"Slide S\d Sample Laboratory", text)
     assert overview.count("not corrected") == 2 and len(sections) == 3
-    assert "reckoned out" in sections[0] and "not corrected" not in sections[0]
-    assert "not corrected: most images are unlike" in sections[1] and "reckoned out" not in sections[1]
-    assert "would hardly give these answers for any slide" in sections[2] and "reckoned out" not in sections[2]
+    assert "corrected for that" in sections[0] and "not corrected" not in sections[0]
+    assert "not corrected: most images are unlike" in sections[1] and "corrected for that" not in sections[1]
+    assert "would hardly give these answers for any slide" in sections[2] and "corrected for that" not in sections[2]
 
 
 def _text_of(pdf):
@@ -168,7 +178,7 @@ def test_many_classes_push_nothing_off_the_page(tmp_path, num_classes):
     pages = _places(pdf)
     _assert_nothing_below(pages)
     order = [text for found in pages for text, *_ in found]
-    blocks = ("Counts", "Replicates", "Image quality", "Model", "Signature", "Contact sheet · slide S1")
+    blocks = ("Signature", "Counts", "Replicates", "Image quality", "Model", "Contact sheet · Slide S1")
     places = [order.index(text) for text in blocks]
     assert places == sorted(places)
 
@@ -212,7 +222,7 @@ def test_the_tables_hold_what_counting_finds(tmp_path):
     table.loc[::7, ["decision", "reason"]] = ["refer", "unfamiliar"]
     table.loc[::50, ["status", "predicted_class", "decision", "reason"]] = ["empty", "", "refer", "unreadable"]
     _, (path, _) = _write(tmp_path, scores)
-    counts, referred, replicates, quality = (rows[1:] for rows in _tables(path)[:4])
+    counts, referred, parts_of_it, quality = (rows[1:] for rows in _tables(path)[1:5])
     read = table[table["status"] == "ok"]
     sperm = read[read["predicted_class"] != "non-sperm"]
     parts = [read[read["replicate"] == name] for name in "AB"]
@@ -223,7 +233,7 @@ def test_the_tables_hold_what_counting_finds(tmp_path):
     for reason in ("uncertain", "unfamiliar"):
         number = ((read["decision"] == "refer") & (read["reason"] == reason)).sum()
         assert [str(number), f"{100 * number / len(read):.1f} %"] in [row[1:] for row in referred]
-    for name, part, row in zip("AB", parts, replicates, strict=True):
+    for name, part, row in zip("AB", parts, parts_of_it, strict=True):
         part_sperm = part[part["predicted_class"] != "non-sperm"]
         normal = (part["predicted_class"] == "normal").sum()
         num_unreadable = ((table["replicate"] == name) & (table["status"] != "ok")).sum()
@@ -237,8 +247,8 @@ def test_the_tables_of_the_pdf_hold_the_rows_of_the_page(tmp_path):
     scores = _scores(SMIDS, 700)
     scores.table.loc[:20, ["decision", "reason"]] = ["refer", "unfamiliar"]
     _, (path, pdf) = _write(tmp_path, scores)
-    printed = [" ".join(line.split()) for line in _text_of(pdf)[0].splitlines()]
-    for table in _tables(path)[:4]:
+    printed = [" ".join(line.split()) for line in _text_of(pdf)[1].splitlines()]
+    for table in _tables(path)[1:5]:
         for row in table[1:]:
             first, figures = row[0].split()[0], " ".join(row[1:])
             assert any(line.startswith(first) and line.endswith(figures) for line in printed), row
@@ -252,9 +262,11 @@ def test_the_pdf_says_in_large_print_what_the_page_says(tmp_path):
     source = path.read_text(encoding="utf-8").replace("\u00a0", " ")
     first = [(text.replace("\u00a0", " "), size) for text, _, size in _places(pdf)[0]]
     assert max(first, key=lambda entry: entry[1])[0] == re.search('class="value">([^<]+)<', source)[1]
-    interval, review = re.findall("<b>([^<]+)</b></div>", source)[:2]
+    interval = re.search("95 % interval <b>([^<]+)</b></div>", source)[1]
     lines = " ".join(text for text, _ in first)
-    assert f"95 % interval {interval}" in lines and f"after review of referred images {review}" in lines
+    assert f"95 % interval {interval}" in lines
+    for row in _tables(path)[0][1:]:
+        assert all(cell in lines for cell in row[:4]), row
 
 
 def test_copies_give_no_verdict(tmp_path):
@@ -290,14 +302,14 @@ def test_a_report_that_fails_leaves_the_earlier_one(tmp_path, monkeypatch):
 def test_the_contact_sheet_says_what_it_lacks(tmp_path):
     scores = _scores(SMIDS, 8)
     scores.table.loc[2, "file"] = "gone.png"
-    text, _ = _write(tmp_path, scores, explain=None, slide_column="", replicate_column="")
-    assert "The 7 least certain of the readable images" in text and "where the network looked" not in text
+    text, _ = _write(tmp_path, scores, slide_column="", replicate_column="")
+    assert "The 7 least certain of the readable images" in text and "attribution map" not in text
     assert "1 image that should be here cannot be shown: not found, changed since the scoring, or damaged" in text
 
 
-def test_each_slide_has_its_section_and_two_pages(tmp_path):
+def test_each_slide_has_its_section_and_three_pages(tmp_path):
     text, (path, pdf) = _write(tmp_path, _scores(SMIDS, 90, slides=("S1", "S<2>", "S3")))
-    assert text.count("Contact sheet: look at these first") == 3 and b"/Count 6\n" in pdf.read_bytes()
+    assert text.count("Contact sheet: look at these first") == 3 and b"/Count 9\n" in pdf.read_bytes()
     assert text.count("Not enough cells: no verdict") == 6, "in the overview and in each section"
     assert "S&lt;2&gt;" in path.read_text(encoding="utf-8")
 
@@ -318,34 +330,31 @@ def test_the_least_certain_lead_and_unfamiliar_ones_before_them():
     assert ordered == [3, 7, *highest.sort_values().index]
 
 
-def test_the_sheet_leaves_out_what_is_gone_and_draws_each_map_on_its_image():
+def test_the_sheet_leaves_out_what_is_gone_and_shows_the_map_that_scoring_drew():
     scores = _scores(SMIDS, 6)
+    scores.table["overlay"] = [f"overlays/{index}.png" for index in range(6)]
     pictures = {f"c{index:04d}.png": image_files.encode(np.full((40, 40, 3), 40 * index, np.uint8), "PNG")
                 for index in range(5)}  # fmt: skip
-    asked = []
+    beside = {f"overlays/{index}.png": np.hstack([np.full((40, 40, 3), value, np.uint8) for value in (0, 50 + index)])
+              for index in (0, 2, 3)}  # fmt: skip
     pictures["c0004.png"] = pictures["c0004.png"][:-40]  # damaged since it was scored
-    sheet = contact_sheet.draw(
-        scores.table,
-        SMIDS,
-        limit=6,
-        read=pictures.get,
-        explain=lambda files: asked.extend(files) or [np.zeros((2, 2))] * 4,
-    )
+    overlays = {name: image_files.encode(pixels, "PNG") for name, pixels in beside.items()}
+    sheet = contact_sheet.draw(scores.table, SMIDS, limit=6, read=pictures.get, read_overlay=overlays.get)
     assert sorted(cell.file for cell in sheet.cells) == sorted(pictures)[:4] and sheet.num_left_out == 2
-    for cell, content in zip(sheet.cells, asked, strict=True):
-        assert content == pictures[cell.file]
-        grey = image_files.pillow_rgb(cell.image)
-        assert np.abs(grey.astype(int) - image_files.pillow_rgb(content)).max() <= 2
-        assert np.abs(image_files.pillow_rgb(cell.overlay).astype(int) - grey).max() <= 2, (
-            "a map of zeros changes nothing"
-        )
+    for cell in sheet.cells:
+        index = int(cell.file[1:5])
+        assert np.abs(image_files.pillow_rgb(cell.image).astype(int) - 40 * index).max() <= 2
+        assert (cell.overlay is None) == (index == 1)
+        if cell.overlay:
+            shown = image_files.pillow_rgb(cell.overlay).astype(int)
+            assert shown.shape == (40, 40, 3) and np.abs(shown - 50 - index).max() <= 2
 
 
 def test_the_verdict_follows_the_comparison():
     def slide(normal, sperm=(300, 300)):
         counts = [slide_lib.Count(name, 300, 0, {}, of, part, {}, of, part)
                   for name, part, of in zip("AB", normal, sperm, strict=True)]  # fmt: skip
-        comparison = slide_lib.compare_replicates(*counts)
+        comparison = replicates.compare(*zip(normal, sperm, strict=True))
         return slide_lib.Slide("S", dataclasses.replace(counts[0], name="S"), tuple(counts), comparison)
 
     assert verdict.describe_verdict(slide((30, 40)))["kind"] == "good"
@@ -362,9 +371,16 @@ def test_the_verdict_follows_the_comparison():
     biased = dataclasses.replace(slide((30, 40)).total, correction=slide_lib.NO_MIX_FITS)
     found = verdict.describe_verdict(dataclasses.replace(slide((30, 40)), total=biased))
     assert (found["kind"], found["title"]) == ("none", "The model errs differently here: no verdict")
-    close = verdict.describe_verdict(slide((23, 37), sperm=(200, 200)))
-    difference, limit = re.findall(r"\d+\.\d+", close["text"])
-    assert close["kind"] == "bad" and float(difference) > float(limit), "not: 7.0, more than 7.0"
+    accepted = verdict.describe_verdict(slide((4, 12), sperm=(200, 200)))
+    assert accepted["kind"] == "good", "by the formula 3.84 percentage points would be the limit"
+    assert "with an average of 4 % up to 4 are acceptable (WHO manual, 5th edition (2010)" in accepted["text"]
+    assert "Fisher's exact test of equal shares: p = 0.071." in accepted["text"]
+    refused = verdict.describe_verdict(slide((22, 37), sperm=(200, 200)))
+    assert refused["kind"] == "bad" and "They differ by 7.5 percentage points" in refused["text"]
+    rare = verdict.describe_verdict(slide((0, 6), sperm=(200, 200)))
+    assert rare["kind"] == "bad" and "has no row for an average of 2 %" in rare["text"]
+    many = verdict.describe_verdict(slide((30, 40)))["text"]
+    assert "on 300 and 300 spermatozoa. Fisher's exact test of equal shares" in many and "counts of 200 alone" in many
     few = verdict.describe_verdict(slide((30, 80), sperm=(300, 199)))
     assert few["kind"] == "none" and "Spermatozoa: 300 in A and 199 in B" in few["text"]
 
@@ -377,3 +393,108 @@ def test_what_is_not_quite_none_or_all_is_not_rounded_to_it():
 
 def test_a_promise_is_not_rounded():
     assert text_lib.promised_percent(0.005) == "0.5\u00a0%" and text_lib.promised_percent(1 - 0.05) == "95\u00a0%"
+
+
+FIELDS = ["Sample", "Laboratory", "Stain", "Magnification", "Operator", "Collected", "Stained"]
+
+
+def _sample_of(path):
+    source = path.read_text(encoding="utf-8")
+    return dict(re.findall("<dt>([^<]+)</dt><dd>([^<]*)</dd>", source))
+
+
+def test_the_sample_is_named_by_flags_and_by_columns_of_the_table(tmp_path):
+    scores = _scores(SMIDS, 12)
+    scores.table["Stain"] = ["Papanicolaou"] * 6 + ["Diff-Quik"] * 6
+    scores.table["operator"] = "AB"
+    scores.record["columns"] += ["Stain", "operator"]
+    _, (path, pdf) = _write(tmp_path, scores, given={"sample": "2026-014", "operator": "CD"})
+    expected = {"Sample": "2026-014", "Stain": "Papanicolaou, Diff-Quik", "Operator": "CD"}
+    assert _sample_of(path) == dict.fromkeys(FIELDS, "") | expected, "a flag goes before a column"
+    first = " ".join(_text_of(pdf)[0].split())
+    assert all(value in first for value in expected.values()) and all(name in first for name in FIELDS)
+
+
+def test_a_report_is_headed_by_the_slide_the_sample_or_the_folder(tmp_path):
+    scores = _scores(SMIDS, 12)
+    scores.record["root"] = "/data/run 7"
+    alone = {"slide_column": "", "replicate_column": ""}
+    for given, columns, title in (
+        ({"sample": "X1"}, {}, "Slide S1"),
+        ({"sample": "X1"}, alone, "Sample X1"),
+        ({}, alone, "Folder run 7"),
+    ):
+        _, (path, pdf) = _write(tmp_path, scores, given=given, **columns)
+        assert f"<h1>{title}</h1>" in path.read_text(encoding="utf-8")
+        assert [text for text, _, size in _places(pdf)[0] if size == 17] == [title]
+    assert sample.choose_title("", sample.describe_sample(scores.table, [], {}), "/") == "Folder /"
+
+
+def test_the_first_page_says_what_a_full_report_has_and_this_one_cannot_give(tmp_path):
+    text, (_, pdf) = _write(tmp_path, _scores(SMIDS, 12))
+    for shown in (text, " ".join(_text_of(pdf)[0].split())):
+        assert "teratozoospermia index (TZI)" in shown and "No reference limit is printed" in shown
+
+
+def _reviewed_scores():
+    """200 images a replicate; 8 of each are referred."""
+    scores = _scores(SMIDS, 400)
+    table = scores.table
+    table["replicate"] = ["A", "B"] * 200
+    table["predicted_class"] = ["normal" if index < 40 else "abnormal" for index in range(400)]
+    table["decision"], table["reason"] = "accept", "confident"
+    table.loc[:15, ["decision", "reason"]] = ["refer", "uncertain"]
+    table["sha256"] = [f"{index:064x}" for index in range(400)]
+    return scores
+
+
+def _verdicts(**labels):
+    """`c3="abnormal"` -> the verdict of AB on image 3."""
+    return {f"{int(name[1:]):064x}": reviewed.Verdict(label, "AB") for name, label in labels.items()}
+
+
+def test_both_counts_are_shown_before_and_after_review(tmp_path):
+    scores = _reviewed_scores()
+    verdicts = _verdicts(**{f"c{index}": "abnormal" if index % 4 < 2 else "normal" for index in range(16)})
+    verdicts[f"{399:064x}"] = reviewed.Verdict("non-sperm", "CD")
+    text, (path, pdf) = _write(tmp_path, scores, verdicts=verdicts)
+    rows = {row[0]: row[1:] for row in _tables(path)[0][1:]}
+    assert rows["Counted"][0] == "10.0 %" and rows["Counted"][2] == "40 of 400"
+    assert rows["After review"][0] == "8.0 %" and rows["After review"][2] == "32 of 399"
+    low, high = wilson(32, 399)
+    assert rows["After review"][1] == f"{100 * low:.1f}–{100 * high:.1f} %"
+    words = (
+        "17 images reviewed by AB (16) and CD (1): 9 classes changed. Of 16 referred images 16 were looked at; 0 are"
+    )
+    assert words in text and words in " ".join(_text_of(pdf)[0].split())
+    assert "Range" not in rows and "Range, when all are reviewed" not in rows
+    # Nothing can be corrected here, and no image is open: the count after review leads.
+    assert "8.0 % 95 % interval" in text
+    assert "Not enough cells: no verdict. Spermatozoa: 200 in A and 199 in B" in text, "after review, too few"
+    assert [row[-1] for row in _tables(path)[1][1:]] == ["32", "367", "1"]
+    assert [row[6] for row in _tables(path)[3][1:]] == ["8.0 %", "8.0 %"]
+
+
+def test_images_that_nobody_reviewed_or_could_tell_stay_open(tmp_path):
+    scores = _reviewed_scores()
+    verdicts = _verdicts(c0="abnormal", c1="", c20="", c21="abnormal")
+    text, (path, _) = _write(tmp_path, scores, verdicts=verdicts)
+    rows = {row[0]: row[1:] for row in _tables(path)[0][1:]}
+    assert rows["After review"][2] == "38 of 400"
+    assert "4 images reviewed by AB (4): 2 classes changed, 2 could not be told" in text
+    assert "Both are taken after review." in text
+    assert "Of 16 referred images 2 were looked at; 16 are still to be decided" in text
+    low, high = (38 - 16) / 400, 38 / 400  # all open images are counted as normal now
+    assert rows["Range, when all are reviewed"][0] == f"{100 * low:.1f}–{100 * high:.1f} %"
+    assert "10.0 % 95 % interval" in text, "while images are open the model's count leads"
+
+
+def test_a_corrected_percentage_leads_unless_people_looked_at_everything(tmp_path):
+    scores, rule = _reviewed_scores(), RULE | {"confusion": [[850, 148, 2], [30, 968, 2], [2, 2, 996]]}
+    everything = _verdicts(**{f"c{index}": "normal" if index < 20 else "abnormal" for index in range(400)})
+    for verdicts, sentence in (
+        (everything, "counted with people's classes"),
+        (dict(list(everything.items())[:16]), "An estimate"),
+    ):
+        text, _ = _write(tmp_path, scores, rule=rule, verdicts=verdicts)
+        assert sentence in text

@@ -1,12 +1,40 @@
-"""What the classes of a model mean for a count: normal forms, other spermatozoa, and what is no spermatozoon."""
+"""What the classes of a model mean for a count: normal forms, other spermatozoa, and what is no spermatozoon.
+
+A name tells a role only where it is one of the words below: classes of datasets and of the WHO manual's defects. What
+is not known stops the count. As a spermatozoon, a leukocyte class would halve the percentage of normal forms.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import re
+import unicodedata
 from collections.abc import Sequence
 
-_NOT_SPERM = {"nonsperm", "nosperm", "notsperm", "notasperm", "debris", "artefact", "artifact", "background", "boya"}
-_NORMAL = {"normal", "normalsperm"}
+NORMAL, OTHER_SPERM, NOT_SPERM = "normal", "other_sperm", "not_sperm"
+"""Roles that the name of a class can tell."""
+
+
+def _split_words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_NOT_SPERM = _split_words(
+    "nonsperm nosperm notsperm notasperm nonspermatozoon nonspermatozoa notaspermatozoon debris artefact artifact "
+    "background boya impurity impuritie dirt dust crystal bacterium bacteria leukocyte leucocyte whitebloodcell "
+    "wbc erythrocyte redbloodcell rbc bloodcell roundcell epithelialcell epithelium neutrophil lymphocyte "
+    "macrophage germcell immaturegermcell spermatid spermatocyte spermatogonium spermatogonia"
+)
+_SPERM = _split_words("sperm spermatozoon spermatozoa spermatozoid form head neck midpiece tail acrosome")
+_NORMAL = {"normal"}
+_DEFECTS = _split_words(
+    "abnormal abnormality tapered tapering pyriform piriform amorphous small large micro macro microcephalic "
+    "macrocephalic microcephalous macrocephalous vacuolated elongated coiled bent defect defective deformed "
+    "irregular asymmetric asymmetrical"
+)
+_DEFECTS_OF_A_PART = {"round", "double", "two", "multiple", "short", "thin", "thick", "broken", "sharp"}
+"""Of these alone, or of a cell, nobody knows what is meant: `round head` is a spermatozoon, `round cell` is none."""
+_PARTS = _SPERM - {"sperm", "spermatozoon", "spermatozoa", "spermatozoid", "form"}
 
 
 class RolesError(ValueError):
@@ -66,23 +94,58 @@ def default_roles(
     Args:
         class_names: in the order of the model.
         normal: classes of normal forms; None takes those called `normal`.
-        not_sperm: classes of what is no spermatozoon; None takes those called `non-sperm`, `debris` and the like.
+        not_sperm: classes of what is no spermatozoon; all others are spermatozoa then. None takes those called
+            `non-sperm`, `debris`, `leukocyte` and the like, and needs to know every class.
 
     Raises:
-        RolesError: no class is known to be normal, or a name is no class.
+        RolesError: no class is known to be normal, a name is no class, or, without `not_sperm`, nothing tells of a
+            class whether it is of spermatozoa.
     """
+    roles = {name: find_role(name) for name in class_names}
+    if not_sperm is None:
+        unknown = [name for name in class_names if roles[name] is None and name not in (normal or ())]
+        if unknown:
+            known = [name for name in class_names if roles[name] == NOT_SPERM]
+            raise RolesError(
+                f"every class must be known to be of spermatozoa, or of something else. Received: "
+                f"{', '.join(unknown)}, of the classes {', '.join(class_names)}. Name all classes that are no "
+                f"spermatozoa, such as --not_sperm_classes={','.join([*known, *unknown])}; if all of them are "
+                f"spermatozoa: --not_sperm_classes={','.join(known) or 'none'}."
+            )
     return ClassRoles(
         tuple(class_names),
-        tuple(name for name in class_names if _letters(name) in _NORMAL) if normal is None else tuple(normal),
-        tuple(filter(is_no_sperm, class_names)) if not_sperm is None else tuple(not_sperm),
+        tuple(name for name in class_names if roles[name] == NORMAL) if normal is None else tuple(normal),
+        tuple(name for name in class_names if roles[name] == NOT_SPERM) if not_sperm is None else tuple(not_sperm),
     )
 
 
+def find_role(class_name: str) -> str | None:
+    """The role that the name of a class tells: `NORMAL`, `OTHER_SPERM` or `NOT_SPERM`; None where it tells none."""
+    words = _split(class_name)
+    whole, last = "".join(words), words[-1] if words else ""
+    names_sperm = set(words) & (_SPERM | _NORMAL | _DEFECTS)
+    if _singular(whole) in _NOT_SPERM or (last in _NOT_SPERM and not names_sperm):
+        return NOT_SPERM
+    parts, adjectives = set(words) & _PARTS, set(words) - _SPERM
+    known = _NORMAL | _DEFECTS | (_DEFECTS_OF_A_PART if parts else set())
+    if not adjectives <= known or not (adjectives or set(words) - _PARTS):
+        return None
+    if adjectives != _NORMAL:
+        return OTHER_SPERM
+    return NORMAL if parts <= {"head"} else None  # with a normal tail the head may be anything
+
+
 def is_no_sperm(class_name: str) -> bool:
-    """Whether the name of a class, or its last word, says that it is of no spermatozoa."""
-    words = [_letters(word) for word in (class_name, class_name.split(" ")[-1])]
-    return any({word, word.removesuffix("s")} & _NOT_SPERM for word in words)
+    """Whether the name of a class is known to be of no spermatozoa."""
+    return find_role(class_name) == NOT_SPERM
 
 
-def _letters(name: str) -> str:
-    return "".join(filter(str.isalpha, name.casefold()))
+def _split(name: str) -> list[str]:
+    """The words of a name, in small letters, without accents, in the singular: `01_NormalSperms` -> normal, sperm."""
+    letters = "".join(filter(lambda letter: not unicodedata.combining(letter), unicodedata.normalize("NFKD", name)))
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", letters)
+    return [_singular(word) for word in re.findall(r"[^\W\d_]+", spaced.casefold())]
+
+
+def _singular(word: str) -> str:
+    return word if word.endswith("ous") or word == "debris" else word.removesuffix("s")

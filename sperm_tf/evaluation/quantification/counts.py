@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sperm_tf.evaluation.metrics.intervals import wilson
 from sperm_tf.evaluation.quantification.class_roles import ClassRoles
 from sperm_tf.evaluation.quantification.prevalence import Estimate, error_rates, estimate_part, estimate_wrong
+from sperm_tf.evaluation.quantification.replicates import Comparison, compare
 from sperm_tf.served_names import OK, REFER, UNFAMILIAR
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 MIN_SPERMATOZOA = 200
 """Spermatozoa in a replicate from which a verdict is given (WHO 2021)."""
-Z_95 = 1.96
-"""Quantile of the standard normal distribution that the manual compares replicates with."""
 Confusion = Sequence[Sequence[int]]
 CORRECTIONS = CORRECTED, NO_ERRORS_KNOWN, MOSTLY_UNFAMILIAR, NOTHING_TO_COUNT, NO_MIX_FITS = (
     "corrected",
@@ -54,8 +53,8 @@ class Count:
         reasons: why readable images are referred to a person -> their number.
         num_accepted_sperm: spermatozoa that are not referred.
         num_accepted_normal: normal forms that are not referred.
-        corrected: share of normal forms among spermatozoa with the model's known errors reckoned out; None where
-            `correction` says why not.
+        corrected: share of normal forms among spermatozoa, corrected for the model's known errors (adjusted classify
+            and count, ACC); None where `correction` says why not.
         correction: one of `CORRECTIONS`: the errors are not known, most images are unlike those that they are known
             of, there is no spermatozoon, or the answers are such as these errors give for no mix of the classes.
         wrong_normal: share of the accepted normal forms that likely are none, by the same errors; None where it is not
@@ -95,7 +94,7 @@ class Count:
 
     @property
     def normal_share(self) -> float:
-        """Normal forms among spermatozoa, 0-1, as the model answered; NaN without spermatozoa."""
+        """Normal forms among spermatozoa, 0-1: classify and count (CC); NaN without spermatozoa."""
         return _divide(self.num_normal, self.num_sperm)
 
     @property
@@ -124,24 +123,6 @@ class Count:
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
-    """Two replicates of a slide.
-
-    Attributes:
-        difference: of their shares of normal forms, 0-1, absolute.
-        limit: highest difference that counting error explains in 95 of 100 slides; NaN without spermatozoa.
-    """
-
-    difference: float
-    limit: float
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the difference is within the limit."""
-        return self.difference <= self.limit
-
-
-@dataclasses.dataclass(frozen=True)
 class Slide:
     """One slide.
 
@@ -161,21 +142,6 @@ class Slide:
     def is_enough(self) -> bool:
         """Whether every replicate has `MIN_SPERMATOZOA`; otherwise no verdict is given."""
         return all(count.is_enough for count in self.replicates)
-
-
-def compare_replicates(first: Count, second: Count) -> Comparison:
-    """Compares the shares of normal forms of two replicates.
-
-    WHO 2021: they agree when their difference is at most 1.96 sqrt(2 p (1 - p) / n), where p is the mean share and n
-    the number of spermatozoa in each. For replicates of n1 and n2 spermatozoa this is
-    1.96 sqrt(p (1 - p) (1/n1 + 1/n2)), with p the share in both together.
-    """
-    sizes = first.num_sperm, second.num_sperm
-    if not all(sizes):
-        return Comparison(math.nan, math.nan)
-    share = (first.num_normal + second.num_normal) / sum(sizes)
-    limit = Z_95 * math.sqrt(share * (1 - share) * (1 / sizes[0] + 1 / sizes[1]))
-    return Comparison(abs(first.normal_share - second.normal_share), limit)
 
 
 def count(
@@ -264,7 +230,8 @@ def summarize(
 
     def summarize_slide(name: str, rows: pd.DataFrame) -> Slide:
         replicates = tuple(count_rows(part, own) for part, own in _groups(rows, replicate_column))
-        comparison = compare_replicates(*replicates) if len(replicates) == 2 else None
+        pairs = [(part.num_normal, part.num_sperm) for part in replicates]
+        comparison = compare(*pairs) if len(pairs) == 2 else None
         return Slide(name, count_rows(name, rows), replicates, comparison)
 
     return tuple(summarize_slide(name, rows) for name, rows in _groups(scores, slide_column))

@@ -1,4 +1,4 @@
-"""The contact sheet: the images that a person should look at first, with where the network looked."""
+"""The contact sheet: the images that a person should look at first, with the attribution maps that scoring drew."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import base64
 import dataclasses
 import io
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from sperm_tf.evaluation.quantification import scores_file
 from sperm_tf.probabilities import write_probability
 from sperm_tf.served_names import CONFIDENT, NO_GUARANTEE, NOT_CALIBRATED, OK, UNCERTAIN, UNFAMILIAR
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 Read = Callable[[str], "bytes | None"]
-Explain = Callable[[Sequence[bytes]], np.ndarray]
 _SIDE = 160  # pixels; the longest side of a picture
 _JPEG_QUALITY = 85
-_AT_ONCE = 8  # images held in memory as they are
 _REASONS = {
     CONFIDENT: "accepted",
     UNCERTAIN: "not sure enough",
@@ -40,7 +39,7 @@ class Cell:
         reason: why, for people.
         replicate: its replicate; empty where there is none.
         image: JPEG.
-        overlay: JPEG of the image under its map; None without a model.
+        overlay: JPEG of the image under its attribution map; None where scoring drew none.
     """
 
     file: str
@@ -99,7 +98,7 @@ def draw(
     *,
     limit: int,
     read: Read,
-    explain: Explain | None,
+    read_overlay: Read,
     replicate_column: str = "",
 ) -> Sheet:
     """Draws the sheet of one slide; images that are no longer there, or damaged since, are left out.
@@ -109,39 +108,34 @@ def draw(
         class_names: in the order of the model.
         limit: most images to show.
         read: address -> the file's bytes; None where it cannot be read, or is no longer the file that was scored.
-        explain: files -> float [N, h, w], 0-1, the maps of their predicted classes; None draws no overlays.
+        read_overlay: name in the column `overlay` -> the picture's bytes; None where it cannot be read.
         replicate_column: of the scores; empty where there is none.
     """
     rows = order_by_uncertainty(scores, class_names).head(limit)
     cells: list[Cell] = []
-    for start in range(0, len(rows), _AT_ONCE):
-        contents = [(row, read(row[scores_file.FILE]) or b"") for _, row in rows[start : start + _AT_ONCE].iterrows()]
-        found = [(row, content, pixels) for row, content in contents if (pixels := _read_small(content)) is not None]
-        maps = explain([content for _, content, _ in found]) if explain and found else [None] * len(found)
-        cells += [
-            _draw_cell(row, pixels, heat_map, replicate_column)
-            for (row, _, pixels), heat_map in zip(found, maps, strict=True)
-        ]
+    for _, row in rows.iterrows():
+        picture = _open(read(row[scores_file.FILE]))
+        if picture is not None:
+            overlay = _open(read_overlay(row[scores_file.OVERLAY])) if row.get(scores_file.OVERLAY) else None
+            cells.append(_draw_cell(row, picture, overlay, replicate_column))
     return Sheet(tuple(cells), len(rows) - len(cells))
 
 
-def _read_small(content: bytes) -> np.ndarray | None:
+def _open(content: bytes | None) -> Image.Image | None:
     from PIL import Image
 
     from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 
     try:
-        picture = Image.fromarray(decode_rgb(content).pixels)
+        return Image.fromarray(decode_rgb(content or b"").pixels)
     except UndecodableImageError:
         return None
-    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    return np.asarray(picture)
 
 
-def _draw_cell(row: Any, pixels: np.ndarray, heat_map: np.ndarray | None, replicate_column: str) -> Cell:
-    from sperm_tf.explain.overlay import draw_overlay
-
+def _draw_cell(row: Any, picture: Image.Image, overlay: Image.Image | None, replicate_column: str) -> Cell:
     reason = row[scores_file.REASON]
+    if overlay is not None:  # the picture of scoring: the image, and beside it the same under its map
+        overlay = overlay.crop((overlay.width // 2, 0, overlay.width, overlay.height))
     return Cell(
         file=row[scores_file.FILE],
         predicted=row[scores_file.PREDICTED],
@@ -149,16 +143,17 @@ def _draw_cell(row: Any, pixels: np.ndarray, heat_map: np.ndarray | None, replic
         decision=row[scores_file.DECISION],
         reason=_REASONS.get(reason, reason),
         replicate=str(row[replicate_column]) if replicate_column else "",
-        image=_to_jpeg(pixels),
-        overlay=None if heat_map is None else _to_jpeg(draw_overlay(pixels, heat_map)),
+        image=_to_jpeg(picture),
+        overlay=None if overlay is None else _to_jpeg(overlay),
     )
 
 
-def _to_jpeg(pixels: np.ndarray) -> bytes:
+def _to_jpeg(picture: Image.Image) -> bytes:
     from PIL import Image
 
+    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY)
     return buffer.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""The report of slides as a PDF: two A4 pages a slide, the figures and the contact sheet."""
+"""The report of slides as a PDF: three A4 pages a slide: the result, the details, the contact sheet."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sperm_tf.report.slide import facts
+from sperm_tf.report.slide import facts, result_page
 from sperm_tf.report.slide.contact_sheet import Cell
-from sperm_tf.report.slide.layout import GAP, HEIGHT, INK, INNER, MARGIN, MUTED, Document, side_by_side, write_table
+from sperm_tf.report.slide.layout import GAP, HEIGHT, INNER, MARGIN, MUTED, Document, side_by_side, write_table
 
 NUM_CELLS = 28
 _COLUMNS, _PADDING = 4, 2.0
-_SIGNATURE = HEIGHT - 24
-_BLUE, _BAND = (31, 95, 153), (245, 224, 170)
-_VERDICTS = {"good": (227, 241, 232), "bad": (250, 231, 225), "none": (241, 241, 238)}
 _MAX_UNREADABLE, _MAX_REPLICATES, _MAX_CLASSES = 4, 8, 40
 
 
@@ -28,35 +25,32 @@ def write(path: pathlib.Path, content: Mapping[str, Any]) -> None:
     """
     pdf = Document(content)
     for slide in content["slides"]:
-        _write_figures(pdf, slide, content)
+        result_page.write(pdf, slide, content)
+        _write_details(pdf, slide, content)
         _write_sheet(pdf, slide)
     pdf.output(str(path))
 
 
-def _write_figures(pdf: Document, slide: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+def _write_details(pdf: Document, slide: Mapping[str, Any], content: Mapping[str, Any]) -> None:
     pdf.add_page()
-    pdf.line_of_text(f"Sperm morphology · slide report · {content['date']}", 8, colour=MUTED)
-    pdf.line_of_text(f"Slide {slide['name']}" if slide["name"] else "Slide report", 17, bold=True)
+    pdf.line_of_text(f"Details · {slide['title']}", 13, bold=True)
+    pdf.line_of_text(" ".join(slide["notes"]), 7, colour=MUTED)
     pdf.ln(2)
-    _write_share(pdf, slide)
-    _write_verdict(pdf, slide["verdict"])
-    pdf.line_of_text(" ".join(slide["notes"]), 6.5, colour=MUTED)
-    pdf.ln(1)
     half = (INNER - GAP) / 2
     names = [_shorten(name, 14) for name in slide["columns"]]
-    widths = (3, *[1] * (len(names) + 1), 1.7)
+    is_reviewed = bool(slide["figures"]["review"])
+    widths = (3, *[1] * (len(names) + 1), 1.7, *[1.3] * is_reviewed)
     pdf.style(7.5)
     room = half * widths[0] / sum(widths) - _PADDING  # a line for each
     classes = [
-        [pdf.shorten(_with_role(row), room), *map(str, row["counts"]), str(row["total"]), row["share"]]
-        for row in slide["classes"][:_MAX_CLASSES]
+        [pdf.shorten(_with_role(row), room), *_numbers(row, is_reviewed)] for row in slide["classes"][:_MAX_CLASSES]
     ]
     if len(slide["classes"]) > _MAX_CLASSES:
         more = f"{len(slide['classes']) - _MAX_CLASSES} more"
-        classes.append([more, *[""] * (len(names) + 2)])
+        classes.append([more, *[""] * (len(widths) - 1)])
     reasons = [[row["text"], str(row["count"]), row["percent"]] for row in slide["reasons"]]
     total = ["All referred", str(slide["num_referred"]), slide["referred_percent"]]
-    counts = ["Class", *names, "All", "Share"], classes, widths
+    counts = ["Class", *names, "All", "Share", *["Review"] * is_reviewed], classes, widths
     referred = ["Why", "Images", "Share"], [*reasons, total], (4.4, 1, 1.2)
     quality = [[row["name"], row["median"], row["range"]] for row in slide["quality"]]
     measured = ["Figure", "Median", "5th–95th centile"], quality, (3, 1, 1.7)
@@ -72,9 +66,11 @@ def _write_figures(pdf: Document, slide: Mapping[str, Any], content: Mapping[str
         lambda pdf: _write_unreadable(pdf, slide, half),
     )
     pdf.write_whole(lambda pdf: _write_model(pdf, content["model"]))
-    if pdf.get_y() > _SIGNATURE:
-        pdf.add_page()
-    _write_signature(pdf)
+
+
+def _numbers(row: Mapping[str, Any], is_reviewed: bool) -> list[str]:
+    after = [str(row["reviewed"])] if is_reviewed else []
+    return [*map(str, row["counts"]), str(row["total"]), row["share"], *after]
 
 
 def _write_replicates(pdf: Document, replicates: Sequence[Mapping[str, Any]]) -> None:
@@ -85,7 +81,8 @@ def _write_replicates(pdf: Document, replicates: Sequence[Mapping[str, Any]]) ->
         "percent": "Counted",
         "interval": "Interval",
         "corrected": "Corrected",
-        "bounds": "After review",
+        "reviewed": "After review",
+        "bounds": "Range",
         "num_referred": "Referred",
         "num_unreadable": "No answer",
     }
@@ -95,66 +92,14 @@ def _write_replicates(pdf: Document, replicates: Sequence[Mapping[str, Any]]) ->
     ]
     if len(replicates) > _MAX_REPLICATES:
         rows.append([f"{len(replicates) - _MAX_REPLICATES} more", *[""] * (len(columns) - 1)])
-    write_table(pdf, "Replicates", list(columns.values()), rows, (1.5, 1, 1, 1.2, 1.6, 1.3, 1.6, 1.2, 1.3), width=INNER)
-
-
-def _write_share(pdf: Document, slide: Mapping[str, Any]) -> None:
-    """The percentage, and beside it the axis with interval and range."""
-    top = pdf.get_y()
-    pdf.style(9, bold=True)
-    pdf.cell(75, 5, "Normal forms among spermatozoa", new_x="LMARGIN", new_y="NEXT")
-    pdf.style(24, bold=True)
-    pdf.cell(75, 12, slide["percent"], new_x="LMARGIN", new_y="NEXT")
-    pdf.style(8)
-    how = "corrected for the model's known errors" if slide["is_corrected"] else "as the model answered, not corrected"
-    lines = (
-        f"{how}; 95 % interval {slide['interval'] or '–'}",
-        f"counted {slide['counted']}",
-        f"count after review of referred images {slide['bounds'] or '–'}",
-        slide["accepted_normal"],
-        slide["copies"],
+    write_table(
+        pdf,
+        "Replicates",
+        list(columns.values()),
+        rows,
+        (1.4, 0.9, 0.95, 1.1, 1.45, 1.2, 1.4, 1.45, 1.1, 1.2),
+        width=INNER,
     )
-    for line in filter(None, lines):
-        pdf.cell(75, 4.2, line, new_x="LMARGIN", new_y="NEXT")
-    if slide["is_defined"]:
-        _draw_axis(pdf, slide, left=MARGIN + 106, top=top + 8, width=INNER - 110)
-    pdf.set_y(top + 37)
-
-
-def _draw_axis(pdf: Document, slide: Mapping[str, Any], *, left: float, top: float, width: float) -> None:
-    low, high = slide["interval_bounds"]
-    least, most = slide["bounds_bounds"]
-    pdf.set_fill_color(*_BAND)
-    pdf.rect(left + width * least, top, max(width * (most - least), 0.4), 7, "F")
-    pdf.set_fill_color(*_BLUE)
-    pdf.rect(left + width * low, top + 2.6, max(width * (high - low), 0.4), 1.8, "F")
-    pdf.circle(left + width * slide["share"], top + 3.5, 1.8, "F")
-    if slide["is_corrected"]:
-        pdf.set_draw_color(*_BLUE)
-        pdf.set_line_width(0.5)
-        pdf.circle(left + width * slide["counted_share"], top + 3.5, 1.6, "D")
-    pdf.set_draw_color(*MUTED)
-    pdf.set_line_width(0.2)
-    pdf.line(left, top + 9, left + width, top + 9)
-    pdf.style(7, colour=MUTED)
-    for tick in range(0, 101, 25):
-        place = left + width * tick / 100
-        pdf.line(place, top + 9, place, top + 10)
-        pdf.set_xy(place - 8, top + 10.5)
-        pdf.cell(16, 3, f"{tick} %", align="C")
-    pdf.set_xy(left, top + 15)
-    counted = " Ring: counted." if slide["is_corrected"] else ""
-    words = f"Point and bar: the percentage with its 95 % interval.{counted} Band: count after review."
-    pdf.multi_cell(width, 3, words, align="L")
-
-
-def _write_verdict(pdf: Document, verdict: Mapping[str, str]) -> None:
-    pdf.set_fill_color(*_VERDICTS[verdict["kind"]])
-    pdf.style(8.5, bold=True)
-    pdf.multi_cell(0, 5.5, f"{verdict['title']}.", fill=True, align="L", new_x="LMARGIN", new_y="NEXT")
-    pdf.style(8)
-    pdf.multi_cell(0, 5, verdict["text"], fill=True, align="L", new_x="LMARGIN", new_y="NEXT")
-    pdf.ln(1.5)
 
 
 def _write_unreadable(pdf: Document, slide: Mapping[str, Any], width: float) -> None:
@@ -180,21 +125,9 @@ def _write_model(pdf: Document, model: Mapping[str, Any]) -> None:
         pdf.line_of_text(line, 7.5)
 
 
-def _write_signature(pdf: Document) -> None:
-    pdf.set_draw_color(*INK)
-    pdf.style(7, colour=MUTED)
-    left = MARGIN
-    for title, width in (("Name", 70), ("Signature", 70), ("Date", 30)):
-        pdf.line(left, _SIGNATURE, left + width, _SIGNATURE)
-        pdf.set_xy(left, _SIGNATURE + 0.5)
-        pdf.cell(width, 4, title)
-        left += width + (INNER - 170) / 2
-
-
 def _write_sheet(pdf: Document, slide: Mapping[str, Any]) -> None:
     pdf.add_page()
-    title = f"Contact sheet · slide {slide['name']}" if slide["name"] else "Contact sheet"
-    pdf.line_of_text(title, 13, bold=True)
+    pdf.line_of_text(f"Contact sheet · {slide['title']}", 13, bold=True)
     cells = slide["sheet"].cells[:NUM_CELLS]
     pdf.line_of_text(facts.describe_sheet(slide["sheet"], limit=NUM_CELLS), 7.5, colour=MUTED)
     top = pdf.get_y() + 3

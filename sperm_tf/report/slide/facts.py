@@ -14,6 +14,7 @@ from sperm_tf.evaluation.quantification.prevalence import error_rates
 from sperm_tf.report import text
 from sperm_tf.report.sections.trust import REASONS
 from sperm_tf.report.slide.contact_sheet import Sheet
+from sperm_tf.report.slide.figures import Reviewed, describe_figures
 from sperm_tf.report.slide.verdict import describe_verdict
 from sperm_tf.served_names import EMPTY, OK, TOO_LARGE, TOO_SMALL, UNDECODABLE, UNKNOWN_FORMAT, UNREADABLE
 
@@ -31,8 +32,9 @@ BOUNDS_NOTE = (
     "may lie outside."
 )
 ACCEPTED_NOTE = (
-    "How many of the accepted normal forms are wrong is reckoned from the same errors and this slide's mix of classes, "
-    "with a 95 % interval. The images do not show which they are: look at all of them where a finding rests on them."
+    "How many of the accepted normal forms are wrong is predicted from the same errors and this slide's mix of "
+    "classes, with a 95 % interval. The images do not show which they are: look at all of them where a finding rests "
+    "on them."
 )
 _QUALITY = (
     ("width", "Width, pixels", 0),
@@ -43,7 +45,7 @@ _QUALITY = (
 )
 _NOT_CORRECTED = {
     slide_lib.NO_ERRORS_KNOWN: "how often this model takes one class for another is not known. On a slide with few "
-    "normal forms, abnormal ones that are taken for normal can make up most of it.",
+    "normal forms, abnormal ones that are misclassified as normal can make up most of it.",
     slide_lib.MOSTLY_UNFAMILIAR: "most images are unlike those that this model's errors are known from. It may be far "
     "off.",
     slide_lib.NOTHING_TO_COUNT: "there is no spermatozoon among the answers.",
@@ -62,40 +64,35 @@ _STATUSES = {
 
 
 def describe_slide(
-    slide: Slide, scores: Any, roles: ClassRoles, rule: Mapping[str, Any], *, num_elsewhere: int = 0
+    slide: Slide,
+    scores: Any,
+    roles: ClassRoles,
+    rule: Mapping[str, Any],
+    *,
+    num_elsewhere: int = 0,
+    reviewed: Reviewed | None = None,
 ) -> dict[str, Any]:
     """The facts of one slide.
 
     Args:
-        slide: its counts.
+        slide: its counts, as the model answered.
         scores: its rows, a data frame with the columns of `sperm_tf.evaluation.quantification.scores_file`.
         roles: of the classes.
         rule: content of `decision.json`; empty where there is none.
         num_elsewhere: images that stand on another slide of the scores, too.
+        reviewed: the slide after review; None without one.
     """
     total = slide.total
-    lowest, highest = total.bounds
     accepted_normal = _describe_accepted_normal(total)
     notes = [describe_correction(total, rule, roles), INTERVAL_NOTE, BOUNDS_NOTE]
-    share, interval = total.corrected or (total.normal_share, total.interval)
     return {
         "name": slide.name,
         "num_files": total.num_files,
         "num_sperm": total.num_sperm,
-        "num_normal": total.num_normal,
-        "is_corrected": total.corrected is not None,
-        "share": share,
-        "percent": text.percent(share),
-        "interval": text.percent_interval(interval),
-        "interval_bounds": list(interval),
-        "counted_share": total.normal_share,
-        "counted": _describe_counted(total),
+        "figures": describe_figures(slide, roles, _count_calibration(rule), reviewed),
         "accepted_normal": accepted_normal,
         "copies": _describe_copies(total, num_elsewhere),
-        "bounds": text.percent_interval(total.bounds),
-        "bounds_bounds": [lowest, highest],
-        "is_defined": math.isfinite(share),
-        "verdict": describe_verdict(slide),
+        "verdict": describe_verdict(slide, reviewed.slide if reviewed else None),
         "notes": [*notes, ACCEPTED_NOTE] if accepted_normal else notes,
         "num_referred": total.num_referred,
         "referred_percent": text.percent(total.referred_share),
@@ -104,8 +101,8 @@ def describe_slide(
             for reason, number in total.reasons.items()
         ],
         "columns": [part.name for part in _shown(slide)],
-        "classes": _describe_classes(slide, roles),
-        "rows": _describe_replicates(slide),
+        "classes": _describe_classes(slide, roles, reviewed),
+        "rows": _describe_replicates(slide, reviewed),
         "quality": _describe_quality(scores),
         "unreadable": [
             {"file": row.file, "text": _STATUSES.get(row.status, row.status)}
@@ -125,17 +122,18 @@ def describe_correction(total: Count, rule: Mapping[str, Any], roles: ClassRoles
     confusion = rule.get("confusion") or ()
     rates = error_rates(confusion, part=roles.is_normal, whole=roles.is_sperm)
     known = (
-        f"On {text.count(sum(map(sum, confusion)))} calibration images the model takes {text.percent(rates[0])} of the "
-        f"spermatozoa that are not normal for normal ones, and finds {text.percent(rates[1])} of the normal ones. "
+        f"On {text.count(_count_calibration(rule))} calibration images the model misclassifies "
+        f"{text.percent(rates[0])} of the spermatozoa that are not normal as normal, and finds "
+        f"{text.percent(rates[1])} of the normal ones. "
         if rates
         else ""
     )
     if total.correction != slide_lib.CORRECTED:
         return f"{known}The percentage is not corrected: {_NOT_CORRECTED[total.correction]}"
     return (
-        f"{known}The percentage has that reckoned out (Rogan and Gladen 1978), and its 95 % interval takes in how "
-        "well these shares are known. It holds where the images of each class are like the calibration images of that "
-        "class."
+        f"{known}The percentage is corrected for that (adjusted classify and count, ACC; Rogan and Gladen 1978), and "
+        "its 95 % interval takes in how well these shares are known. It holds where the images of each class are like "
+        "the calibration images of that class."
     )
 
 
@@ -156,16 +154,18 @@ def describe_sheet(sheet: Sheet, *, limit: int | None = None) -> str:
     if not cells:
         return f"There is no image to show.{left_out}"
     has_maps = any(cell.overlay for cell in cells)
-    maps = (
-        " Beside each image: where the network looked (layer integrated gradients of its answer)." if has_maps else ""
-    )
+    maps = " Beside an image: its attribution map (layer integrated gradients of the answer)." if has_maps else ""
     return (
         f"The {len(cells)} least certain of the readable images: unfamiliar ones first, then by rising probability of "
         f"the answer.{maps}{left_out}"
     )
 
 
-def _describe_classes(slide: Slide, roles: ClassRoles) -> list[dict[str, Any]]:
+def _count_calibration(rule: Mapping[str, Any]) -> int:
+    return sum(map(sum, rule.get("confusion") or ()))
+
+
+def _describe_classes(slide: Slide, roles: ClassRoles, reviewed: Reviewed | None) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
@@ -173,6 +173,7 @@ def _describe_classes(slide: Slide, roles: ClassRoles) -> list[dict[str, Any]]:
             "counts": [part.classes[name] for part in _shown(slide)],
             "total": slide.total.classes[name],
             "share": _share_of_sperm(slide.total, name) if name in roles.sperm else "not counted",
+            "reviewed": reviewed.slide.total.classes[name] if reviewed else None,
         }
         for name in roles.class_names
     ]
@@ -185,14 +186,6 @@ def _shown(slide: Slide) -> tuple[Count, ...]:
 
 def _share_of_sperm(total: Count, name: str) -> str:
     return text.percent(total.classes[name] / total.num_sperm) if total.num_sperm else text.NOTHING
-
-
-def _describe_counted(total: Count) -> str:
-    """The count itself, with the error of counting."""
-    sperm = text.plural(total.num_sperm, "spermatozoon", "spermatozoa")
-    interval = text.percent_interval(total.interval)
-    counted = f"{text.percent(total.normal_share)}: {text.count(total.num_normal)} of {sperm}"
-    return f"{counted}, 95 % interval {interval}" if interval else counted
 
 
 def _describe_accepted_normal(total: Count) -> str:
@@ -216,7 +209,8 @@ def _describe_copies(total: Count, num_elsewhere: int) -> str:
     return f"{'; '.join(found)}: take them out" if found else ""
 
 
-def _describe_replicates(slide: Slide) -> list[dict[str, Any]]:
+def _describe_replicates(slide: Slide, reviewed: Reviewed | None) -> list[dict[str, Any]]:
+    after = reviewed.slide.replicates if reviewed else slide.replicates
     return [
         {
             "name": part.name or "all images",
@@ -225,11 +219,12 @@ def _describe_replicates(slide: Slide) -> list[dict[str, Any]]:
             "num_normal": part.num_normal,
             "percent": text.percent(part.normal_share),
             "interval": text.percent_interval(part.interval),
-            "bounds": text.percent_interval(part.bounds),
+            "reviewed": text.percent(done.normal_share) if reviewed else text.NOTHING,
+            "bounds": text.percent_interval(done.bounds),
             "num_referred": part.num_referred,
             "num_unreadable": part.num_unreadable,
         }
-        for part in slide.replicates
+        for part, done in zip(slide.replicates, after, strict=True)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,11 +23,9 @@ class Document(FPDF):
 
     def __init__(self, content: Mapping[str, Any]):
         super().__init__(format="A4")
-        import matplotlib
-
         self._content = content
         self._scratch: Document | None = None
-        fonts = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf")  # fpdf2's own know Latin letters alone
+        fonts = _find_fonts()  # fpdf2's own know Latin letters alone
         self.add_font(_FONT, "", fonts / "DejaVuSans.ttf")
         self.add_font(_FONT, "B", fonts / "DejaVuSans-Bold.ttf")
         self.set_margin(MARGIN)
@@ -84,6 +83,13 @@ class Document(FPDF):
         return next(short for start in starts if self.get_string_width(short := f"…{text[start:]}") <= width)
 
 
+def _find_fonts() -> pathlib.Path:
+    """The fonts that Matplotlib brings; it is not imported, which takes a second."""
+    matplotlib = importlib.util.find_spec("matplotlib")
+    assert matplotlib is not None and matplotlib.origin is not None
+    return pathlib.Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf"
+
+
 def write_table(
     pdf: Document,
     title: str,
@@ -92,8 +98,12 @@ def write_table(
     widths: Sequence[float],
     *,
     width: float,
+    last_is_text: bool = False,
 ) -> None:
     """A table from here down, names to the left and numbers to the right; `widths` are shares of `width`."""
+    alignment = ["LEFT", *["RIGHT"] * (len(header) - 1)]
+    if last_is_text:
+        alignment[-1] = "LEFT"
     left = pdf.get_x()
     pdf.style(9, bold=True)
     pdf.cell(width, 6, title, new_x="LEFT", new_y="NEXT")
@@ -104,7 +114,7 @@ def write_table(
         width=width,
         align="LEFT" if left <= MARGIN else "RIGHT",
         col_widths=tuple(widths),
-        text_align=("LEFT", *["RIGHT"] * (len(header) - 1)),
+        text_align=tuple(alignment),
         line_height=4.4,
         borders_layout="HORIZONTAL_LINES",
         headings_style=FontFace(emphasis="BOLD", color=MUTED, size_pt=7),

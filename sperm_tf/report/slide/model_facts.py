@@ -50,7 +50,7 @@ def _describe_promise(rule: Mapping[str, Any], class_names: Sequence[str]) -> st
     counts = zip(class_names, map(sum, rule.get("confusion") or ()), strict=False)
     mix = text.listing([f"{number} {name}" for name, number in counts])
     return (
-        f"At most {risk} of them are wrong, with {confidence} confidence, for images that could change places with the "
+        f"At most {risk} of them are wrong, with {confidence} confidence, for images exchangeable with the "
         f"{images}: of the same microscopes, stain and kind of patients, and with the same mix of classes"
         f"{f' ({mix})' if mix else ''}. The rarer a class is, the more of the answers that name it "
         "are wrong: on a slide with few normal forms, most of the accepted answers that name them can be."
@@ -64,4 +64,4 @@ def _find_accuracy(card: str) -> str:
         return "not recorded with this model"
     value, low, high = map(float, found.groups())
     interval = text.percent_interval((low, high))
-    return f"{text.percent(value)} (95 % interval {interval}), in cross-validation: answers to images not learnt from"
+    return f"{text.percent(value)} (95 % interval {interval}), in cross-validation, on held-out images"

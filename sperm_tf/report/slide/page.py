@@ -1,4 +1,4 @@
-"""Writes the report of slides: `slide.html`, one file that loads nothing, and `slide.pdf`, two A4 pages a slide."""
+"""Writes the report of slides: `slide.html`, one file that loads nothing, and `slide.pdf`, three A4 pages a slide."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sperm_tf.evaluation.quantification import counts as slide_lib
-from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.evaluation.quantification import reviewed, scores_file
 from sperm_tf.evaluation.quantification.class_roles import ClassRoles
 from sperm_tf.report import build
-from sperm_tf.report.slide import contact_sheet, document, facts, model_facts
+from sperm_tf.report.slide import contact_sheet, document, facts, figures, model_facts, sample
 from sperm_tf.version import __version__
 from sperm_tf.whole_files import replacing
 
@@ -25,15 +25,19 @@ class Sources:
 
     Attributes:
         read: address of an image -> its bytes, None where it cannot be read.
-        explain: files -> maps; None without a model.
+        read_overlay: name of a picture that scoring drew -> its bytes, None where it cannot be read.
         rule: content of the model's `decision.json`; may be empty.
         card: of the model, Markdown; may be empty.
+        sample: what flags say of the sample, by `sample.FIELDS`; may be empty.
+        verdicts: SHA-256 of a file -> the last verdict of a person on it; None without a review.
     """
 
     read: contact_sheet.Read
-    explain: contact_sheet.Explain | None
+    read_overlay: contact_sheet.Read
     rule: Mapping[str, Any]
     card: str
+    sample: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    verdicts: Mapping[str, reviewed.Verdict] | None = None
 
 
 def write_report(
@@ -62,36 +66,12 @@ def write_report(
     Returns:
         The files.
     """
-    slides = slide_lib.summarize(
-        scores.table,
-        roles,
-        slide_column=slide_column,
-        replicate_column=replicate_column,
-        confusion=sources.rule.get("confusion") or (),
-        confident=sources.rule.get("confident") or (),
-    )
-    described = []
-    elsewhere = _on_several_slides(scores.table, slide_column)
-    for slide in slides:
-        rows = scores.table
-        rows = rows[rows[slide_column].astype(str) == slide.name] if slide_column else rows
-        sheet = contact_sheet.draw(
-            rows,
-            scores.class_names,
-            limit=sheet_size,
-            read=sources.read,
-            explain=sources.explain,
-            replicate_column=replicate_column,
-        )
-        words = facts.describe_sheet(sheet)
-        described.append(
-            facts.describe_slide(slide, rows, roles, sources.rule, num_elsewhere=int(elsewhere[rows.index].sum()))
-            | {"sheet": sheet, "sheet_words": words}
-        )
+    described = _describe_slides(scores, roles, sources, slide_column, replicate_column, sheet_size)
     content = {
         "slides": described,
         "model": model_facts.describe_model(scores.record, scores.class_names, roles, sources.rule, sources.card),
         "notice": facts.NOTICE,
+        "scope": figures.SCOPE_NOTE,
         "date": date,
         "version": __version__,
     }
@@ -102,6 +82,55 @@ def write_report(
         new_html.write_text(rendered.rstrip() + "\n", encoding="utf-8")
         document.write(new_pdf, content)
     return [html, pdf]
+
+
+def _describe_slides(
+    scores: scores_file.Scores,
+    roles: ClassRoles,
+    sources: Sources,
+    slide_column: str,
+    replicate_column: str,
+    sheet_size: int,
+) -> list[dict[str, Any]]:
+    table, verdicts, rule = scores.table, sources.verdicts, sources.rule
+    slides = slide_lib.summarize(
+        table,
+        roles,
+        slide_column=slide_column,
+        replicate_column=replicate_column,
+        confusion=rule.get("confusion") or (),
+        confident=rule.get("confident") or (),
+    )
+    after: Sequence[slide_lib.Slide | None] = [None] * len(slides)
+    if verdicts is not None:
+        after = slide_lib.summarize(
+            reviewed.apply(table, verdicts), roles, slide_column=slide_column, replicate_column=replicate_column
+        )
+    elsewhere = _on_several_slides(table, slide_column)
+    described = []
+    for slide, counted in zip(slides, after, strict=True):
+        rows = table[table[slide_column].astype(str) == slide.name] if slide_column else table
+        sheet = contact_sheet.draw(
+            rows,
+            scores.class_names,
+            limit=sheet_size,
+            read=sources.read,
+            read_overlay=sources.read_overlay,
+            replicate_column=replicate_column,
+        )
+        facts_of_sample = sample.describe_sample(rows, scores.record["columns"], sources.sample)
+        review = figures.Reviewed(counted, reviewed.describe(rows, verdicts or {})) if counted else None
+        num_elsewhere = int(elsewhere[rows.index].sum())
+        described.append(
+            facts.describe_slide(slide, rows, roles, rule, num_elsewhere=num_elsewhere, reviewed=review)
+            | {
+                "title": sample.choose_title(slide.name, facts_of_sample, scores.record["root"]),
+                "sample": facts_of_sample,
+                "sheet": sheet,
+                "sheet_words": facts.describe_sheet(sheet),
+            }
+        )
+    return described
 
 
 def _on_several_slides(table: Any, slide_column: str) -> Any:

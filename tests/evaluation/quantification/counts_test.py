@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from statsmodels.stats.proportion import proportion_confint, proportions_ztest
+from statsmodels.stats.proportion import proportion_confint
 
 from sperm_tf.evaluation.quantification import counts
-from sperm_tf.evaluation.quantification.class_roles import ClassRoles, RolesError, default_roles
-from sperm_tf.evaluation.quantification.counts import Count, SlideError
+from sperm_tf.evaluation.quantification.class_roles import default_roles
+from sperm_tf.evaluation.quantification.counts import SlideError
 from sperm_tf.evaluation.quantification.prevalence import estimate_wrong
 
 SMIDS = default_roles(("normal", "abnormal", "non-sperm"))
@@ -23,10 +23,6 @@ def _rows(specification):
             {"status": status, "predicted_class": predicted or "", "decision": decision, "reason": reason}
         ] * number
     return pd.DataFrame(rows)
-
-
-def _count(num_normal, num_sperm):
-    return Count("", num_sperm, 0, {}, num_sperm, num_normal, {}, num_sperm, num_normal)
 
 
 def test_what_is_no_spermatozoon_is_not_in_the_denominator():
@@ -67,22 +63,6 @@ def test_whatever_the_referred_images_show_the_share_ends_between_the_bounds():
             assert lowest - 1e-12 <= (normal + truth[0]) / num_sperm <= highest + 1e-12
 
 
-def test_replicates_are_compared_as_the_manual_does():
-    comparison = counts.compare_replicates(_count(10, 200), _count(22, 200))
-    assert comparison.difference == pytest.approx(0.06)
-    assert comparison.limit == pytest.approx(1.96 * math.sqrt(2 * 0.08 * 0.92 / 200)) and not comparison.agrees
-    for first, second in [
-        ((10, 200), (20, 200)),
-        ((10, 200), (21, 200)),
-        ((30, 400), (11, 210)),
-        ((5, 250), (20, 230)),
-    ]:
-        statistic, _ = proportions_ztest([first[0], second[0]], [first[1], second[1]])
-        assert counts.compare_replicates(_count(*first), _count(*second)).agrees == (abs(statistic) <= 1.96), first
-    assert counts.compare_replicates(_count(0, 200), _count(0, 200)).agrees
-    assert not counts.compare_replicates(_count(0, 0), _count(1, 10)).agrees
-
-
 def test_slides_and_replicates_are_told_apart():
     rows = _rows([("normal", "confident", 200), ("abnormal", "confident", 205), ("non-sperm", "confident", 10)])
     rows["slide"] = "S2"
@@ -100,7 +80,7 @@ def test_slides_and_replicates_are_told_apart():
     assert alone.name == "" and len(alone.replicates) == 1 and alone.total.num_sperm == 405
 
 
-def test_known_errors_are_reckoned_out():
+def test_counts_are_corrected_for_known_errors():
     rows = _rows([("normal", "confident", 60), ("abnormal", "confident", 340), ("non-sperm", "confident", 100)])
     confusion = [[85, 15, 0], [13, 87, 0], [0, 0, 100]]
     (found,) = counts.summarize(rows, SMIDS, confusion=confusion)
@@ -145,21 +125,6 @@ def test_an_image_without_a_slide_is_refused():
         counts.summarize(rows, SMIDS, slide_column="slide")
     with pytest.raises(SlideError, match="must have a 'slide'"):
         counts.summarize(rows, SMIDS, replicate_column="slide")
-
-
-def test_roles_come_from_the_names_of_the_classes_or_from_the_user():
-    hushem = default_roles(("normal", "tapered", "pyriform", "amorphous"))
-    assert (hushem.normal, hushem.not_sperm) == (("normal",), ()) and len(hushem.sperm) == 4
-    assert (SMIDS.normal, SMIDS.not_sperm, SMIDS.sperm) == (("normal",), ("non-sperm",), ("normal", "abnormal"))
-    assert (SMIDS.is_normal, SMIDS.is_sperm) == ((True, False, False), (True, True, False))
-    assert default_roles(("normal", "white debris")).not_sperm == ("white debris",)
-    assert default_roles(("normal", "artefacts", "Non-sperms", "bass")).not_sperm == ("artefacts", "Non-sperms")
-    own = default_roles(("typical", "other", "dirt"), normal=["typical"], not_sperm=["dirt"])
-    assert own == ClassRoles(("typical", "other", "dirt"), ("typical",), ("dirt",))
-    with pytest.raises(RolesError, match=r"of the classes a, b\. Name them with --normal_classes"):
-        default_roles(("a", "b"))
-    with pytest.raises(RolesError, match=r"not_sperm_classes must be of a, normal\. Received: c"):
-        default_roles(("a", "normal"), not_sperm=["c"])
 
 
 def test_nothing_to_count_is_undefined_and_no_error():
