@@ -58,6 +58,11 @@ def find_verdicts(folder: pathlib.Path, scores: scores_file.Scores, read: Read) 
     for file, digest in zip(rows[scores_file.FILE], rows[scores_file.IMAGE_DIGEST], strict=True):
         if review := reviews.get(_pixel_digest(read(file) or b"")):
             matched[digest] = review
+    if not matched:
+        raise ReviewsError(
+            f"reviews must be of the images that were scored. Received: {str(folder)!r} with reviews of "
+            f"{len(reviews)} images, none of which is of these images. Name the right folder, or leave --reviews out."
+        )
     return {digest: _to_verdict(review, scores, folder) for digest, review in matched.items()}
 
 

@@ -112,13 +112,10 @@ def test_a_model_of_before_the_map_is_named(exported, crops, tmp_path, monkeypat
     with pytest.raises(ValueError, match=r"an older one without\. Export it again"):
         runner.run(again)
     assert not (tmp_path / "new").exists()
-    lines = []
-    slides.run(slides.Request(tmp_path / "out" / "scores.parquet", tmp_path / "r"), report=lines.append)
-    assert len(lines) == 1 and "does not serve" in lines[0]
 
 
-def test_the_report_finds_the_images_and_the_model_again(exported, crops, tmp_path):
-    runner.run(_request(exported, crops / "table.csv", tmp_path / "out"))
+def test_the_report_finds_the_images_and_the_maps_again(exported, crops, tmp_path):
+    runner.run(dataclasses.replace(_request(exported, crops / "table.csv", tmp_path / "out"), overlays="all"))
     arguments = ["slide_report", f"--scores={tmp_path / 'out'}", f"--output={tmp_path / 'report'}"]
     assert slide_report.main(arguments) == 0
     page = (tmp_path / "report" / "slide.html").read_text(encoding="utf-8")
