@@ -8,6 +8,7 @@ import datetime
 import functools
 import json
 import pathlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from pipelines.bulk_inference import model as scoring_model
@@ -16,11 +17,13 @@ from pipelines.bulk_inference import reviews
 from pipelines.bulk_inference.inputs import IN_ARCHIVE
 from pipelines.bulk_inference.reader import CropReader
 from sperm_tf.evaluation.quantification import class_roles, scores_file
+from sperm_tf.report import text
 from sperm_tf.report.slide import page
 from sperm_tf.served_names import SHOWN_MAP
 
 _NONE = ["none"]
 _RULE_FILE = "decision.json"
+_PERIOD_S = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +75,23 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> list[path
             sources,
             date=datetime.date.today().isoformat(),
             sheet_size=request.sheet_size,
+            progress=_progress(report),
             **columns,
         )
+
+
+def _progress(report: Callable[[str], None]) -> Callable[[int, int], None]:
+    """Says how far a report of many slides is, not more often than every `_PERIOD_S` seconds."""
+    start = said = time.monotonic()
+
+    def say(done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if done < total and now - said >= _PERIOD_S:
+            said = now
+            report(f"{done:,} of {total:,} slides · {text.duration((now - start) / done * (total - done))} left")
+
+    return say
 
 
 def _say_pooled(scores: scores_file.Scores, report: Callable[[str], None]) -> None:

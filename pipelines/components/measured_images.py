@@ -24,7 +24,8 @@ class MeasuredImages:
         sources: where they come from; N of them.
         labels: names of their true classes.
         pixels: float32 [N, S, S, 3], RGB, 0-255.
-        heads: the mask of each head, bool [S, S]; None for classes of no sperm, and where no head was found.
+        heads: the mask of each head, bool [S, S]; None for classes known to be of no sperm, and where no head was
+            found.
     """
 
     sources: list[SourceImage]

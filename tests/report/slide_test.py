@@ -308,7 +308,10 @@ def test_the_contact_sheet_says_what_it_lacks(tmp_path):
 
 
 def test_each_slide_has_its_section_and_three_pages(tmp_path):
-    text, (path, pdf) = _write(tmp_path, _scores(SMIDS, 90, slides=("S1", "S<2>", "S3")))
+    told = []
+    scores = _scores(SMIDS, 90, slides=("S1", "S<2>", "S3"))
+    text, (path, pdf) = _write(tmp_path, scores, progress=lambda *state: told.append(state))
+    assert told == [(1, 3), (2, 3), (3, 3)]
     assert text.count("Contact sheet: look at these first") == 3 and b"/Count 9\n" in pdf.read_bytes()
     assert text.count("Not enough cells: no verdict") == 6, "in the overview and in each section"
     assert "S&lt;2&gt;" in path.read_text(encoding="utf-8")

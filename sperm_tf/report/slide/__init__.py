@@ -1,1 +1,1 @@
-"""The report of a slide: one HTML file, and a PDF of two pages."""
+"""The report of a slide: one HTML file, and a PDF of three pages."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sperm_tf.evaluation.quantification import counts as slide_lib
@@ -50,6 +50,7 @@ def write_report(
     slide_column: str = "",
     replicate_column: str = "",
     sheet_size: int = 48,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[pathlib.Path]:
     """Writes both files.
 
@@ -62,11 +63,15 @@ def write_report(
         slide_column: names the slide of each image; empty where all are of one.
         replicate_column: names the replicate; empty where there is none.
         sheet_size: most images of a slide on the contact sheet of the page; the PDF shows the first 28.
+        progress: is told after each slide how many of how many are described.
 
     Returns:
         The files.
     """
-    described = _describe_slides(scores, roles, sources, slide_column, replicate_column, sheet_size)
+    described = []
+    for facts_of_slide, total in _describe_slides(scores, roles, sources, slide_column, replicate_column, sheet_size):
+        described.append(facts_of_slide)
+        progress(len(described), total)
     content = {
         "slides": described,
         "model": model_facts.describe_model(scores.record, scores.class_names, roles, sources.rule, sources.card),
@@ -91,7 +96,8 @@ def _describe_slides(
     slide_column: str,
     replicate_column: str,
     sheet_size: int,
-) -> list[dict[str, Any]]:
+) -> Iterator[tuple[dict[str, Any], int]]:
+    """The facts of each slide, and of how many."""
     table, verdicts, rule = scores.table, sources.verdicts, sources.rule
     slides = slide_lib.summarize(
         table,
@@ -107,7 +113,6 @@ def _describe_slides(
             reviewed.apply(table, verdicts), roles, slide_column=slide_column, replicate_column=replicate_column
         )
     elsewhere = _on_several_slides(table, slide_column)
-    described = []
     for slide, counted in zip(slides, after, strict=True):
         rows = table[table[slide_column].astype(str) == slide.name] if slide_column else table
         sheet = contact_sheet.draw(
@@ -121,16 +126,13 @@ def _describe_slides(
         facts_of_sample = sample.describe_sample(rows, scores.record["columns"], sources.sample)
         review = figures.Reviewed(counted, reviewed.describe(rows, verdicts or {})) if counted else None
         num_elsewhere = int(elsewhere[rows.index].sum())
-        described.append(
-            facts.describe_slide(slide, rows, roles, rule, num_elsewhere=num_elsewhere, reviewed=review)
-            | {
-                "title": sample.choose_title(slide.name, facts_of_sample, scores.record["root"]),
-                "sample": facts_of_sample,
-                "sheet": sheet,
-                "sheet_words": facts.describe_sheet(sheet),
-            }
-        )
-    return described
+        described = facts.describe_slide(slide, rows, roles, rule, num_elsewhere=num_elsewhere, reviewed=review) | {
+            "title": sample.choose_title(slide.name, facts_of_sample, scores.record["root"]),
+            "sample": facts_of_sample,
+            "sheet": sheet,
+            "sheet_words": facts.describe_sheet(sheet),
+        }
+        yield described, len(slides)
 
 
 def _on_several_slides(table: Any, slide_column: str) -> Any:
