@@ -32,8 +32,8 @@ def describe_strangers(answers: pd.DataFrame) -> OodInputs:
         `kinds`: name -> `num_images`; `num_groups`, of images that are made of one; `auroc` of each of `SCORES` against
         the test images, with `bootstrap_95`, None for a kind of fewer than `intervals.MIN_GROUPS` groups; `accepted`,
         `accepted_as_sperm` (as a class that is not known to be of no sperm) and `unfamiliar`, the shares that were
-        accepted and that were referred as unfamiliar, with `wilson_95` for so many images as there are groups: few pictures show
-        little, however many crops they are cut into. The kind `tested` has no AUROC.
+        accepted and that were referred as unfamiliar, with `wilson_95` for so many images as there are groups: few
+        pictures show little, however many crops they are cut into. The kind `tested` has no AUROC.
         `mean_auroc`: of each score, the mean over all kinds but `tested`, with `bootstrap_95`.
     """
     kinds = [TESTED, *sorted(set(answers["kind"]) - {TESTED})]
