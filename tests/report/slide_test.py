@@ -342,7 +342,14 @@ def test_the_sheet_leaves_out_what_is_gone_and_shows_the_map_that_scoring_drew()
               for index in (0, 2, 3)}  # fmt: skip
     pictures["c0004.png"] = pictures["c0004.png"][:-40]  # damaged since it was scored
     overlays = {name: image_files.encode(pixels, "PNG") for name, pixels in beside.items()}
-    sheet = contact_sheet.draw(scores.table, SMIDS, limit=6, read=pictures.get, read_overlay=overlays.get)
+    scores.table["sha256"] = list("abcdef")
+    verdicts = {"a": reviewed.Verdict("abnormal", "AB"), "b": reviewed.Verdict("", "")}
+    sheet = contact_sheet.draw(
+        scores.table, SMIDS, limit=6, read=pictures.get, read_overlay=overlays.get, verdicts=verdicts
+    )
+    words = {cell.file: cell.reason for cell in sheet.cells}
+    assert (words["c0000.png"], words["c0001.png"]) == ("AB: abnormal", "reviewed: cannot tell")
+    assert words["c0002.png"] in ("accepted", "not sure enough")
     assert sorted(cell.file for cell in sheet.cells) == sorted(pictures)[:4] and sheet.num_left_out == 2
     for cell in sheet.cells:
         index = int(cell.file[1:5])
@@ -467,10 +474,10 @@ def test_both_counts_are_shown_before_and_after_review(tmp_path):
     low, high = wilson(32, 399)
     assert rows["After review"][1] == f"{100 * low:.1f}–{100 * high:.1f} %"
     words = (
-        "17 images reviewed by AB (16) and CD (1): 9 classes changed. Of 16 referred images 16 were looked at; 0 are"
+        "17 images reviewed by AB (16) and CD (1): 9 classes changed. Of 16 referred images 16 were looked at; still"
     )
     assert words in text and words in " ".join(_text_of(pdf)[0].split())
-    assert "Range" not in rows and "Range, when all are reviewed" not in rows
+    assert "Range" not in rows and "Range, all reviewed" not in rows
     # Nothing can be corrected here, and no image is open: the count after review leads.
     assert "8.0 % 95 % interval" in text
     assert "Not enough cells: no verdict. Spermatozoa: 200 in A and 199 in B" in text, "after review, too few"
@@ -486,9 +493,9 @@ def test_images_that_nobody_reviewed_or_could_tell_stay_open(tmp_path):
     assert rows["After review"][2] == "38 of 400"
     assert "4 images reviewed by AB (4): 2 classes changed, 2 could not be told" in text
     assert "Both are taken after review." in text
-    assert "Of 16 referred images 2 were looked at; 16 are still to be decided" in text
+    assert "Of 16 referred images 2 were looked at; still to be decided: 16" in text
     low, high = (38 - 16) / 400, 38 / 400  # all open images are counted as normal now
-    assert rows["Range, when all are reviewed"][0] == f"{100 * low:.1f}–{100 * high:.1f} %"
+    assert rows["Range, all reviewed"][0] == f"{100 * low:.1f}–{100 * high:.1f} %"
     assert "10.0 % 95 % interval" in text, "while images are open the model's count leads"
 
 

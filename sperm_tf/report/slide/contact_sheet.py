@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.evaluation.quantification.reviewed import Verdict
 from sperm_tf.probabilities import write_probability
 from sperm_tf.served_names import CONFIDENT, NO_GUARANTEE, NOT_CALIBRATED, OK, UNCERTAIN, UNFAMILIAR
 
@@ -36,7 +37,7 @@ class Cell:
         predicted: class that the model gave it.
         percent: probability of that class, for people.
         decision: `accept` or `refer`.
-        reason: why, for people.
+        reason: why, for people; after review, who named which class.
         replicate: its replicate; empty where there is none.
         image: JPEG.
         overlay: JPEG of the image under its attribution map; None where scoring drew none.
@@ -100,6 +101,7 @@ def draw(
     read: Read,
     read_overlay: Read,
     replicate_column: str = "",
+    verdicts: Mapping[str, Verdict] | None = None,
 ) -> Sheet:
     """Draws the sheet of one slide; images that are no longer there, or damaged since, are left out.
 
@@ -110,6 +112,7 @@ def draw(
         read: address -> the file's bytes; None where it cannot be read, or is no longer the file that was scored.
         read_overlay: name in the column `overlay` -> the picture's bytes; None where it cannot be read.
         replicate_column: of the scores; empty where there is none.
+        verdicts: SHA-256 of a file -> the last verdict of a person on it; None without a review.
     """
     rows = order_by_uncertainty(scores, class_names).head(limit)
     cells: list[Cell] = []
@@ -117,7 +120,8 @@ def draw(
         picture = _open(read(row[scores_file.FILE]))
         if picture is not None:
             overlay = _open(read_overlay(row[scores_file.OVERLAY])) if row.get(scores_file.OVERLAY) else None
-            cells.append(_draw_cell(row, picture, overlay, replicate_column))
+            verdict = verdicts.get(row[scores_file.IMAGE_DIGEST]) if verdicts else None
+            cells.append(_draw_cell(row, picture, overlay, replicate_column, verdict))
     return Sheet(tuple(cells), len(rows) - len(cells))
 
 
@@ -132,8 +136,13 @@ def _open(content: bytes | None) -> Image.Image | None:
         return None
 
 
-def _draw_cell(row: Any, picture: Image.Image, overlay: Image.Image | None, replicate_column: str) -> Cell:
+def _draw_cell(
+    row: Any, picture: Image.Image, overlay: Image.Image | None, replicate_column: str, verdict: Verdict | None
+) -> Cell:
     reason = row[scores_file.REASON]
+    words = _REASONS.get(reason, reason)
+    if verdict is not None:
+        words = f"{verdict.reviewer or 'reviewed'}: {verdict.label or 'cannot tell'}"
     if overlay is not None:  # the picture of scoring: the image, and beside it the same under its map
         overlay = overlay.crop((overlay.width // 2, 0, overlay.width, overlay.height))
     return Cell(
@@ -141,7 +150,7 @@ def _draw_cell(row: Any, picture: Image.Image, overlay: Image.Image | None, repl
         predicted=row[scores_file.PREDICTED],
         percent=write_probability(float(row["_sure"])),
         decision=row[scores_file.DECISION],
-        reason=_REASONS.get(reason, reason),
+        reason=words,
         replicate=str(row[replicate_column]) if replicate_column else "",
         image=_to_jpeg(picture),
         overlay=None if overlay is None else _to_jpeg(overlay),

@@ -39,7 +39,7 @@ def _write_details(pdf: Document, slide: Mapping[str, Any], content: Mapping[str
     half = (INNER - GAP) / 2
     names = [_shorten(name, 14) for name in slide["columns"]]
     is_reviewed = bool(slide["figures"]["review"])
-    widths = (3, *[1] * (len(names) + 1), 1.7, *[1.3] * is_reviewed)
+    widths = (3.4 if is_reviewed else 3, *[1] * (len(names) + 1), 1.9 if is_reviewed else 1.7, *[1.2] * is_reviewed)
     pdf.style(7.5)
     room = half * widths[0] / sum(widths) - _PADDING  # a line for each
     classes = [

@@ -220,7 +220,7 @@ def _describe_replicates(slide: Slide, reviewed: Reviewed | None) -> list[dict[s
             "percent": text.percent(part.normal_share),
             "interval": text.percent_interval(part.interval),
             "reviewed": text.percent(done.normal_share) if reviewed else text.NOTHING,
-            "bounds": text.percent_interval(done.bounds),
+            "bounds": text.percent_interval(done.bounds) if done.num_referred else text.NOTHING,
             "num_referred": part.num_referred,
             "num_unreadable": part.num_unreadable,
         }

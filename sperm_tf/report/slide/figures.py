@@ -108,7 +108,7 @@ def describe_review(total: Count, reviewed: Reviewed | None) -> str:
     return (
         f"{text.plural(review.num_reviewed, 'image')} reviewed{f' by {people}' if people else ''}: "
         f"{text.plural(review.num_changed, 'class', 'classes')} changed{told}. Of {total.num_referred} referred images "
-        f"{review.num_referred_reviewed} were looked at; {review.num_open} are still to be decided."
+        f"{review.num_referred_reviewed} were looked at; still to be decided: {review.num_open}."
     )
 
 
@@ -158,7 +158,7 @@ def _describe_range(after: Count, reviewed: Reviewed | None) -> list[dict[str, s
     """Where the count can end while images are open."""
     if not after.num_referred:
         return []
-    name = "Range, when all are reviewed" if reviewed else "Range after review"
+    name = "Range, all reviewed" if reviewed else "Range after review"
     method = f"{text.plural(after.num_referred, 'referred image')}: none, or all, normal forms"
     return [_row(name, math.nan, None, text.NOTHING, method) | {"percent": text.percent_interval(after.bounds)}]
 

@@ -122,6 +122,7 @@ def _describe_slides(
             read=sources.read,
             read_overlay=sources.read_overlay,
             replicate_column=replicate_column,
+            verdicts=verdicts,
         )
         facts_of_sample = sample.describe_sample(rows, scores.record["columns"], sources.sample)
         review = figures.Reviewed(counted, reviewed.describe(rows, verdicts or {})) if counted else None
