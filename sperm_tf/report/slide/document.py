@@ -37,35 +37,35 @@ def _write_details(pdf: Document, slide: Mapping[str, Any], content: Mapping[str
     pdf.line_of_text(" ".join(slide["notes"]), 7, colour=MUTED)
     pdf.ln(2)
     half = (INNER - GAP) / 2
-    names = [_shorten(name, 14) for name in slide["columns"]]
-    is_reviewed = bool(slide["figures"]["review"])
-    widths = (3.4 if is_reviewed else 3, *[1] * (len(names) + 1), 1.9 if is_reviewed else 1.7, *[1.2] * is_reviewed)
-    pdf.style(7.5)
-    room = half * widths[0] / sum(widths) - _PADDING  # a line for each
-    classes = [
-        [pdf.shorten(_with_role(row), room), *_numbers(row, is_reviewed)] for row in slide["classes"][:_MAX_CLASSES]
-    ]
-    if len(slide["classes"]) > _MAX_CLASSES:
-        more = f"{len(slide['classes']) - _MAX_CLASSES} more"
-        classes.append([more, *[""] * (len(widths) - 1)])
+    pdf.write_whole(lambda pdf: _write_classes(pdf, slide))
+    pdf.write_whole(lambda pdf: _write_replicates(pdf, slide["rows"]))
     reasons = [[row["text"], str(row["count"]), row["percent"]] for row in slide["reasons"]]
     total = ["All referred", str(slide["num_referred"]), slide["referred_percent"]]
-    counts = ["Class", *names, "All", "Share", *["Review"] * is_reviewed], classes, widths
     referred = ["Why", "Images", "Share"], [*reasons, total], (4.4, 1, 1.2)
     quality = [[row["name"], row["median"], row["range"]] for row in slide["quality"]]
     measured = ["Figure", "Median", "5th–95th centile"], quality, (3, 1, 1.7)
     side_by_side(
         pdf,
-        lambda pdf: write_table(pdf, "Counts", *counts, width=half),
         lambda pdf: write_table(pdf, "Referred to a person", *referred, width=half),
-    )
-    pdf.write_whole(lambda pdf: _write_replicates(pdf, slide["rows"]))
-    side_by_side(
-        pdf,
         lambda pdf: write_table(pdf, "Image quality", *measured, width=half),
-        lambda pdf: _write_unreadable(pdf, slide, half),
     )
+    pdf.write_whole(lambda pdf: _write_unreadable(pdf, slide))
     pdf.write_whole(lambda pdf: _write_model(pdf, content["model"]))
+
+
+def _write_classes(pdf: Document, slide: Mapping[str, Any]) -> None:
+    names = [_shorten(name, 14) for name in slide["columns"]]
+    is_reviewed = bool(slide["figures"]["review"])
+    widths = (4, *[1] * (len(names) + 1), 1.7, *[1.3] * is_reviewed)
+    pdf.style(7.5)
+    room = INNER * widths[0] / sum(widths) - _PADDING  # a line for each
+    rows = [
+        [pdf.shorten(_with_role(row), room), *_numbers(row, is_reviewed)] for row in slide["classes"][:_MAX_CLASSES]
+    ]
+    if len(slide["classes"]) > _MAX_CLASSES:
+        rows.append([f"{len(slide['classes']) - _MAX_CLASSES} more", *[""] * (len(widths) - 1)])
+    header = ["Class", *names, "All", "Of spermatozoa", *["After review"] * is_reviewed]
+    write_table(pdf, "Counts", header, rows, widths, width=INNER)
 
 
 def _numbers(row: Mapping[str, Any], is_reviewed: bool) -> list[str]:
@@ -102,13 +102,13 @@ def _write_replicates(pdf: Document, replicates: Sequence[Mapping[str, Any]]) ->
     )
 
 
-def _write_unreadable(pdf: Document, slide: Mapping[str, Any], width: float) -> None:
+def _write_unreadable(pdf: Document, slide: Mapping[str, Any]) -> None:
     files = slide["unreadable"]
-    rows = [[f"{_shorten(row['file'], 26)}: {row['text']}"] for row in files[:_MAX_UNREADABLE]]
+    rows = [[f"{_shorten(row['file'], 80)}: {row['text']}"] for row in files[:_MAX_UNREADABLE]]
     if len(files) > _MAX_UNREADABLE:
         rows.append([f"and {len(files) - _MAX_UNREADABLE} more, listed in scores.csv"])
     title = f"Files without an answer: {len(files)} of {slide['num_files']}"
-    write_table(pdf, title, ["File"], rows or [["none"]], (1,), width=width)
+    write_table(pdf, title, ["File"], rows or [["none"]], (1,), width=INNER)
 
 
 def _write_model(pdf: Document, model: Mapping[str, Any]) -> None:
