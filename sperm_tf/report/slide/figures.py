@@ -33,9 +33,9 @@ _SENTENCES = {
     "far off.",
 }
 _SHORT = {
-    CORRECTED: "corrected for the model's known errors",
+    CORRECTED: "corrected",
     AFTER_REVIEW: "after review",
-    COUNTED: "as the model classified them, not corrected",
+    COUNTED: "not corrected",
 }
 
 
@@ -85,7 +85,8 @@ def describe_figures(
         "how": _SHORT[lead],
         "is_corrected": total.corrected is not None,
         "counted_share": total.normal_share,
-        "bounds": text.percent_interval(after.bounds),
+        "is_open": after.num_referred > 0,
+        "reviewed": text.percent(after.normal_share) if reviewed else text.percent_interval(after.bounds),
         "bounds_bounds": list(after.bounds),
         "rows": [
             _describe_corrected(total, num_calibration),

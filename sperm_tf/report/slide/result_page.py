@@ -81,8 +81,9 @@ def _write_share(pdf: Document, figures: Mapping[str, Any]) -> None:
 def _draw_axis(pdf: Document, figures: Mapping[str, Any], *, left: float, top: float, width: float) -> None:
     low, high = figures["interval_bounds"]
     least, most = figures["bounds_bounds"]
-    pdf.set_fill_color(*_BAND)
-    pdf.rect(left + width * least, top, max(width * (most - least), 0.4), 7, "F")
+    if figures["is_open"]:
+        pdf.set_fill_color(*_BAND)
+        pdf.rect(left + width * least, top, max(width * (most - least), 0.4), 7, "F")
     pdf.set_fill_color(*_BLUE)
     pdf.rect(left + width * low, top + 2.6, max(width * (high - low), 0.4), 1.8, "F")
     pdf.circle(left + width * figures["share"], top + 3.5, 1.8, "F")
@@ -102,7 +103,8 @@ def _draw_axis(pdf: Document, figures: Mapping[str, Any], *, left: float, top: f
         pdf.cell(16, 3, f"{tick} %", align="C")
     pdf.set_xy(left, top + 15)
     counted = " Ring: counted." if has_ring else ""
-    words = f"Point and bar: the percentage with its 95 % interval.{counted} Band: range after review."
+    band = " Band: range after review." if figures["is_open"] else ""
+    words = f"Point and bar: the percentage with its 95 % interval.{counted}{band}"
     pdf.multi_cell(width, 3, words, align="L")
 
 
