@@ -8,7 +8,6 @@ import datetime
 import functools
 import json
 import pathlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from pipelines.bulk_inference import model as scoring_model
@@ -16,14 +15,13 @@ from pipelines.bulk_inference import output as score_folder
 from pipelines.bulk_inference import reviews
 from pipelines.bulk_inference.inputs import IN_ARCHIVE
 from pipelines.bulk_inference.reader import CropReader
+from pipelines.orchestration import progress
 from sperm_tf.evaluation.quantification import class_roles, scores_file
-from sperm_tf.report import text
 from sperm_tf.report.slide import page
-from sperm_tf.served_names import SHOWN_MAP
 
 _NONE = ["none"]
 _RULE_FILE = "decision.json"
-_PERIOD_S = 2.0
+_REVIEWS_FOLDER = "reviews"  # where the review page keeps verdicts on scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +64,8 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> list[path
     if not columns["slide_column"] and request.slide_column is None:
         _say_pooled(scores, report)
     page.known_columns(scores, list(columns.values()))
-    with contextlib.closing(CropReader(_images_folder(request, scores))) as reader:
+    images = CropReader(_images_folder(request, scores))
+    with progress.shown("Slide report"), contextlib.closing(images) as reader:
         sources = _find_sources(request, scores, reader, report)
         return page.write_report(
             request.output.expanduser(),
@@ -75,23 +74,15 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> list[path
             sources,
             date=datetime.date.today().isoformat(),
             sheet_size=request.sheet_size,
-            progress=_progress(report),
+            progress=_count_slide,
             **columns,
         )
 
 
-def _progress(report: Callable[[str], None]) -> Callable[[int, int], None]:
-    """Says how far a report of many slides is, not more often than every `_PERIOD_S` seconds."""
-    start = said = time.monotonic()
-
-    def say(done: int, total: int) -> None:
-        nonlocal said
-        now = time.monotonic()
-        if done < total and now - said >= _PERIOD_S:
-            said = now
-            report(f"{done:,} of {total:,} slides · {text.duration((now - start) / done * (total - done))} left")
-
-    return say
+def _count_slide(done: int, total: int) -> None:
+    if done == 1:
+        progress.expect(total, "slides")
+    progress.advance()
 
 
 def _say_pooled(scores: scores_file.Scores, report: Callable[[str], None]) -> None:
@@ -123,13 +114,14 @@ def _find_sources(
 ) -> page.Sources:
     folder = scores.path.parent / score_folder.MODEL
     rule, card = folder / _RULE_FILE, folder / scoring_model.CARD_FILE
-    read = _find_images(request, scores, reader, report)
-    verdicts = None
+    verdicts, kept = None, scores.path.parent / _REVIEWS_FOLDER
+    if not request.reviews and kept.is_dir():
+        report(f"Reviews lie in {kept} and are not counted. To count them: --reviews={kept}")
     if request.reviews:
-        verdicts = reviews.find_verdicts(pathlib.Path(request.reviews).expanduser(), scores, read)
+        verdicts = reviews.find_verdicts(pathlib.Path(request.reviews).expanduser(), scores)
         report(f"{len(verdicts):,} of {len(scores.table):,} images were reviewed.")
     return page.Sources(
-        read=read,
+        read=_find_images(request, scores, reader, report),
         read_overlay=functools.partial(_read_overlay, scores.path.parent),
         rule=json.loads(rule.read_text(encoding="utf-8")) if rule.is_file() else {},
         card=card.read_text(encoding="utf-8") if card.is_file() else "",

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from sperm_tf.served_names import ACCEPT, OK, REFER
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -63,8 +65,8 @@ def apply(scores: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> pd.DataFrame
     found = _find(scores, verdicts)
     is_named, is_open = found.map(bool), found == ""
     after.loc[is_named, "predicted_class"] = found[is_named]
-    after.loc[is_named, ["decision", "reason"]] = ["accept", REVIEWED]
-    after.loc[is_open, ["decision", "reason"]] = ["refer", CANNOT_TELL]
+    after.loc[is_named, ["decision", "reason"]] = [ACCEPT, REVIEWED]
+    after.loc[is_open, ["decision", "reason"]] = [REFER, CANNOT_TELL]
     return after
 
 
@@ -77,7 +79,7 @@ def describe(scores: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> Review:
     """
     found = _find(scores, verdicts)
     is_reviewed, is_named = found.notna(), found.map(bool)
-    is_referred = (scores["status"] == "ok") & (scores["decision"] == "refer")
+    is_referred = (scores["status"] == OK) & (scores["decision"] == REFER)
     digests = scores["sha256"][is_reviewed]
     return Review(
         num_reviewed=int(is_reviewed.sum()),
@@ -92,7 +94,7 @@ def describe(scores: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> Review:
 def _find(scores: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> pd.Series:
     """Of every row the class that a person named; empty where they could not tell, None without a verdict."""
     labels = {digest: verdict.label for digest, verdict in verdicts.items()}
-    readable = scores["status"] == "ok"
+    readable = scores["status"] == OK
     pairs = zip(scores["sha256"], readable, strict=True)
     found = scores["status"].astype(object)
     found[:] = [labels.get(digest) if is_read else None for digest, is_read in pairs]
