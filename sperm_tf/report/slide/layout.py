@@ -86,7 +86,8 @@ class Document(FPDF):
 def _find_fonts() -> pathlib.Path:
     """The fonts that Matplotlib brings; it is not imported, which takes a second."""
     matplotlib = importlib.util.find_spec("matplotlib")
-    assert matplotlib is not None and matplotlib.origin is not None
+    if matplotlib is None or matplotlib.origin is None:
+        raise ModuleNotFoundError("the PDF needs Matplotlib's fonts. Run: pip install matplotlib", name="matplotlib")
     return pathlib.Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf"
 
 
