@@ -1,9 +1,10 @@
 """How many images of a slide belong to each class, beyond how often the model said so.
 
-A model that takes 13 of 100 abnormal spermatozoa for normal ones finds at least 13 % normal forms on every slide. How
-often each class is taken for each other one is known from the calibration images, and can be reckoned out: Rogan and
-Gladen 1978, American Journal of Epidemiology 107:71-76, for two classes; here for any number, as the shares that make
-the answers most likely. That holds as long as the images of each *class* are like the calibration images of that class;
+To classify and count (CC) is not enough: a model that misclassifies 13 of 100 abnormal spermatozoa as normal finds at
+least 13 % normal forms on every slide. How often each class is misclassified as each other one is known from the
+calibration images, and the count can be corrected for it (adjusted classify and count, ACC; Rogan and Gladen 1978,
+American Journal of Epidemiology 107:71-76, for two classes): here for any number, as the shares that make the answers
+most likely. That holds as long as the images of each *class* are like the calibration images of that class;
 how often each class occurs may be as different as it likes. Where the answers are such as no mix of the classes would
 give, it does not hold, and nothing is corrected.
 """

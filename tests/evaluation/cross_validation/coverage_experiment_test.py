@@ -131,8 +131,11 @@ def test_a_share_that_the_images_do_not_suffice_for_is_left_out(table):
     assert [entry["true_share"] for entry in describe(few_normal)] == [0.0, 0.04]
 
 
-def test_classes_that_do_not_say_what_is_normal_give_none():
-    assert describe(draw_table(names=("a", "b", "c"), num_images=50)) == []
+@pytest.mark.parametrize(
+    "names", [("a", "b", "c"), ("normal", "abnormal", "residuos"), ("normal", "abnormal", "other")]
+)
+def test_classes_that_do_not_say_what_is_normal_and_what_is_no_sperm_give_none(names):
+    assert describe(draw_table(names=names, num_images=50)) == []
 
 
 def test_no_slide_can_be_made_without_other_spermatozoa():

@@ -45,7 +45,7 @@ def test_several_classes_are_the_most_likely_shares():
 
 
 @pytest.mark.parametrize(("sensitivity", "specificity"), [(0.55, 0.55), (0.52, 0.5)])
-def test_answers_that_hardly_tell_the_classes_apart_are_reckoned_to_the_end(sensitivity, specificity):
+def test_answers_that_hardly_tell_the_classes_apart_converge(sensitivity, specificity):
     errors = np.array([[sensitivity, 1 - sensitivity], [1 - specificity, specificity]])
     found = estimate_shares(np.array([0.04, 0.96]) @ errors, errors)
     assert found[0] == pytest.approx(0.04, abs=1e-3)
@@ -173,7 +173,7 @@ def test_the_interval_holds_how_many_accepted_answers_are_wrong(truth):
         assert np.mean(wrong) == 1 and np.mean(found) > 0.7
 
 
-def test_wrong_answers_are_not_foretold_where_nothing_is_known_of_them():
+def test_wrong_answers_are_not_predicted_where_nothing_is_known_of_them():
     answers = [60, 340, 100]
     nothing = np.zeros((3, 3), int)
     for confusion, sure, number in ((SMIDS, SURE, 0), (SMIDS, (), 9), (SMIDS, nothing, 9), (nothing, SURE, 9)):
@@ -194,7 +194,7 @@ def test_an_answer_that_no_calibration_image_got_explains_nothing(answers, confu
 
 
 @pytest.mark.parametrize("num_classes", [8, 9, 12, 18])
-def test_wrong_answers_are_foretold_for_many_classes(num_classes):
+def test_wrong_answers_are_predicted_for_many_classes(num_classes):
     generator = np.random.default_rng(num_classes)
     confusion = generator.multinomial(60, (np.ones(num_classes) + 12 * np.eye(num_classes)) / (num_classes + 12))
     part = np.arange(num_classes) == 0
