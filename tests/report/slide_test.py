@@ -508,3 +508,12 @@ def test_a_corrected_percentage_leads_unless_people_looked_at_everything(tmp_pat
     ):
         text, _ = _write(tmp_path, scores, rule=rule, verdicts=verdicts)
         assert sentence in text
+
+
+def test_the_models_errors_do_not_matter_where_people_looked_at_everything():
+    counts = [
+        slide_lib.Count(name, 300, 0, {}, 300, 30, {}, 300, 30, correction=slide_lib.NO_MIX_FITS) for name in "SAB"
+    ]
+    strange = slide_lib.Slide("S", counts[0], tuple(counts[1:]), replicates.compare((30, 300), (30, 300)))
+    assert verdict.describe_verdict(strange, strange)["title"] == "The model errs differently here: no verdict"
+    assert verdict.describe_verdict(strange, strange, by_people=True)["title"] == "The replicates agree"

@@ -92,7 +92,9 @@ def describe_slide(
         "figures": describe_figures(slide, roles, _count_calibration(rule), reviewed),
         "accepted_normal": accepted_normal,
         "copies": _describe_copies(total, num_elsewhere),
-        "verdict": describe_verdict(slide, reviewed.slide if reviewed else None),
+        "verdict": describe_verdict(
+            slide, reviewed.slide if reviewed else None, by_people=reviewed is not None and reviewed.is_complete
+        ),
         "notes": [*notes, ACCEPTED_NOTE] if accepted_normal else notes,
         "num_referred": total.num_referred,
         "referred_percent": text.percent(total.referred_share),

@@ -51,6 +51,11 @@ class Reviewed:
     slide: Slide
     review: Review
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether people named the class of every readable image: nothing of the model's is left in the count."""
+        return self.review.num_reviewed == self.slide.total.num_readable and not self.review.num_open
+
 
 def describe_figures(
     slide: Slide, roles: ClassRoles, num_calibration: int, reviewed: Reviewed | None
@@ -114,7 +119,7 @@ def describe_review(total: Count, reviewed: Reviewed | None) -> str:
 
 
 def _choose(total: Count, reviewed: Reviewed | None) -> str:
-    if reviewed and reviewed.review.num_reviewed == total.num_readable and not reviewed.review.num_open:
+    if reviewed and reviewed.is_complete:
         return AFTER_REVIEW
     if total.corrected:
         return CORRECTED

@@ -8,15 +8,16 @@ from sperm_tf.evaluation.quantification.replicates import MIN_P, TABLE_COUNT, TA
 from sperm_tf.report import text
 
 
-def describe_verdict(slide: Slide, after_review: Slide | None = None) -> dict[str, str]:
+def describe_verdict(slide: Slide, after_review: Slide | None = None, *, by_people: bool = False) -> dict[str, str]:
     """Whether the count stands: `kind` (`good`, `bad` or `none`), a `title`, and a sentence.
 
     Args:
         slide: as the model answered.
         after_review: the same after review, whose replicates are then compared; None without one.
+        by_people: whether people named the class of every image, so that the model's errors do not matter.
     """
     counted = after_review or slide
-    title, words = _find_obstacle(slide, counted)
+    title, words = _find_obstacle(slide, counted, by_people)
     if title:
         return {"kind": "none", "title": f"{title}: no verdict", "text": words}
     comparison = counted.comparison
@@ -29,7 +30,7 @@ def describe_verdict(slide: Slide, after_review: Slide | None = None) -> dict[st
     return {"kind": "bad", "title": "The replicates do not agree", "text": f"{basis}{taken} Assess both again."}
 
 
-def _find_obstacle(slide: Slide, counted: Slide) -> tuple[str, str]:
+def _find_obstacle(slide: Slide, counted: Slide, by_people: bool) -> tuple[str, str]:
     """Why there is no verdict, as a title and a sentence; both empty where there is one."""
     replicates = counted.replicates
     if any(2 * part.num_referred > part.num_readable for part in (counted.total, *replicates)):
@@ -46,7 +47,7 @@ def _find_obstacle(slide: Slide, counted: Slide) -> tuple[str, str]:
             f"{text.plural(slide.total.num_copies, 'image')} too many: a cell counts twice, and a replicate that holds "
             "the other's images agrees with it. Take the copies out, and score again."
         )
-    if slide_lib.NO_MIX_FITS in [part.correction for part in (slide.total, *slide.replicates)]:
+    if not by_people and slide_lib.NO_MIX_FITS in [part.correction for part in (slide.total, *slide.replicates)]:
         return "The model errs differently here", (
             "Its known errors would hardly give these answers for any slide. Replicates share such a bias, so that "
             "they agree says little."
