@@ -1,3 +1,4 @@
+import hashlib
 import subprocess
 import sys
 
@@ -17,9 +18,7 @@ CLASSES = ("abnormal", "impurity", "normal")
 
 
 def _write_scores(folder, answers, *, class_names=CLASSES, images=(), record=()):
-    """Scores of images that the model was sure of; the first ones are `images`, under their names."""
-    import hashlib
-
+    """Scores of images that the model was sure of, but for the first ones: these are `images`, and are referred."""
     folder.mkdir()
     names = [f"c{index:04d}.png" for index in range(len(answers))]
     digests = [hashlib.sha256(image).hexdigest() for image in images]
@@ -82,6 +81,7 @@ def test_a_class_of_unknown_role_stops_the_report_with_the_flag(tmp_path, capsys
     assert "2 of 50" in _report(scores, "--not_sperm_classes=none")[1]
 
 
+@pytest.mark.integration
 def test_the_report_speaks_at_once_and_imports_no_tensorflow(tmp_path):
     scores = _write_scores(tmp_path / "scores", ["normal"] * 3, images=[make_image(seed) for seed in range(3)])
     code = (
