@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from pipelines.bulk_inference.output import REVIEWS_FOLDER
 from pipelines.cli.flags import HELP_FLAGS, FlagError, parse_own
 from pipelines.cli.quiet import import_tensorflow_quietly
 from sperm_tf import missing_packages
@@ -44,8 +45,6 @@ Flags:
 
 Nothing is sent anywhere; no network is needed. How verdicts become training data: docs/review.md
 """
-REVIEWS_FOLDER = "reviews"
-"""Where verdicts go inside a folder of scores."""
 _PERIOD_S = 2
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 

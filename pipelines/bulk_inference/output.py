@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUMMARY_FILE = "summary.json"
+REVIEWS_FOLDER = "reviews"
+"""Where the review page keeps verdicts on the scores of a folder."""
 SHARDS, MODEL, OVERLAYS = "shards", "model", "overlays"
 _LOCK = ".lock"
 # Fields of the record that settle every row; a change of any other, such as a moved folder, is none of the scores.

@@ -14,6 +14,7 @@ from pipelines.bulk_inference import model as scoring_model
 from pipelines.bulk_inference import output as score_folder
 from pipelines.bulk_inference import reviews
 from pipelines.bulk_inference.inputs import IN_ARCHIVE
+from pipelines.bulk_inference.output import REVIEWS_FOLDER
 from pipelines.bulk_inference.reader import CropReader
 from pipelines.orchestration import progress
 from sperm_tf.evaluation.quantification import class_roles, scores_file
@@ -21,7 +22,6 @@ from sperm_tf.report.slide import page
 
 _NONE = ["none"]
 _RULE_FILE = "decision.json"
-_REVIEWS_FOLDER = "reviews"  # where the review page keeps verdicts on scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _find_sources(
 ) -> page.Sources:
     folder = scores.path.parent / score_folder.MODEL
     rule, card = folder / _RULE_FILE, folder / scoring_model.CARD_FILE
-    verdicts, kept = None, scores.path.parent / _REVIEWS_FOLDER
+    verdicts, kept = None, scores.path.parent / REVIEWS_FOLDER
     if not request.reviews and kept.is_dir():
         report(f"Reviews lie in {kept} and are not counted. To count them: --reviews={kept}")
     if request.reviews:

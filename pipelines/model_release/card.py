@@ -12,7 +12,7 @@ from sperm_tf.models.released import NAMES, Release
 from sperm_tf.report import text
 
 SYNTHETIC = "synthetic_sperm"
-_BUILDERS = pathlib.Path(__file__).resolve().parents[1] / "tfds_builders"
+_BUILDERS = pathlib.Path(__file__).resolve().parents[2] / "tfds_builders"
 _LICENCES = {"smids": "CC BY 4.0", "hushem": "CC BY 4.0", SYNTHETIC: "CC0 1.0"}
 _FIGURES = {
     "accuracy": "Accuracy",
