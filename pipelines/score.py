@@ -21,7 +21,7 @@ USAGE = """Classifies every crop of an input; writes scores.parquet, scores.csv 
   python -m pipelines.score --model=runs/own/Calibrator/<id> --input=crops --output=scores --overlays=referred
 
 Work is kept shard by shard: after a kill, the same command goes on. Files that cannot be read become rows with a
-status. docs/slide.md explains every column.
+status; where not one can be read, the exit status is 1. docs/slide.md explains every column.
 
 Flags:
   --model=NAME|DIR           a released model (smids, hushem), a folder that the Calibrator wrote, or a SavedModel
@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments, the program's name first; None takes those of the process.
 
     Returns:
-        The exit status: 0 when every file has a row, 1 when something stopped the run, 2 for a wrong flag.
+        The exit status: 0 when every file has a row, 1 when something stopped the run or not one file could be read, 2
+        for a wrong flag.
     """
     argv = list(sys.argv if argv is None else argv)
     if any(argument in flags.HELP_FLAGS for argument in argv[1:]):
@@ -56,10 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (absl_flags.Error, flags.FlagError) as error:
         print(f"pipelines.score: {str(error).rstrip('. ')}. See --help", file=sys.stderr)
         return 2
+    print(f"Scores {values.input} with {values.model}. TensorFlow is being loaded.", file=sys.stderr, flush=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     import_tensorflow_quietly()
-    from pipelines.bulk_inference import runner
+    from pipelines.bulk_inference import runner, unreadable
 
     request = runner.Request(
         model=values.model,
@@ -71,12 +73,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         summary = runner.run(request)
+        problem = unreadable.explain_nothing_read(summary, request.output.expanduser())
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         print(f"pipelines.score: {missing_packages.say(error)}", file=sys.stderr)
         return 1
     print(runner.describe(summary))
     print(f"Scores: {request.output / 'scores.parquet'}, scores.csv")
-    return 0
+    if problem:
+        print(f"pipelines.score: {problem}", file=sys.stderr)
+    return int(bool(problem))
 
 
 def _define_flags() -> absl_flags.FlagValues:

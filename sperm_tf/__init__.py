@@ -5,16 +5,23 @@ from typing import Any
 
 from sperm_tf.version import __version__
 
-__all__ = ["__version__", "load_model"]
+# By name, since the layers above this package's foot may not show among its imports.
+_MODULES = {
+    "Classifier": "sperm_tf.serving.classifier",
+    "Prediction": "sperm_tf.serving.prediction",
+    "Predictions": "sperm_tf.serving.prediction",
+    "load_model": "sperm_tf.serving.loading",
+}
+
+__all__ = ["Classifier", "Prediction", "Predictions", "__version__", "load_model"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports `load_model` where it is used: it brings TensorFlow, and importing this package must not (PEP 562)."""
-    if name == "load_model":
-        # By name, since the layers above this package's foot may not show among its imports.
-        return importlib.import_module("sperm_tf.serving.loading").load_model
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Imports what is public where it is used: it may bring TensorFlow, which importing this package must not."""
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}. Public are: {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -45,3 +45,13 @@ def make_once(tmp_path_factory):
         return folder
 
     return make_once
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """No test reads or writes the cache of whoever runs it; processes of one run share theirs."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPERM_TF_CACHE", str(folder / "sperm_tf_cache"))
+        yield

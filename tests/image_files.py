@@ -69,6 +69,29 @@ def bmp(rows, *, width, bits, palette=None, top_down=False, compression=0, masks
     return b"BM" + struct.pack("<IHHI", start + len(body), 0, 0, start) + info + extra + palette_bytes + body
 
 
+def bmp_of_os2(rgb):
+    """BMP with the short header of OS/2, which Pillow reads."""
+    height, width, _ = rgb.shape
+    body = b"".join(row[:, ::-1].tobytes() + b"\0" * (-3 * width % 4) for row in rgb[::-1])
+    return (
+        b"BM" + struct.pack("<IHHI", 26 + len(body), 0, 0, 26) + struct.pack("<IHHHH", 12, width, height, 1, 24) + body
+    )
+
+
+def _camera_png(*, rows, columns):
+    """16-bit PNG, 40x50, of values that a camera of 12 bits did not scale, but for some white pixels drawn into it."""
+    samples = random_pixels(channels=1).astype(np.uint16) * 16
+    samples[-rows:, :columns] = 65_535
+    return png(samples, colour_type=0, bits=16)
+
+
+def _dark_field():
+    """A bright spot of 6 x 8 pixels, 2.4 % of a black image."""
+    pixels = np.zeros((40, 50, 3), np.uint8)
+    pixels[10:16, 10:18] = (90, 70, 200)
+    return pixels
+
+
 def gif_of_size(height, width):
     return b"GIF89a" + struct.pack("<HH", width, height) + b"\0\0\0;"
 
@@ -96,6 +119,7 @@ def lossless_files():
         "png_1_bit": (encode(Image.fromarray(bits * 255).convert("1"), "PNG"), np.repeat(bits[..., None] * 255, 3, 2)),
         "png_16_bit_grey": (png(wide[:, :, :1], colour_type=0, bits=16), grey_rgb),
         "png_16_bit_rgb": (png(wide, colour_type=2, bits=16), rgb),
+        "png_16_bit_dark_field": (png(_dark_field().astype(np.uint16) * 256, colour_type=2, bits=16), _dark_field()),
         "png_interlaced": (png(rgb, colour_type=2, interlaced=True), rgb),
         "png_animated": (encode(rgb, "PNG", save_all=True, append_images=[other_frame]), rgb),
         "gif": (encode(palette_image, "GIF"), palette_rgb),
@@ -175,7 +199,10 @@ def bad_files():
         "bmp_index_outside_palette": (out_of_palette, "undecodable"),
         "bmp_run_length": (bmp([b"\2\1" * 25] * 40, width=50, bits=8, palette=rgb[0], compression=1), "undecodable"),
         "png_12_of_16_bit_grey": (png((rgb[:, :, :1].astype(np.uint16) * 16), colour_type=0, bits=16), "undecodable"),
+        "png_12_of_16_bit_saturated_pixel": (_camera_png(rows=1, columns=1), "undecodable"),
+        "png_12_of_16_bit_scale_bar": (_camera_png(rows=2, columns=15), "undecodable"),
         "png_14_of_16_bit_rgb": (png((rgb.astype(np.uint16) * 64), colour_type=2, bits=16), "undecodable"),
+        "bmp_os2": (bmp_of_os2(rgb), "undecodable"),
         "bmp_16_bit": (bmp([b"\2\1" * 50] * 40, width=50, bits=16), "undecodable"),
         "bmp_other_masks": (
             bmp([b"\2\1" * 100] * 40, width=50, bits=32, compression=3, masks=(0xFF, 0xFF00, 0xFF0000)),

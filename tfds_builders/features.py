@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from sperm_tf.data.catalog import EXCLUDED_FIELDS, NEAR_DUPLICATE_FIELDS, CatalogImage, to_csv
-from sperm_tf.data.decode import decode_rgb
+from sperm_tf.data.served_decoder import decode_served
 
 EXCLUDED_FILE = "excluded.csv"
 NEAR_DUPLICATES_FILE = "near_duplicates.csv"
@@ -60,7 +60,7 @@ def generate_examples(source: Source, images: Sequence[CatalogImage]) -> Iterato
             yield (
                 image.file.image_id,
                 {
-                    "image": encode_png(decode_rgb(read(image.file.member)).pixels),
+                    "image": encode_png(decode_served(read(image.file.member)).pixels),
                     "label": image.label_name,
                     "image_id": image.file.image_id,
                     "pixel_sha256": image.pixel_sha256,

@@ -7,15 +7,15 @@ import functools
 import json
 import pathlib
 import shutil
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
+from pipelines.bulk_inference import progress
 from pipelines.orchestration.artifacts import digest_directory, digest_file
+from sperm_tf.models.released import Release
 from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import ANSWER_OUTPUTS, EXPLAIN, SERVING_DEFAULT, SHOWN_MAP
-
-if TYPE_CHECKING:
-    from sperm_tf.serving.classifier import Classifier
+from sperm_tf.serving.export_cache import copy_export
 
 SAVED_MODEL, CARD_FILE = "saved_model", "model_card.md"
 NETWORK_BATCH = 32  # images, or views of images, in one pass of the network: bounds memory
@@ -32,8 +32,10 @@ class ScoringModel:
         rule_digest: SHA-256 of its decision rule; empty where it has none, or it is inside the SavedModel.
         saved_model: where its SavedModel lies; None while it has to be exported.
         views: what an answer is averaged over; 1 where it is not known.
-        classifier: what to export where there is no SavedModel.
-        folder: that holds the rule and the card; None for a bare SavedModel.
+        folder: that holds the rule; None for a bare SavedModel.
+        export: writes the SavedModel to the folder that it is given; None where there is one.
+        release: the released model, whose SavedModel is kept for the next time; None for others.
+        card: text of the model card; empty where there is none.
     """
 
     name: str
@@ -41,8 +43,10 @@ class ScoringModel:
     rule_digest: str
     saved_model: pathlib.Path | None
     views: int
-    classifier: Classifier | None
     folder: pathlib.Path | None
+    export: Callable[[pathlib.Path], None] | None = None
+    release: Release | None = None
+    card: str = ""
 
     @property
     def batch_size(self) -> int:
@@ -60,17 +64,20 @@ class ScoringModel:
         """
         folder.mkdir(exist_ok=True)
         target = folder / SAVED_MODEL
-        if self.saved_model is None and not target.is_dir():
-            assert self.classifier is not None
+        if self.export is not None and not target.is_dir():
             unfinished = folder / f".{SAVED_MODEL}.tmp"
             shutil.rmtree(unfinished, ignore_errors=True)
-            self.classifier.export(unfinished)
+            with progress.step(f"Preparing the SavedModel of {self.name}"):
+                if self.release is None:
+                    self.export(unfinished)
+                else:
+                    copy_export(self.release, unfinished, self.export)
             unfinished.rename(target)
         for name in _RULE_FILES:
             if self.folder is not None and (self.folder / name).is_file():
                 shutil.copyfile(self.folder / name, folder / name)
-        if self.classifier is not None and self.classifier.card:
-            (folder / CARD_FILE).write_text(self.classifier.card, encoding="utf-8")
+        if self.card:
+            (folder / CARD_FILE).write_text(self.card, encoding="utf-8")
         return self.saved_model or target
 
 
@@ -112,23 +119,53 @@ def _describe(saved_model: pathlib.Path, name: str) -> ScoringModel:
     info = extra / INFO_FILE
     views = json.loads(info.read_text(encoding="utf-8"))["views"] if info.is_file() else 1
     rule_folder = extra if (extra / _RULE_FILES[0]).is_file() else None
-    return ScoringModel(name, digest_directory(saved_model), "", saved_model, views, None, rule_folder)
+    return ScoringModel(name, digest_directory(saved_model), "", saved_model, views, rule_folder)
 
 
 def _find_classifier(source: str, path: pathlib.Path) -> ScoringModel:
-    from sperm_tf.models import released
-    from sperm_tf.serving.loading import is_trained_model, load_model
+    from sperm_tf.serving.loading import find_release, is_trained_model, load_model
 
+    release = None if is_trained_model(source) else find_release(source)
+    if release is not None:
+        return _describe_release(release)
     classifier = load_model(source)
-    if is_trained_model(source):
-        weights = path / "model.keras" if path.is_dir() else path
-        folder = weights.resolve().parent
-        name, digest = _call(folder), digest_file(weights)
-    else:
-        release = released.find_release_of_file(path) if path.is_file() else released.read_manifest()[source]
-        folder, name, digest = release.folder / release.name, release.name, release.sha256
-    rules = [digest_file(folder / file) for file in _RULE_FILES if classifier.rule and (folder / file).is_file()]
-    return ScoringModel(name, digest, "-".join(rules), None, classifier.views, classifier, folder)
+    weights = path / "model.keras" if path.is_dir() else path
+    folder = weights.resolve().parent
+    rule = _digest_rule(folder) if classifier.rule else ""
+    return ScoringModel(
+        _call(folder),
+        digest_file(weights),
+        rule,
+        None,
+        classifier.views,
+        folder,
+        classifier.export,
+        card=classifier.card,
+    )
+
+
+def _describe_release(release: Release) -> ScoringModel:
+    """Without building the network, which only an export needs."""
+    from sperm_tf.serving.loading import load_model
+
+    release.verify()
+    folder = release.verify_rule()
+    card = release.card_path.read_text(encoding="utf-8") if release.card_path.is_file() else ""
+    return ScoringModel(
+        release.name,
+        release.sha256,
+        _digest_rule(folder) if release.rule else "",
+        None,
+        release.views,
+        folder,
+        export=lambda target: load_model(release.path).export(target),
+        release=release,
+        card=card,
+    )
+
+
+def _digest_rule(folder: pathlib.Path) -> str:
+    return "-".join(digest_file(folder / file) for file in _RULE_FILES if (folder / file).is_file())
 
 
 @functools.lru_cache(maxsize=2)

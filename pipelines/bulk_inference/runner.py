@@ -21,8 +21,9 @@ from pipelines.bulk_inference.inputs import Crop, CropList, list_crops
 from pipelines.bulk_inference.output import ScoreFolder
 from pipelines.bulk_inference.reader import CropReader
 from pipelines.orchestration.component import RunContext
-from sperm_tf.data.decode import UndecodableImageError, decode_rgb
+from sperm_tf.data.decode import UndecodableImageError
 from sperm_tf.data.quality import measure_quality
+from sperm_tf.data.served_decoder import decode_served
 from sperm_tf.evaluation.quantification import scores_file
 from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import OK, REFER, SHOWN_MAP, UNREADABLE
@@ -60,10 +61,12 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
         ValueError: model, input or output cannot be used; nothing was touched.
         OSError: a folder cannot be read or written.
     """
-    crops = list_crops(request.input)
+    with score_progress.step(f"Looking for images in {request.input}"):
+        crops = list_crops(request.input)
     scores_file.check_columns(crops.columns)
     _say_gaps(crops, report)
-    model = scoring_model.find(request.model)
+    with score_progress.step(f"Opening the model {request.model}"):
+        model = scoring_model.find(request.model)
     if model.saved_model:  # before anything is written
         _check_maps(request, model.saved_model, "Export it again with this version of the package, or ask for none")
     folder = ScoreFolder(request.output.expanduser().resolve())
@@ -215,7 +218,7 @@ class ShardScorer(beam.DoFn):
                 "what is scored is kept."
             )
         try:
-            pixels = decode_rgb(content or b"").pixels
+            pixels = decode_served(content or b"").pixels  # those that the network sees
             # Of 25 million pixels the figures take more than a gigabyte: one such image at a time.
             with self._large if pixels.size > _LARGE else contextlib.nullcontext():
                 quality = dataclasses.asdict(measure_quality(pixels))
@@ -274,7 +277,7 @@ class ShardScorer(beam.DoFn):
         for row, future in drawing:
             try:
                 future.result()
-            except UndecodableImageError:  # the model's decoder forgives more than ours
+            except UndecodableImageError:  # a model of another version may take what this one refuses
                 row[scores_file.OVERLAY] = ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import itertools
 import json
@@ -26,7 +27,9 @@ from sperm_tf.data.folds import halve
 
 HALVES = ("validation", "calibration")
 """The splits that share the validation fold."""
-SIDE_FILES = ("excluded.csv", "near_duplicates.csv", "source.json")
+EXCLUDED_FILE = "excluded.csv"
+SIDE_FILES = (EXCLUDED_FILE, "near_duplicates.csv", "source.json")
+_MAX_NAMED = 3
 
 
 class Shard(NamedTuple):
@@ -80,6 +83,7 @@ class ExampleGen(Component):
         for name in SIDE_FILES:
             shutil.copyfile(builder.data_path / name, output / name)
         info = self._dataset_info(builder)
+        _say_undecodable(output / EXCLUDED_FILE, info["num_undecodable"])
         (output / examples.DATASET_FILE).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
         sizes = dict.fromkeys(examples.SPLITS, 0)
         for shard in shards:
@@ -234,6 +238,19 @@ def split_folds(config: ExampleGenConfig) -> dict[str, tuple[int, ...]]:
     test, validation = config.test_fold, config.validation_fold
     train = tuple(fold for fold in range(NUM_FOLDS) if fold not in (test, validation))
     return {"train": train, "validation": (validation,), "calibration": (validation,), "test": (test,)}
+
+
+def _say_undecodable(excluded: pathlib.Path, count: int) -> None:
+    """Names files that no exported model could read, so that none is trained on; `excluded.csv` has all, and why."""
+    if not count:
+        return
+    with excluded.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["reason"] == "undecodable"]
+    first = "; ".join(f"{row['image_id']}: {row['detail']}" for row in rows[:_MAX_NAMED])
+    logging.warning(
+        "%d files are left out, because an exported model could not read them: %s%s. All are listed in %s",
+        count, first, f"; and {count - _MAX_NAMED} more" if count > _MAX_NAMED else "", excluded,
+    )  # fmt: skip
 
 
 class _WriteShard(beam.DoFn):

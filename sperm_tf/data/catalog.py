@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from sperm_tf.data import decode, folds, identity
+from sperm_tf.data import folds, identity
 from sperm_tf.data.archives import SourceFile
+from sperm_tf.data.decode import UndecodableImageError
+from sperm_tf.data.served_decoder import decode_served
 
 EXCLUDED_FIELDS = ("image_id", "reason", "label_name", "related_image_id", "distance", "detail")
 NEAR_DUPLICATE_FIELDS = (
@@ -89,6 +91,8 @@ def build_catalog(
     origins: Mapping[str, str] | None = None,
 ) -> Catalog:
     """Decodes every file of a release once and decides groups, folds and exclusions.
+
+    An image that an exported model would refuse is undecodable: see `sperm_tf.data.served_decoder`.
 
     Args:
         files: the files, sorted by `image_id`.
@@ -170,8 +174,8 @@ def _decode_all(
     for file in files:
         label_name = label_names[file.class_folder]
         try:
-            decoded = decode.decode_rgb(read(file.member))
-        except decode.UndecodableImageError as error:
+            decoded = decode_served(read(file.member))
+        except UndecodableImageError as error:
             row = dict.fromkeys(EXCLUDED_FIELDS, "")
             undecodable.append(
                 row

@@ -1,7 +1,8 @@
-"""Decoding of source files with Pillow, without TensorFlow.
+"""Decoding of image files with Pillow, without TensorFlow: pictures for people, and the PNGs that datasets store.
 
-The file's content decides, never its name: 480 files of SMIDS are named `.bmp` and hold PNG bytes. For PNG and BMP
-the pixels equal those of `tf.io.decode_image`, which serving uses; JPEG decoders may differ by a grey level.
+The file's content decides, never its name: 480 files of SMIDS are named `.bmp` and hold PNG bytes. What may enter a
+dataset or a score is for `sperm_tf.data.served_decoder` to say, the decoder of the served graph: Pillow reads kinds of
+BMP and GIF that it refuses, and JPEGs may differ by a grey level. PNGs are the same in both, pixel by pixel.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ import numpy as np
 from PIL import Image, ImageChops
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG")
-# The limits of `sperm_tf.data.preprocess`, which is not imported because it imports TensorFlow.
 MIN_SIDE = 16
+"""Shortest side, in pixels, of an image that is accepted."""
 MAX_SIDE = 20_000
+"""Longest side, in pixels, of an image that is accepted; bounds the padding of very long images."""
 MAX_PIXELS = 25_000_000
-MIN_DEEP_PEAK = 64
-"""Brightest value, of 0-255, that a PNG with 16 bits a sample must reach. Cameras of 10 to 14 bits write their values
-into 16 without scaling them, and nothing is left in the upper 8 but black; a bright field is never that dark."""
+"""Most pixels of an image that is accepted: 75 MB once decoded."""
+DEEP_BRIGHT_LEVEL, DEEP_BRIGHT_ONE_IN = 64, 50
+"""Value, of 0-255, that the brightest channel of one pixel in so many must reach in a PNG with 16 bits a sample (its
+98th percentile). Cameras of 10 to 14 bits write their values into 16 without scaling them, and nothing is left in the
+upper 8 but black. A saturated pixel, or a white scale bar with its label, is no sign of a scaled image: those cover
+less than 2 %. A bright field is never that dark, a cell in a dark field covers more (docs/decisions/decoder.md)."""
 PNG_SIGNATURE, PNG_DEPTH_AT = b"\x89PNG\r\n\x1a\n", 24
 JPEG_END = b"\xff\xd9"
 JPEG_SCAN, JPEG_RESTART_INTERVAL, JPEG_SEQUENTIAL = 0xDA, 0xDD, (0xC0, 0xC1)  # second bytes of markers
@@ -54,8 +59,8 @@ def decode_rgb(data: bytes) -> DecodedImage:
     """Decodes an image to 8-bit RGB.
 
     Grey is replicated, palettes are expanded, alpha is dropped, 16 bits are reduced to their upper 8 (which must reach
-    `MIN_DEEP_PEAK`), and the first frame stands for an animation. The size is judged from the header, before memory is
-    allocated for pixels.
+    `DEEP_BRIGHT_LEVEL`), and the first frame stands for an animation. The size is judged from the header, before memory
+    is allocated for pixels.
 
     Args:
         data: content of a PNG, JPEG, BMP or GIF file.
@@ -75,8 +80,8 @@ def decode_rgb(data: bytes) -> DecodedImage:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image.width, image.height)
             # Pillow calls a JPEG with further pictures behind it, as some cameras write, MPO.
-            decoded = DecodedImage(_to_rgb(image), "JPEG" if image.format == "MPO" else str(image.format))
-        if _is_deep_png(data) and decoded.pixels.max() < MIN_DEEP_PEAK:
+            decoded = DecodedImage(to_rgb(image), "JPEG" if image.format == "MPO" else str(image.format))
+        if _is_deep_png(data) and not _uses_its_depth(decoded.pixels):
             raise UndecodableImageError(
                 "a PNG with 16 bits must use them. Received: one whose upper 8 bits are all but black, as of a camera "
                 "with 10 to 14 bits. Multiply its values until white is near 65,535, or save 8 bits"
@@ -98,15 +103,20 @@ def decode_rgb(data: bytes) -> DecodedImage:
         ) from error
 
 
-def encode_png(pixels: np.ndarray) -> bytes:
-    """Encodes pixels, uint8 [H, W, 3], RGB, without loss."""
+def encode_png(image: np.ndarray | Image.Image) -> bytes:
+    """Encodes pixels, uint8 [H, W, 3], RGB, or [H, W], grey, or an image of Pillow, without loss."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(file, "PNG")
     return file.getvalue()
 
 
 def _is_deep_png(data: bytes) -> bool:
     return data.startswith(PNG_SIGNATURE) and data[PNG_DEPTH_AT] == 16
+
+
+def _uses_its_depth(pixels: np.ndarray) -> bool:
+    num_bright = int(np.count_nonzero(pixels.max(axis=2) >= DEEP_BRIGHT_LEVEL))
+    return num_bright * DEEP_BRIGHT_ONE_IN >= pixels.shape[0] * pixels.shape[1]
 
 
 def _check_size(width: int, height: int) -> None:
@@ -122,7 +132,7 @@ def _is_complete_jpeg(data: bytes, pixels: np.ndarray) -> bool:
     if end < 0:
         return True  # without its end mark Pillow refuses a part
     with Image.open(io.BytesIO(data[:end] + JPEG_PROBE + data[end:]), formats=("JPEG",)) as image:
-        return np.array_equal(pixels, _to_rgb(image))
+        return np.array_equal(pixels, to_rgb(image))
 
 
 def _has_every_restart(data: bytes) -> bool:
@@ -159,10 +169,12 @@ def _has_every_restart(data: bytes) -> bool:
     return found == [index % 8 for index in range(-(-num_units // interval) - 1)]
 
 
-def _to_rgb(image: Image.Image) -> np.ndarray:
+def to_rgb(image: Image.Image) -> np.ndarray:
+    """Pixels of an image of Pillow, uint8 [H, W, 3], RGB, by the rules of `decode_rgb`."""
     if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion clips at 255 instead of scaling.
         grey = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
-    if image.mode == "CMYK" and "adobe" not in image.info:  # Pillow inverts every one; Adobe's alone are stored so
+    # Pillow inverts the inks of every JPEG; Adobe's alone are stored so.
+    if image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:
         image = ImageChops.invert(image)
     return np.asarray(image.convert("RGB"))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from sperm_tf.data import jpeg
-from sperm_tf.data.decode import MIN_DEEP_PEAK, PNG_DEPTH_AT, PNG_SIGNATURE
+from sperm_tf.data.decode import DEEP_BRIGHT_LEVEL, DEEP_BRIGHT_ONE_IN, PNG_DEPTH_AT, PNG_SIGNATURE
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP")
 UNKNOWN_FORMAT = len(FORMATS)
@@ -141,7 +141,8 @@ def _decode_png(encoded):
     """Decodes a PNG, and refuses 16 bits whose upper 8 are all but black, as `sperm_tf.data.decode` does."""
     pixels = tf.io.decode_png(encoded, channels=3)
     is_deep = tf.equal(_read_header(encoded)[PNG_DEPTH_AT], 16)
-    is_bright = tf.cast(tf.reduce_max(pixels), tf.int32) >= MIN_DEEP_PEAK
+    num_bright = tf.math.count_nonzero(tf.reduce_max(pixels, axis=2) >= DEEP_BRIGHT_LEVEL)
+    is_bright = num_bright * DEEP_BRIGHT_ONE_IN >= tf.size(pixels, tf.int64) // 3
     with _require(~is_deep | is_bright, "a PNG with 16 bits must use them"):
         return tf.identity(pixels)
 

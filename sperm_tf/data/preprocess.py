@@ -9,14 +9,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from sperm_tf.data import image_formats
+from sperm_tf.data.decode import MAX_PIXELS, MAX_SIDE, MIN_SIDE
 from sperm_tf.served_names import EMPTY, OK, TOO_LARGE, TOO_SMALL, UNDECODABLE, UNKNOWN_FORMAT
-
-MIN_SIDE = 16
-"""Shortest side, in pixels, of an image that is accepted."""
-MAX_PIXELS = 25_000_000
-"""Most pixels of an image that is accepted: 75 MB once decoded."""
-MAX_SIDE = 20_000
-"""Longest side, in pixels, of an image that is accepted; bounds the padding of very long images."""
 
 
 def inspect(encoded: tf.Tensor) -> tf.Tensor:
@@ -30,6 +24,21 @@ def inspect(encoded: tf.Tensor) -> tf.Tensor:
         still be damaged.
     """
     return _inspect(tf.convert_to_tensor(encoded, tf.string))
+
+
+def decode(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes a file to the pixels that preprocessing starts from.
+
+    Args:
+        encoded: scalar string, the bytes of a file.
+
+    Returns:
+        uint8 [H, W, 3], RGB, 0-255, as the file stores them.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the bytes hold no image that is accepted; the message names the status.
+    """
+    return _decode(tf.convert_to_tensor(encoded, tf.string))
 
 
 def preprocess(encoded: tf.Tensor, image_size: int) -> tf.Tensor:
@@ -102,14 +111,19 @@ def _inspect(encoded):
 
 
 @tf.function(autograph=False)
-def _preprocess(encoded, image_size):
+def _decode(encoded):
     # On a GPU, an index outside of a palette would give a black pixel instead of an error.
     with tf.device("CPU:0"):
         status = _inspect(encoded)
         message = "encoded must be a whole PNG, JPEG, BMP or GIF image of an accepted size. Received: status="
         with tf.control_dependencies([tf.debugging.Assert(tf.equal(status, OK), [message, status])]):
-            pixels = image_formats.decode(tf.identity(encoded))
-        return _fit(pixels, image_size)
+            return image_formats.decode(tf.identity(encoded))
+
+
+@tf.function(autograph=False)
+def _preprocess(encoded, image_size):
+    with tf.device("CPU:0"):
+        return _fit(_decode(encoded), image_size)
 
 
 @tf.function(autograph=False)

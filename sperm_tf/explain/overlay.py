@@ -9,8 +9,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sperm_tf.data.decode import decode_rgb
 from sperm_tf.data.preprocess import padding_before
+from sperm_tf.data.served_decoder import decode_served
 from sperm_tf.probabilities import write_probability
 
 COLOUR_MAP = "inferno"
@@ -72,14 +72,29 @@ def save_overlay(content: bytes, heat_map: np.ndarray, path: pathlib.Path) -> No
         path: of the picture, PNG; its folder is made.
 
     Raises:
-        UndecodableImageError: the bytes hold no image.
+        UndecodableImageError: the bytes hold no image that an exported model reads.
         ValueError: the map has another shape.
     """
-    image = Image.fromarray(decode_rgb(content).pixels)
-    image.thumbnail((_MAX_SIDE, _MAX_SIDE), Image.Resampling.LANCZOS)
-    pixels = np.asarray(image)
+    pixels = _decode_picture(content)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.hstack([pixels, draw_overlay(pixels, heat_map)])).save(path)
+
+
+def overlay_file(content: bytes, heat_map: np.ndarray) -> Image.Image:
+    """The picture of an image under its map, made smaller where a side is over 2,048 pixels.
+
+    Args:
+        content: bytes of an image file.
+        heat_map: [h, w], 0-1, covers the padded square of the image.
+
+    Returns:
+        RGB.
+
+    Raises:
+        UndecodableImageError: the bytes hold no image that an exported model reads.
+        ValueError: the map has another shape.
+    """
+    return Image.fromarray(draw_overlay(_decode_picture(content), heat_map))
 
 
 def stretch(attention: np.ndarray) -> np.ndarray:
@@ -147,6 +162,12 @@ def draw_panel(
         draw.text((left, top), title, fill=_INK, font=_load_font())
         panel.paste(picture, (left, top + _LINE_HEIGHT))
     return panel
+
+
+def _decode_picture(content):
+    image = Image.fromarray(decode_served(content).pixels)
+    image.thumbnail((_MAX_SIDE, _MAX_SIDE), Image.Resampling.LANCZOS)
+    return np.asarray(image)
 
 
 def _to_tile(pixels):

@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.identity import pixel_sha256
+from sperm_tf.data.served_decoder import decode_served
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.review import pictures
-from sperm_tf.served_names import OK, UNDECODABLE
+from sperm_tf.served_names import OK
 from sperm_tf.serving.prediction import Prediction
 
 CHANGED = "changed"
@@ -86,11 +86,8 @@ class Predictor(Protocol):
 
 
 def identify(item: Item) -> Item:
-    """Adds what the training data know an image by; the builders decode with Pillow, and both must succeed."""
-    try:
-        image = decode_rgb(item.data)
-    except UndecodableImageError:
-        return Item(item.data, Prediction(item.name, UNDECODABLE))
+    """Adds what the training data know an image by; the dataset builders decode like the model."""
+    image = decode_served(item.data)
     return dataclasses.replace(
         item,
         pixel_sha256=pixel_sha256(image.pixels),

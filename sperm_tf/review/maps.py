@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from sperm_tf.data.decode import decode_rgb
+from sperm_tf.data.served_decoder import decode_served
 from sperm_tf.explain.overlay import draw_overlay
 from sperm_tf.review import pictures
 from sperm_tf.review.items import Item, Predictor
@@ -93,7 +93,7 @@ class Maps:
 
 def shown_pixels(item: Item) -> np.ndarray:
     """The image as large as it is shown, uint8 [H, W, 3], RGB."""
-    return np.asarray(pictures.shrink(decode_rgb(item.data).pixels, max_side=PICTURE_SIDE))
+    return np.asarray(pictures.shrink(decode_served(item.data).pixels, max_side=PICTURE_SIDE))
 
 
 def picture_uri(pixels: np.ndarray) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from sperm_tf.data import preprocess
+from sperm_tf.data.decode import MIN_SIDE
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.report.text import percent, promised_percent
 from sperm_tf.review.items import CHANGED
@@ -37,7 +37,7 @@ _PROBLEMS = {
     ),
     EMPTY: "The file is empty. Copy it again from where it came from.",
     UNKNOWN_FORMAT: "Not a PNG, JPEG, BMP or GIF image. Convert it to PNG, TIFF files too.",
-    TOO_SMALL: f"A side is shorter than {preprocess.MIN_SIDE} pixels. Crop less tightly.",
+    TOO_SMALL: f"A side is shorter than {MIN_SIDE} pixels. Crop less tightly.",
     TOO_LARGE: "The image is larger than a crop may be (25 million pixels). Crop it to one cell.",
     UNDECODABLE: "The file is damaged or incomplete, or of a rare variant. Export it again, best as PNG.",
 }

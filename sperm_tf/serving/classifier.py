@@ -28,8 +28,8 @@ from sperm_tf.decision import rule as rule_lib
 from sperm_tf.models.classifier import LOGITS
 from sperm_tf.models.views import FEATURES, build_answering_model
 from sperm_tf.served_names import ACCEPT, CONFIDENT, MAP_OUTPUTS, OK, REASONS, REFER, UNREADABLE
-from sperm_tf.serving.files import File, batches, name_of, read_file
-from sperm_tf.serving.prediction import Prediction
+from sperm_tf.serving.files import RAISE, File, batches, name_of, read_file
+from sperm_tf.serving.prediction import Prediction, Predictions
 
 TRAINED_FILES = MODEL_FILE, INFO_FILE = "model.keras", "model.json"
 """What `save` writes beside the rule, and the Trainer and the Calibrator do."""
@@ -70,36 +70,43 @@ class Classifier:
         """Its fields: what it built from them for itself, a graph among it, does not travel to another process."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
-    def predict(self, files: Sequence[File] | File) -> list[Prediction]:
+    def predict(self, files: Sequence[File] | File, *, errors: str = RAISE) -> Predictions:
         """Classifies image files (PNG, JPEG, BMP, GIF); a bad one is reported and leaves the others unharmed.
 
         Args:
-            files: paths, the bytes of files, or pixels, uint8 [H, W, 3], RGB, in any mixture; or one of them.
+            files: paths, the bytes of files, open files, images of Pillow, or pixels, uint8, 0-255, [H, W] grey,
+                [H, W, 3] RGB or [H, W, 4] RGBA, in any mixture; or one of them.
+            errors: `raise`, or `rows` for services: a path that names no file becomes a row `unreadable`.
 
         Returns:
-            One prediction for each file, in their order.
+            One prediction for each file, in their order: a list, with `to_frame`.
 
         Raises:
+            FileNotFoundError: a path names nothing, or is a pattern or an address; nothing was classified.
+            IsADirectoryError: a path names a folder.
             TypeError: something else was given.
         """
-        return [prediction for batch in batches(files, _BATCH_SIZE) for prediction in self._predict_batch(batch)]
+        return self._collect(self._predict_batch, batches(files, _BATCH_SIZE, errors=errors))
 
-    def explain(self, files: Sequence[File] | File) -> list[Prediction]:
-        """Classifies images and says where the network looked, as the signature `explain` of the exported model does.
+    def explain(self, files: Sequence[File] | File, *, errors: str = RAISE) -> Predictions:
+        """Classifies images and computes attribution maps, as the signature `explain` of the exported model does.
 
-        `sperm_tf.explain.overlay.draw_overlay` lays a map over its image. Takes some ten times as long as `predict`.
+        `overlay` of a prediction lays its map over the image. Takes some ten times as long as `predict`.
 
         Args:
             files: as for `predict`.
+            errors: as for `predict`.
 
         Returns:
             One prediction for each file, in their order, with `maps`; none for a file without an answer.
 
         Raises:
+            FileNotFoundError: a path names nothing, or is a pattern or an address; nothing was classified.
+            IsADirectoryError: a path names a folder.
             TypeError: something else was given.
             ValueError: Keras does not run on TensorFlow.
         """
-        return [prediction for batch in batches(files, _MAPS_AT_ONCE) for prediction in self._explain_batch(batch)]
+        return self._collect(self._explain_batch, batches(files, _MAPS_AT_ONCE, errors=errors))
 
     def export(self, directory: str | os.PathLike[str]) -> None:
         """Writes the SavedModel for TensorFlow Serving, with preprocessing and explanation in its graph.
@@ -145,6 +152,11 @@ class Classifier:
         if self.rule is not None:
             self.rule.write(folder, model=folder / MODEL_FILE)
 
+    def _collect(
+        self, ask: Callable[[Sequence[File]], Iterator[Prediction]], parts: Iterator[Sequence[File]]
+    ) -> Predictions:
+        return Predictions((prediction for part in parts for prediction in ask(part)), self.class_names)
+
     def _predict_batch(self, files: Sequence[File]) -> Iterator[Prediction]:
         from sperm_tf.data.preprocess import preprocess_batch
 
@@ -176,7 +188,7 @@ class Classifier:
                 answers["unfamiliarity"][row],
             )
             maps = {name: answers[name][row] for name in MAP_OUTPUTS if name in answers}
-            yield dataclasses.replace(found, file=name_of(file), maps=maps)
+            yield dataclasses.replace(found, file=name_of(file), maps=maps, image=content or b"")
 
     @functools.cached_property
     def _explain(self) -> Callable[[list[bytes]], dict[str, Any]]:

@@ -26,8 +26,8 @@ import numpy as np
 from sperm_tf.probabilities import write_probability
 from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import ACCEPT, EXPLAIN, MAP_OUTPUTS, OK, SERVING_DEFAULT, SHOWN_MAP, UNREADABLE
-from sperm_tf.serving.files import File, batches, name_of, read_file
-from sperm_tf.serving.prediction import Prediction
+from sperm_tf.serving.files import RAISE, ROWS, File, batches, name_of, read_file
+from sperm_tf.serving.prediction import Prediction, Predictions
 
 SIGNATURES = (SERVING_DEFAULT, EXPLAIN)
 TRANSPORTS = ("rest", "grpc")
@@ -66,14 +66,15 @@ def predict(
     label: str | None = None,
     transport: str = "rest",
     timeout_s: float = 30.0,
-) -> list[Prediction]:
+    errors: str = RAISE,
+) -> Predictions:
     """Asks a server about images, a few in one request, one request after the other.
 
     A request holds up to `MAX_REQUEST_IMAGES`, or `MAX_EXPLAIN_IMAGES` for maps.
 
     Args:
-        files: as for `sperm_tf.serving.classifier.Classifier.predict`: paths, bytes or pixels. One that the operating
-            system does not hand out is reported, and the others are asked about.
+        files: as for `sperm_tf.serving.classifier.Classifier.predict`: paths, bytes, open files or pixels. One that
+            the operating system does not hand out is reported, and the others are asked about.
         target: the server: `http://host:8501` (or `https://...`; without either, `http://`) for REST, `host:8500` for
             gRPC.
         model_name: name under which the model is served.
@@ -82,6 +83,7 @@ def predict(
         label: a version label such as `stable`; not together with a version.
         transport: `rest` or `grpc`.
         timeout_s: seconds to wait for the answer to each request.
+        errors: `raise`, or `rows`: a path that names no file becomes a row `unreadable`.
 
     Returns:
         One prediction for each file, in their order.
@@ -89,6 +91,8 @@ def predict(
     Raises:
         ValueError: an argument is invalid.
         TypeError: a file is something else.
+        FileNotFoundError: a path names nothing, or is a pattern or an address; nobody was asked.
+        IsADirectoryError: a path names a folder.
         ServingError: no server answers, or it refuses.
         ImportError: gRPC is asked for and not installed.
     """
@@ -100,9 +104,9 @@ def predict(
         )
     model = _ServedModel(target, model_name, version, label)
     ask = _ask_rest if transport == "rest" else _ask_grpc
-    predictions = []
+    predictions = Predictions()
     request_size = MAX_EXPLAIN_IMAGES if signature == EXPLAIN else MAX_REQUEST_IMAGES
-    for batch in batches(files, request_size):
+    for batch in batches(files, request_size, errors=errors):
         contents = [read_file(file) for file in batch]
         readable = [content for content in contents if content is not None]
         try:
@@ -256,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(parser.parse_args(arguments))
     overlays = options.pop("overlays")
     try:
-        predictions = predict(**options, signature=EXPLAIN if overlays else SERVING_DEFAULT)
+        predictions = predict(**options, signature=EXPLAIN if overlays else SERVING_DEFAULT, errors=ROWS)
         print(format_table(predictions))
         if overlays:
             _draw_overlays(predictions, overlays)
@@ -281,7 +285,7 @@ def _draw_overlays(predictions: Sequence[Prediction], folder: pathlib.Path) -> N
             )
         path = pathlib.Path(prediction.file)
         stem = path.stem.encode()[:80].decode(errors="ignore")
-        # The model's decoder forgives more than ours.
+        # A model of another version may take what this one refuses.
         with contextlib.suppress(UndecodableImageError):
             save_overlay(path.read_bytes(), prediction.maps[SHOWN_MAP], folder / f"{number:03d}_{stem}.png")
 

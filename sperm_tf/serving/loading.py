@@ -41,16 +41,22 @@ def load_model(source: str | os.PathLike[str], *, class_names: Sequence[str] | N
     path = pathlib.Path(source).expanduser()
     if is_trained_model(source):
         return _load_keras_file(path / MODEL_FILE if path.is_dir() else path, class_names)
-    if path.suffix == released.RELEASE_SUFFIX and path.is_file():
-        return _load_release(released.find_release_of_file(path), class_names)
-    releases = released.read_manifest()
-    if str(source) in releases:
-        return _load_release(releases[str(source)], class_names)
+    if release := find_release(source):
+        return _load_release(release, class_names)
+    known = ", ".join(released.read_manifest()) or "none so far"
     raise ValueError(
-        f"source must be one of the released models ({', '.join(releases) or 'none so far'}), the path of a .keras or "
+        f"source must be one of the released models ({known}), the path of a .keras or "
         f"of a released .npz file, or a folder with {' and '.join(TRAINED_FILES)}. Received: source={str(source)!r}."
         f"{_HINT_OF_SAVED_MODEL if (path / 'saved_model.pb').is_file() else ''}"
     )
+
+
+def find_release(source: str | os.PathLike[str]) -> released.Release | None:
+    """The release that `load_model` opens for a name or the path of an `.npz`; None where there is none."""
+    path = pathlib.Path(source).expanduser()
+    if path.suffix == released.RELEASE_SUFFIX and path.is_file():
+        return released.find_release_of_file(path)
+    return released.read_manifest().get(str(source))
 
 
 def is_trained_model(source: str | os.PathLike[str]) -> bool:

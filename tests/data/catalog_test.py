@@ -9,6 +9,7 @@ from PIL import Image
 
 from sperm_tf.data.archives import SourceFile
 from sperm_tf.data.catalog import EXCLUDED_FIELDS, NoImagesError, build_catalog, to_csv
+from tests import image_files
 
 LABEL_NAMES = {"Normal": "normal", "Abnormal": "abnormal"}
 
@@ -55,6 +56,24 @@ def test_clean_lists_everything_it_leaves_out(release):
     assert [(row["image_id"], row["related_image_id"]) for row in catalog.near_duplicates] == [
         ("Normal/05.bmp", "Normal/crop.bmp")
     ]
+
+
+def test_what_an_exported_model_refuses_is_excluded_with_reason_and_remedy(release):
+    files, data = release
+    refused = {
+        "Normal/rle8.bmp": image_files.bad_files()["bmp_run_length"][0],
+        "Normal/555.bmp": image_files.bad_files()["bmp_16_bit"][0],
+        "Normal/os2.bmp": image_files.bmp_of_os2(np.asarray(texture(900))),
+        "Normal/frame.gif": image_files.gif_with_smaller_frame(),
+    }
+    files = sorted([*files, *(SourceFile(name, "Normal", name) for name in refused)])
+    catalog = build((files, {**data, **refused}), clean=False)
+    assert catalog.num_undecodable == 5 and len(catalog.images) == 23
+    details = {row["image_id"]: row["detail"] for row in catalog.excluded}
+    for name, named in (("rle8", "8 bits a pixel, RLE8"), ("555", "16 bits a pixel"), ("os2", "the header of OS/2")):
+        assert named in details[f"Normal/{name}.bmp"]
+    assert "canvas of 60x60" in details["Normal/frame.gif"]
+    assert all("Save it as PNG" in details[name] for name in refused)
 
 
 def test_original_keeps_everything_decodable(release):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sperm_tf.data.decode import MAX_PIXELS, MAX_SIDE, MIN_SIDE, UndecodableImageError, decode_rgb
+from sperm_tf.data.decode import MAX_SIDE, MIN_SIDE, UndecodableImageError, decode_rgb
+from tests import image_files
 
 RGB = np.random.default_rng(0).integers(0, 256, size=(20, 24, 3), dtype=np.uint8)
 
@@ -139,6 +140,18 @@ def test_bytes_that_hold_no_complete_image(data):
         decode_rgb(data)
 
 
+@pytest.mark.parametrize("name", [name for name in image_files.bad_files() if name.startswith("png_1")])
+def test_deep_values_are_judged_by_a_high_percentile(name):
+    data, _ = image_files.bad_files()[name]
+    with pytest.raises(UndecodableImageError, match="a PNG with 16 bits must use them"):
+        decode_rgb(data)
+
+
+def test_a_dark_field_of_16_bits_is_read():
+    data, pixels = image_files.lossless_files()["png_16_bit_dark_field"]
+    np.testing.assert_array_equal(decode_rgb(data).pixels, pixels)
+
+
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (MIN_SIDE - 1, 200), (6000, 5000), (MAX_SIDE + 1, 20)])
 def test_size_limits(width, height):
     with pytest.raises(UndecodableImageError, match=f"Received: {width}x{height}"):
@@ -150,8 +163,3 @@ def test_a_huge_image_is_refused_by_its_header(monkeypatch):
     for side in (6000, 20_000):
         with pytest.raises(UndecodableImageError):
             decode_rgb(png(side, side, 8, 2, b""))
-
-
-def test_same_limits_as_serving():
-    preprocess = pytest.importorskip("sperm_tf.data.preprocess")
-    assert (preprocess.MIN_SIDE, preprocess.MAX_SIDE, preprocess.MAX_PIXELS) == (MIN_SIDE, MAX_SIDE, MAX_PIXELS)

@@ -1,3 +1,4 @@
+import io
 import json
 import pathlib
 import pickle
@@ -12,6 +13,7 @@ from PIL import Image
 
 import sperm_tf
 from sperm_tf.config import ModelConfig
+from sperm_tf.evaluation.quantification import scores_file
 from sperm_tf.models import released
 from sperm_tf.serving.prediction import Prediction
 from tests import image_files
@@ -20,10 +22,11 @@ from tests.helpers import ROOT, real_data_dir
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
-    global Classifier, preprocess, tf, vit, weight_files
+    global Classifier, draw_overlay, preprocess, tf, vit, weight_files
     import tensorflow as tf
 
     from sperm_tf.data.preprocess import preprocess
+    from sperm_tf.explain.overlay import draw_overlay
     from sperm_tf.models import vit
     from sperm_tf.serving.classifier import Classifier
     from tests.models import weight_files
@@ -92,19 +95,185 @@ def test_pixels_are_classified_like_their_file(classifier):
         assert found.probabilities == from_file[0].probabilities and found.file == ""
     assert len(classifier.predict(np.stack([pixels, pixels]))) == 2
     for wrong, message in (
-        (pixels.astype(np.float32), r"pixels must be uint8 \[H, W, 3\].* Received: float32 \[40, 50, 3\]"),
-        ([pixels[..., 0]], r"Received: uint8 \[40, 50\]"),
-        ([3], r"files must be paths, bytes of image files, or pixels.* Received: int"),
+        (pixels.astype(np.float32), r"pixels must be uint8, 0-255.* Received: float32 \[40, 50, 3\]"),
+        ([pixels[..., :2]], r"Received: uint8 \[40, 50, 2\]"),
+        ([pixels.astype(np.uint16)[..., 0]], r"Received: uint16 \[40, 50\]"),
+        (
+            [Image.fromarray(pixels.astype(np.float32)[..., 0])],
+            r"must have a known range of values. Received: mode 'F'",
+        ),
+        ([3], r"files must be paths, bytes of image files, open files.* Received: int"),
+        (3, r"files must be paths.* Received: int"),
+        ({"cell": pixels}, r"Received: dict\. Pass its values"),
+        (io.StringIO("text"), r"open files must give bytes.*Open it with mode \"rb\""),
     ):
         with pytest.raises(TypeError, match=message):
             classifier.predict(wrong)
+
+
+def test_scalars_are_told_before_arrays_and_sequences(classifier, tmp_path):
+    path = tmp_path / "cell [1].png"  # brackets are part of its name
+    path.write_bytes(FILES[0])
+    expected = _probabilities(classifier.predict([path]))
+    buffer = io.BytesIO()
+    buffer.write(FILES[0])  # stands at its end, as after Image.save
+    with zipfile.ZipFile(tmp_path / "cells.zip", "w") as archive:
+        archive.write(path, "cell.png")
+    with (
+        path.open("rb") as opened,
+        zipfile.ZipFile(tmp_path / "cells.zip") as archive,
+        archive.open("cell.png") as member,
+    ):
+        one = {
+            "str": (str(path), str(path)),
+            "NumPy string": (np.str_(path), str(path)),
+            "array of no dimension": (np.array(str(path)), str(path)),
+            "tensor of bytes": (tf.constant(FILES[0]), ""),
+            "NumPy bytes": (np.array([FILES[0]], object)[0], ""),
+            "bytearray": (bytearray(FILES[0]), ""),
+            "memoryview": (memoryview(FILES[0]), ""),
+            "buffer": (buffer, ""),
+            "open file": (opened, str(path)),
+            "member of an archive": (member, "cell.png"),
+        }
+        for kind, (given, name) in one.items():
+            for files in (given, [given]):
+                found = classifier.predict(files)
+                assert [(each.status, each.file) for each in found] == [("ok", name)], kind
+                np.testing.assert_allclose(_probabilities(found), expected, rtol=1e-5)
+    several = classifier.predict(np.array([str(path)] * 3))
+    assert [each.file for each in several] == [str(path)] * 3 and type(several[0].file) is str
+
+
+@pytest.mark.parametrize("mode", ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"))
+def test_images_of_pillow_are_classified_like_their_pixels(classifier, mode):
+    rgb = image_files.random_pixels(seed=0)
+    if mode == "I;16":
+        image = Image.fromarray(rgb[..., 0].astype(np.uint16) * 257)
+        pixels = np.repeat(rgb[..., :1], 3, axis=2)
+    else:
+        image = Image.fromarray(rgb).convert("RGB" if mode in ("CMYK", "RGBA") else "L" if mode != "P" else "RGB")
+        image = image.convert(mode)
+        pixels = np.asarray(image.convert("RGB")) if mode != "CMYK" else None
+    if mode == "CMYK":  # inks of 255 are black
+        pixels = 255 - np.clip(np.asarray(image)[..., :3].astype(int) + np.asarray(image)[..., 3:], 0, 255)
+        pixels = pixels.astype(np.uint8)
+    found, expected = classifier.predict(image), classifier.predict(pixels)
+    np.testing.assert_allclose(_probabilities(found), _probabilities(expected), atol=0.01 if mode == "CMYK" else 1e-6)
+
+
+def test_values_of_12_bits_are_refused_from_an_image_too(classifier):
+    dark = Image.fromarray(image_files.random_pixels()[..., 0].astype(np.uint16) * 16)
+    assert classifier.predict([dark])[0].status == "undecodable"
+
+
+def test_grey_and_transparent_pixels_are_images(classifier):
+    rgb = image_files.random_pixels(seed=0)
+    grey = rgb[..., 0]
+    expected = _probabilities(classifier.predict(np.repeat(grey[..., None], 3, axis=2)))
+    stack = np.stack([grey, grey])
+    for given, count in (
+        (grey, 1),
+        ([grey], 1),
+        (grey[..., None], 1),
+        (stack, 2),
+        (stack[..., None], 2),
+        (grey.T.T, 1),
+    ):
+        found = _probabilities(classifier.predict(given))
+        np.testing.assert_allclose(found, np.repeat(expected, count, axis=0), rtol=1e-5)
+    rgba = np.concatenate([rgb, rgb[..., :1]], axis=2)
+    np.testing.assert_allclose(
+        _probabilities(classifier.predict(rgba)), _probabilities(classifier.predict(rgb)), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("method", ("predict", "explain"))
+def test_paths_that_name_no_file_raise_with_the_remedy(classifier, tmp_path, method, monkeypatch):
+    monkeypatch.setattr(Classifier, "_predict_batch", None)  # nothing is classified before
+    monkeypatch.setattr(Classifier, "_explain_batch", None)
+    (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
+    for path, error, message in (
+        (tmp_path / "none.png", FileNotFoundError, "which does not exist. Look at its spelling"),
+        (tmp_path, IsADirectoryError, r"a folder\. Pass its files.*python -m pipelines\.score"),
+        (str(tmp_path / "*.png"), FileNotFoundError, r"a pattern.*sorted\(glob\.glob\(pattern\)\)"),
+        ("https://example.org/cell.png", FileNotFoundError, "an address, which is not downloaded. Download the file"),
+        (tmp_path / "link.png", FileNotFoundError, "a link to nowhere. Mend the link"),
+        ("cell\0.png", FileNotFoundError, "which does not exist"),
+        (np.str_(tmp_path / "none.png"), FileNotFoundError, "which does not exist"),
+    ):
+        for files in (path, [FILES[0], path]):
+            with pytest.raises(error, match=message) as raised:
+                getattr(classifier, method)(files)
+            assert str(path) in str(raised.value) or "\0" in str(path)
+            assert 'errors="rows"' in str(raised.value)
+    with pytest.raises(FileNotFoundError, match=r"none\.png', which does not exist and 2 more of 4 paths"):
+        (tmp_path / "cell.png").write_bytes(FILES[0])
+        getattr(classifier, method)([tmp_path / name for name in ("cell.png", "none.png", "b.png", "c.png")])
+    with pytest.raises(ValueError, match=r"errors must be one of raise, rows\. Received: errors='ignore'"):
+        getattr(classifier, method)(FILES, errors="ignore")
+
+
+def test_a_file_that_may_not_be_read_is_a_row(classifier, tmp_path, monkeypatch):
+    path = tmp_path / "cell.png"
+    path.write_bytes(FILES[0])
+    monkeypatch.setattr(pathlib.Path, "read_bytes", lambda self: (_ for _ in ()).throw(PermissionError()))
+    assert [one.status for one in classifier.predict([path, FILES[1]])] == ["unreadable", "ok"]
+
+
+def test_predictions_are_a_list_and_become_a_table(classifier, tmp_path):
+    (tmp_path / "cell.png").write_bytes(FILES[0])
+    found = classifier.predict([tmp_path / "cell.png", b"no image", FILES[1]])
+    assert isinstance(found, list) and len(found) == 3 and isinstance(found[0], Prediction)
+    table = found.to_frame()
+    own = [name for name in scores_file.schema(NAMES, (), {}).names if name in set(table.columns)]
+    assert list(table.columns) == own, "as pipelines.score calls and orders them"
+    assert {f"p_{name}" for name in NAMES} | {"file", "status", "decision", "reason", "prediction_set"} <= set(own)
+    assert list(table["file"]) == [str(tmp_path / "cell.png"), "", ""]
+    assert list(table["status"]) == ["ok", "unknown_format", "ok"]
+    for row, one in zip(table.to_dict("records"), found, strict=True):
+        assert row["predicted_class"] == one.predicted_class and row["decision"] == one.decision
+        assert row["prediction_set"].split("|") == list(one.prediction_set or [""])
+        for name in NAMES:
+            assert row[f"p_{name}"] == one.probabilities.get(name) or (
+                one.status != "ok" and np.isnan(row[f"p_{name}"])
+            )
+    assert np.isnan(table["unfamiliarity"][1])
+    assert list(found[1:].to_frame()["status"]) == ["unknown_format", "ok"]
+    assert list(pickle.loads(pickle.dumps(found))[1:2].to_frame().columns) == list(table.columns)
+    assert list(classifier.predict([]).to_frame().columns) == list(table.columns)
+
+
+def test_an_explained_prediction_draws_its_map(classifier, tmp_path):
+    pixels = image_files.random_pixels(40, 70, seed=0)
+    (found,) = classifier.explain(pixels)
+    picture = found.overlay()
+    assert picture.size == (70, 40) and picture.mode == "RGB"
+    expected = draw_overlay(pixels, found.maps["layer_integrated_gradients"])
+    np.testing.assert_array_equal(np.asarray(picture), expected)
+    other = draw_overlay(pixels, found.maps["grad_cam_plus_plus"])
+    np.testing.assert_array_equal(np.asarray(found.overlay("grad_cam_plus_plus")), other)
+    with pytest.raises(ValueError, match=r"name must be one of .*grad_cam_plus_plus\. Received: name='lime'"):
+        found.overlay("lime")
+    for one in (*classifier.predict(pixels), *classifier.explain(b"no image")):
+        with pytest.raises(ValueError, match="prediction must come from `explain`"):
+            one.overlay()
+
+
+def test_the_package_shows_what_is_public():
+    public = ["Classifier", "Prediction", "Predictions", "__version__", "load_model"]
+    assert dir(sperm_tf) == public == sorted(sperm_tf.__all__)
+    assert sperm_tf.Classifier is Classifier and sperm_tf.Prediction is Prediction
+    with pytest.raises(AttributeError, match=r"no attribute 'load'\. Public are: Classifier"):
+        _ = sperm_tf.load
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("views", (1, 8))
 def test_maps_are_those_of_the_export(model, views, tmp_path):
     classifier = Classifier(model, NAMES, SIZE, views=views)
-    found = classifier.explain([*FILES, b"no image", tmp_path / "missing.png", image_files.random_pixels(seed=1)])
+    files = [*FILES, b"no image", tmp_path / "missing.png", image_files.random_pixels(seed=1)]
+    found = classifier.explain(files, errors="rows")
     assert [one.status for one in found] == ["ok", "ok", "ok", "unknown_format", "unreadable", "ok"]
     expected = classifier.predict(FILES)
     np.testing.assert_allclose(_probabilities(found[:3]), _probabilities(expected), rtol=1e-4, atol=1e-6)
@@ -141,7 +310,8 @@ def test_a_classifier_is_short_to_look_at():
 def test_one_bad_image_leaves_its_neighbours_unharmed(classifier, tmp_path):
     good = classifier.predict(FILES)
     bad = [data for data, _ in image_files.bad_files().values()]
-    mixed = classifier.predict([FILES[0], *bad, FILES[1], tmp_path / "missing.png", tmp_path, FILES[2]])
+    files = [FILES[0], *bad, FILES[1], tmp_path / "missing.png", tmp_path, FILES[2]]
+    mixed = classifier.predict(files, errors="rows")
     statuses = [status for _, status in image_files.bad_files().values()]
     assert [prediction.status for prediction in mixed] == ["ok", *statuses, "ok", "unreadable", "unreadable", "ok"]
     assert mixed[-3] == Prediction(str(tmp_path / "missing.png"), "unreadable")

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from PIL import PngImagePlugin
 
 from pipelines import score, slide_report
 from pipelines.bulk_inference import model as scoring_model
@@ -70,7 +71,7 @@ def test_every_file_has_the_row_that_the_model_gives_it(exported, crops, tmp_pat
     assert list(table.index) == sorted([*PIXELS, *BAD, "missing.png"])
     assert scores.class_names == tuple(CLASS_NAMES)
     classifier = Classifier(exported.model, tuple(CLASS_NAMES), IMAGE_SIZE, rule=exported.rule)
-    for expected in classifier.predict([crops / name for name in table.index]):
+    for expected in classifier.predict([crops / name for name in table.index], errors="rows"):
         name = pathlib.Path(expected.file).name
         row = table.loc[name]
         for field in ("status", "predicted_class", "decision", "reason"):
@@ -191,20 +192,34 @@ def test_a_second_run_scores_nothing_and_another_model_or_input_is_refused(expor
     assert [path.name for path in (tmp_path / "full").iterdir() if path.name != ".lock"] == ["thesis.doc"]
 
 
-def test_what_only_the_models_decoder_forgives_has_no_overlay(exported, crops, tmp_path, monkeypatch):
-    strict = image_files.encode(PIXELS["b.png"], "PNG")
-
-    def decode(content):
-        if content == strict:
-            raise UndecodableImageError("bad checksum of a text chunk")
-        return decode_rgb(content)
-
-    monkeypatch.setattr(runner, "decode_rgb", decode)
-    monkeypatch.setattr(overlay, "decode_rgb", decode)
+def test_the_model_and_the_quality_share_one_decoder(exported, crops, tmp_path):
+    """A PNG whose text has a wrong checksum: Pillow alone refuses it."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text("stain", "Giemsa")
+    content = image_files.encode(PIXELS["b.png"], "PNG", pnginfo=text).replace(b"Giemsa", b"giemsa")
+    with pytest.raises(UndecodableImageError):
+        decode_rgb(content)
+    (crops / "b.png").write_bytes(content)
     runner.run(_request(exported, crops, tmp_path / "out", overlays="all"))
-    table = scores_file.read(tmp_path / "out").table.set_index("file")
-    assert table.loc["b.png", "status"] == "ok" and table.loc["b.png", "overlay"] == ""
-    assert table.loc["a.png", "overlay"] != ""
+    row = scores_file.read(tmp_path / "out").table.set_index("file").loc["b.png"]
+    assert row["status"] == "ok" and (tmp_path / "out" / row["overlay"]).is_file()
+    expected = list(vars(measure_quality(PIXELS["b.png"])).values())
+    assert [row[key] for key in scores_file.QUALITY] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_run_that_reads_nothing_fails_and_says_why(exported, tmp_path, capsys):
+    (tmp_path / "crops").mkdir()
+    for number in range(3):
+        (tmp_path / "crops" / f"{number}.bmp").write_bytes(image_files.bad_files()["bmp_run_length"][0])
+    argv = ["score", f"--model={exported.path}", f"--input={tmp_path / 'crops'}", f"--output={tmp_path / 'out'}"]
+    for _ in range(2):  # the second finds everything scored
+        assert score.main(argv) == 1
+        said = capsys.readouterr().err
+        assert "3 files, none of them read (undecodable: 3); the first, 0.bmp" in said
+        assert "8 bits a pixel, RLE8. Save it as PNG" in said and "new --output" in said
+    assert list(scores_file.read(tmp_path / "out").table["status"]) == ["undecodable"] * 3
+    (tmp_path / "crops" / "good.png").write_bytes(image_files.encode(PIXELS["a.png"], "PNG"))
+    assert score.main([*argv[:3], f"--output={tmp_path / 'new'}"]) == 0
 
 
 def test_copies_are_counted_and_named(exported, crops, tmp_path):

@@ -14,6 +14,7 @@ from pipelines.orchestration.component import RunContext, StageError
 from sperm_tf.config import ExampleGenConfig
 from sperm_tf.data import examples
 from sperm_tf.synthesis.renderer import render
+from tests import image_files
 from tests.helpers import real_data_dir
 
 
@@ -116,6 +117,19 @@ def test_the_images_of_a_patient_stay_together_in_a_shared_fold(tmp_path):
     halves = [[row["group_id"] for row in read(made.directory, split)] for split in ("validation", "calibration")]
     assert all(len(half) > len(set(half)) for half in halves), "each holds several images of a patient"
     assert not set(halves[0]) & set(halves[1])
+
+
+def test_files_that_no_exported_model_reads_are_named_and_left_out(tmp_path, caplog):
+    for number in range(40):
+        path = tmp_path / "lab" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(render(number, seed=3, size=96).image).save(path)
+    (tmp_path / "lab" / "a" / "old.bmp").write_bytes(image_files.bmp_of_os2(image_files.random_pixels()))
+    config = dataclasses.replace(flags.preset_config("own").example_gen, data_dir=str(tmp_path / "lab"))
+    made = ExampleGen(config).run(RunContext(tmp_path / "root"))
+    assert sum(made.properties["num_examples"].values()) == 40
+    assert "a/old.bmp,undecodable" in (made.directory / "excluded.csv").read_text()
+    assert "1 files are left out" in caplog.text and "a/old.bmp" in caplog.text and "Save it as PNG" in caplog.text
 
 
 def test_a_wrong_manual_dir_is_named(tmp_path):
