@@ -267,7 +267,11 @@ def test_the_command_line_prints_a_table(rest_target, tmp_path):
 
 def test_a_file_that_is_not_there_leaves_its_neighbours_unharmed(connection, backend, tmp_path, capsys):
     backend.sizes.clear()
-    found = client.predict([tmp_path / "absent.png", IMAGES[0], tmp_path], model_name="sperm", **connection)
+    files = [tmp_path / "absent.png", IMAGES[0], tmp_path]
+    with pytest.raises(FileNotFoundError, match=r"absent\.png', which does not exist and 1 more of 2 paths"):
+        client.predict(files, model_name="sperm", **connection)
+    assert not backend.sizes, "nobody was asked"
+    found = client.predict(files, model_name="sperm", errors="rows", **connection)
     assert [prediction.status for prediction in found] == ["unreadable", "ok", "unreadable"]
     assert found[0] == Prediction(str(tmp_path / "absent.png"), "unreadable") and backend.sizes == [1]
     assert client.predict([IMAGES[0]], model_name="sperm", **connection)[0] == found[1]
