@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 import numpy as np
 from PIL import Image
@@ -106,7 +106,7 @@ def _unwrap(file: Any) -> Any:
     return np.asarray(file).item()
 
 
-def _is_open_file(file: Any) -> bool:
+def _is_open_file(file: Any) -> TypeGuard[BinaryIO]:
     return callable(getattr(file, "read", None)) and not isinstance(file, type)
 
 

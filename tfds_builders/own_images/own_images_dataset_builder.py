@@ -52,7 +52,7 @@ def config(data_dir: str | os.PathLike[str], *, clean: bool = True) -> OwnImages
 class Builder(tfds.core.GeneratorBasedBuilder):
     """Images of a user's own, in as many classes as they have."""
 
-    VERSION = tfds.core.Version("3.1.0")
+    VERSION = tfds.core.Version("3.2.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {
         "1.0.0": "First release.",
         "2.0.0": "Groups hold crops that overlap at their borders, and fields photographed again at another "
@@ -60,6 +60,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         "3.0.0": "Groups hold neighbours that share a quarter of the field, and blurred copies; so the folds are new.",
         "3.1.0": "PNGs with 16 bits of which a camera left the upper ones empty are refused, and those whose tail is "
         "zeros.",
+        "3.2.0": "Images that an exported model refuses are left out, 16-bit PNGs are judged by a high percentile, and "
+        "JPEGs have the pixels that the model sees.",
     }
     BUILDER_CONFIGS: ClassVar[list[OwnImagesConfig]] = []
 
