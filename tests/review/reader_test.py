@@ -2,9 +2,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from PIL import PngImagePlugin
 
-from sperm_tf.data.decode import decode_rgb
+from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.identity import pixel_sha256
+from tests import image_files
 from tests.review.reviews import make_image
 
 
@@ -76,3 +78,16 @@ def test_the_digest_is_that_of_the_model_however_it_is_stored(classifier, rule, 
         Classifier(tiny_models.build(image_size=24, seed=1), classifier.class_names, 24),
     ]
     assert len({digest, *map(digest_classifier, others)}) == 1 + len(others)
+
+
+def test_what_pillow_alone_refuses_is_shown_like_any_other(reader, tmp_path):
+    """A PNG whose text has a wrong checksum: the model reads it, so the page must."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text("stain", "Giemsa")
+    pixels = decode_rgb(make_image(0)).pixels
+    content = image_files.encode(pixels, "PNG", pnginfo=text).replace(b"Giemsa", b"giemsa")
+    with pytest.raises(UndecodableImageError):
+        decode_rgb(content)
+    (tmp_path / "cell.png").write_bytes(content)
+    (item,) = reader.read([str(tmp_path / "cell.png")])
+    assert item.is_readable and item.pixel_sha256 == pixel_sha256(pixels)
