@@ -82,8 +82,9 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
             counts = ", ".join(f"{suffix}: {count:,}" for suffix, count in crops.ignored.items())
             report(f"Not scored, because not named as images: {counts}.")
         saved_model = str(model.prepare(folder.path / score_folder.MODEL))
-        _check_maps(request, saved_model, "Delete that folder, and the same command exports it again")
-        names = scoring_model.class_names(saved_model)
+        with score_progress.step("Loading the SavedModel"):
+            _check_maps(request, saved_model, "Delete that folder, and the same command exports it again")
+            names = scoring_model.class_names(saved_model)
         schema = scores_file.schema(names, crops.columns, record, overlays=request.overlays != NO_OVERLAYS)
         if missing := folder.missing_shards(record):
             scorer = ShardScorer(str(folder.path), saved_model, model.batch_size, record, schema)
