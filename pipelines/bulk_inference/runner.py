@@ -177,6 +177,8 @@ class ShardScorer(beam.DoFn):
         self._reader = CropReader(self._record["root"])
         self._large = threading.Lock()
         self._pool = concurrent.futures.ThreadPoolExecutor(_NUM_READERS)
+        with contextlib.suppress(UndecodableImageError):  # traced once; TensorFlow warns where threads do it at once
+            decode_served(b"")
 
     def teardown(self) -> None:
         """Closes it."""

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from sperm_tf.data.decode import UndecodableImageError
-from sperm_tf.data.preprocess import preprocess_batch
 from sperm_tf.data.served_decoder import decode_served
 from tests import image_files
 
@@ -26,6 +25,8 @@ def test_the_pixels_are_those_that_the_file_stores(name):
 
 
 def test_it_refuses_exactly_what_serving_refuses():
+    from sperm_tf.data.preprocess import preprocess_batch
+
     files = {name: data for name, (data, _) in {**LOSSLESS, **BAD}.items()}
     _, statuses = preprocess_batch(list(files.values()), 32)
     for (name, data), status in zip(files.items(), statuses.numpy(), strict=True):
@@ -48,6 +49,8 @@ def test_what_pillow_would_read_is_refused_by_name(name):
 
 @pytest.mark.parametrize("mode", ["RGB", "CMYK"])
 def test_a_jpeg_has_the_pixels_that_the_network_sees(mode):
+    from sperm_tf.data.preprocess import preprocess_batch
+
     data = image_files.encode(image_files.Image.fromarray(image_files.random_pixels(64, 64)).convert(mode), "JPEG")
     images, _ = preprocess_batch([data], 64)
     np.testing.assert_array_equal(decode_served(data).pixels, images[0])

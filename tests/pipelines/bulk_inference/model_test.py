@@ -8,7 +8,7 @@ from pipelines import score
 from pipelines.bulk_inference import model as scoring_model
 from pipelines.bulk_inference import progress
 from sperm_tf.models import released
-from sperm_tf.serving import export_cache, loading
+from sperm_tf.serving import export_cache
 
 
 def _write(folder):
@@ -25,7 +25,7 @@ def test_a_released_model_is_exported_once_for_all_folders(tmp_path, monkeypatch
 
         export = staticmethod(_write)
 
-    monkeypatch.setattr(loading, "load_model", Network)
+    monkeypatch.setattr("sperm_tf.serving.loading.load_model", Network)
     monkeypatch.setenv(export_cache.CACHE_VARIABLE, str(tmp_path / "cache"))
     release = released.read_manifest()["smids"]
     for name in "ab":
