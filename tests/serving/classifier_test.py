@@ -382,7 +382,7 @@ def test_a_keras_file_needs_class_names(model, tmp_path):
 
 @pytest.mark.integration
 def test_a_vit_with_layers_of_our_own_is_opened(tmp_path, monkeypatch):
-    monkeypatch.setattr(vit, "DEPTH", 1)
+    monkeypatch.setattr(vit, "DEPTH", 2)
     model = weight_files.build(ModelConfig(name="vit_tiny"))
     model.save(tmp_path / "vit.keras")
     code = "import sys, sperm_tf; sperm_tf.load_model(sys.argv[1], class_names='abc')"  # which registers them
