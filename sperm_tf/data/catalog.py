@@ -27,6 +27,8 @@ NEAR_DUPLICATE_FIELDS = (
     "correlation",
     "overlap",
     "scale",
+    "view",
+    "angle",
     "distinctness",
     "shows",
 )
@@ -44,6 +46,7 @@ class CatalogImage:
         file: where its bytes are.
         label_name: its class.
         pixel_sha256: identity of its pixels.
+        view_sha256: the same for its turned and mirrored copies, too; see `identity.view_sha256`.
         source_format: `BMP`, `GIF`, `JPEG` or `PNG`.
         width: in pixels.
         height: in pixels.
@@ -55,6 +58,7 @@ class CatalogImage:
     file: SourceFile
     label_name: str
     pixel_sha256: str
+    view_sha256: str
     source_format: str
     width: int
     height: int
@@ -98,7 +102,8 @@ def build_catalog(
         files: the files, sorted by `image_id`.
         read: gives a member's bytes.
         label_names: class name of every class folder.
-        clean: leave out identical copies and images with identical pixels and conflicting labels.
+        clean: leave out identical copies, turned and mirrored ones too, and images with identical pixels and
+            conflicting labels.
         origins: `image_id` -> patient or slide, where it is known. Images of one origin are in one group, together
             with their near duplicates, which may be of another origin and then join both.
 
@@ -119,21 +124,25 @@ def build_catalog(
             "files"
         )
     pairs = identity.find_near_duplicates(np.asarray(hashes, dtype=bool).reshape(len(images), -1), greys)
-    links = [*((pair.first, pair.second) for pair in pairs), *_same_origin(images, origins or {})]
+    view_hashes = [image.view_sha256 for image in images]
+    links = [
+        *((pair.first, pair.second) for pair in pairs),
+        *_pairs_of_one_key(view_hashes),
+        *_pairs_of_one_key([(origins or {}).get(image.file.image_id) for image in images]),
+    ]
     groups = identity.connected_groups(len(images), links)
     group_ids = [images[first].file.image_id for first in groups]
     labels = [image.label_name for image in images]
-    pixel_hashes = [image.pixel_sha256 for image in images]
     try:
         assigned = folds.assign_folds(labels, group_ids).tolist()
     except folds.FoldError as error:
         raise folds.FoldError(f"{error}{_say_joined(pairs, images)}") from error
-    folds.check_folds(assigned, groups=group_ids, pixel_hashes=pixel_hashes)
+    folds.check_folds(assigned, groups=group_ids, pixel_hashes=view_hashes)
     images = [
         dataclasses.replace(image, group_id=group_id, fold=fold)
         for image, group_id, fold in zip(images, group_ids, assigned, strict=True)
     ]
-    exclusions = identity.resolve_identical(pixel_hashes, labels) if clean else []
+    exclusions = identity.resolve_identical(view_hashes, labels) if clean else []
     excluded += [_exclusion_row(exclusion, images) for exclusion in exclusions]
     left_out = {exclusion.index for exclusion in exclusions}
     return Catalog(
@@ -183,27 +192,29 @@ def _decode_all(
             )
             continue
         height, width, _ = decoded.pixels.shape
-        pixel_hash = identity.pixel_sha256(decoded.pixels)
-        images.append(CatalogImage(file, label_name, pixel_hash, decoded.source_format, width, height))
+        pixel_hash, view_hash = identity.pixel_sha256(decoded.pixels), identity.view_sha256(decoded.pixels)
+        images.append(CatalogImage(file, label_name, pixel_hash, view_hash, decoded.source_format, width, height))
         hashes.append(identity.difference_hash(decoded.pixels))
         greys.append(identity.to_grey(decoded.pixels))
     return images, hashes, greys, undecodable
 
 
-def _same_origin(images: Sequence[CatalogImage], origins: Mapping[str, str]) -> Iterator[tuple[int, int]]:
-    """The first image of every origin with each of the others."""
+def _pairs_of_one_key(keys: Sequence[str | None]) -> Iterator[tuple[int, int]]:
+    """The first image of every key, such as an origin, with each of the others; None is no key."""
     first: dict[str, int] = {}
-    for index, image in enumerate(images):
-        origin = origins.get(image.file.image_id)
-        if origin is not None and first.setdefault(origin, index) != index:
-            yield first[origin], index
+    for index, key in enumerate(keys):
+        if key is not None and first.setdefault(key, index) != index:
+            yield first[key], index
 
 
 def _exclusion_row(exclusion: identity.Exclusion, images: Sequence[CatalogImage]) -> dict[str, str]:
     image, related = images[exclusion.index], images[exclusion.related_index]
+    pixels = (
+        "identical pixels" if image.pixel_sha256 == related.pixel_sha256 else "identical pixels, turned or mirrored,"
+    )
     details = {
-        "duplicate": "identical pixels; the related image is kept",
-        "conflicting_labels": f"identical pixels are also labelled {related.label_name}; neither is kept",
+        "duplicate": f"{pixels.rstrip(',')}; the related image is kept",
+        "conflicting_labels": f"{pixels} are also labelled {related.label_name}; neither is kept",
     }
     return {
         "image_id": image.file.image_id,
@@ -225,6 +236,8 @@ def _near_duplicate_row(pair: identity.NearDuplicate, images: Sequence[CatalogIm
         "correlation": f"{pair.registration.correlation:.3f}",
         "overlap": f"{pair.registration.overlap:.2f}",
         "scale": f"{pair.registration.scale:g}",
+        "view": "upright" if pair.affine is None else pair.affine.view,
+        "angle": "0" if pair.affine is None else f"{pair.affine.angle:.1f}",
         "distinctness": "" if pair.distinctness is None else f"{pair.distinctness:.3f}",
         "shows": pair.shows,
     }

@@ -32,7 +32,9 @@ COARSE_THRESHOLD = 0.58
 """Lowest correlation in the coarse search that is worth a registration."""
 USUAL_SIDE = 170
 """Pixels of the longer side that the resolutions below are meant for; see `to_usual_size`."""
-_FINE, _COARSE = (3, 10 / 3), (6, 15 / 6)  # reduction, and sigma of the contrast normalisation
+FINE_REDUCTION, FINE_SIGMA = 3, 10 / 3
+"""What images are reduced by before they are registered, and the sigma of the contrast normalisation."""
+_FINE, _COARSE = (FINE_REDUCTION, FINE_SIGMA), (6, 15 / 6)  # reduction, and sigma of the contrast normalisation
 _PAIRS_AT_ONCE = 4096
 _BLOCK = 32  # spectra that are multiplied at once: what a cache holds
 _ENERGY_FLOOR = 1e-3

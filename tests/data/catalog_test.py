@@ -112,6 +112,25 @@ def test_images_of_one_origin_join_the_groups_of_their_near_duplicates(release):
     assert len({image.group_id for image in images.values()}) == 18
 
 
+def test_turned_and_mirrored_copies_are_treated_like_identical_images(release):
+    data = dict(release[1])
+    turned = texture(6).transpose(Image.Transpose.ROTATE_90)
+    mirrored = texture(7).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    data |= {"Normal/turned.bmp": encode(turned, "PNG"), "Abnormal/mirrored.bmp": encode(mirrored, "BMP")}
+    files = sorted(SourceFile(name, name.split("/")[0], name) for name in data)
+    catalog = build((files, data), clean=True)
+    excluded = {(row["image_id"], row["reason"], row["related_image_id"]): row["detail"] for row in catalog.excluded}
+    assert excluded["Normal/turned.bmp", "duplicate", "Normal/06.bmp"].startswith(
+        "identical pixels, turned or mirrored;"
+    )
+    detail = excluded["Abnormal/mirrored.bmp", "conflicting_labels", "Normal/07.bmp"]
+    assert detail == "identical pixels, turned or mirrored, are also labelled normal; neither is kept"
+    assert ("Normal/07.bmp", "conflicting_labels", "Abnormal/mirrored.bmp") in excluded
+    images = {image.file.image_id: image for image in build((files, data), clean=False).images}
+    assert images["Normal/turned.bmp"].group_id == images["Normal/06.bmp"].group_id
+    assert images["Abnormal/mirrored.bmp"].fold == images["Normal/07.bmp"].fold
+
+
 def test_what_an_image_knows(release):
     image = next(image for image in build(release, clean=True).images if image.file.image_id == "Normal/crop.bmp")
     assert (image.label_name, image.source_format, image.width, image.height) == ("normal", "BMP", 96, 94)

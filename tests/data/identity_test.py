@@ -33,6 +33,28 @@ def test_pixel_hash_is_of_shape_and_pixels():
     assert identity.pixel_sha256(pixels.reshape(220, 200, 3)) != identity.pixel_sha256(pixels)
 
 
+def test_all_right_angle_views_have_one_identity():
+    pixels = texture(0)
+    views = identity.right_angle_views(pixels)
+    assert len({view.tobytes() for view in views}) == 8
+    assert {identity.view_sha256(view) for view in views} == {identity.view_sha256(pixels)}
+    assert len({identity.pixel_sha256(view) for view in views}) == 8
+    changed = pixels.copy()
+    changed[3, 4, 1] ^= 1
+    assert identity.view_sha256(changed) != identity.view_sha256(pixels)
+    assert identity.view_sha256(texture(1)) != identity.view_sha256(pixels)
+
+
+def test_a_view_of_low_quality_is_found_by_its_hash(monkeypatch):
+    monkeypatch.setattr(identity, "AFFINE_CORRELATION", 2.0)
+    first = texture(1, grain=20)
+    (pair,) = find([first, np.ascontiguousarray(first[::-1]), texture(2, grain=20)])
+    assert (pair.first, pair.second) == (0, 1) and pair.distance > identity.CERTAIN_DISTANCE
+    assert pair.affine is not None and pair.affine.view == "mirror rot180" and pair.shows == "cell"
+    monkeypatch.setattr(identity, "TURNED_DISTANCE", -1)
+    assert find([first, np.ascontiguousarray(first[::-1]), texture(2, grain=20)]) == []
+
+
 def test_difference_hash_against_a_loop():
     rng = np.random.default_rng(0)
     grey = np.repeat(rng.integers(0, 256, size=(100, 272, 1), dtype=np.uint8), 3, axis=2)
