@@ -122,8 +122,9 @@ def analyze_folder(
     Raises:
         OofError: a table is unsound.
         FitsError: `fits.json` is damaged.
+        RelativesError: `relatives.json` is damaged.
     """
-    from sperm_tf.evaluation.cross_validation import analysis, fits_file, oof, oof_file
+    from sperm_tf.evaluation.cross_validation import analysis, fits_file, oof, oof_file, relatives
 
     paths = [path for path in sorted(folder.glob("*.csv")) if path.stem in BACKBONES]
     tables = {path.stem: oof.complete_repeats(oof_file.read_csv(path, complete=False)) for path in paths}
@@ -133,8 +134,10 @@ def analyze_folder(
     class_names = oof.class_names(next(iter(tables.values())))
     content = analysis.analyze(tables, class_names, bootstrap_samples=bootstrap_samples)
     recorded = fits_file.read_json(folder / fits_file.FITS_FILE)
+    known = relatives.read_json(folder / relatives.RELATIVES_FILE)
     for name, model in content["models"].items():
         model["fits"] = fits_file.summarize(recorded, name, num_repeats=model["num_repeats"])
+        model["relatives"] = relatives.summarize(tables[name], known)
     return _rounded({"dataset": folder.name, **content}), tables
 
 

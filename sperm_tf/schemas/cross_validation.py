@@ -45,6 +45,13 @@ class FitsOfModel(TypedDict):
     weights: list[str]
 
 
+class RelativesOfModel(TypedDict):
+    """The dataset version of a model's predictions, and the test images of each repeat with a relative elsewhere."""
+
+    dataset_version: str | None
+    num_with_relative_elsewhere: list[int] | None
+
+
 class ClassFigures(TypedDict):
     """Metrics of one class of one set of predictions."""
 
@@ -129,6 +136,7 @@ class ModelResults(TypedDict):
     confusion_matrix: ConfusionMatrix
     reliability: list[ReliabilityBin]
     fits: NotRequired[FitsOfModel]
+    relatives: NotRequired[RelativesOfModel]
 
 
 class PairedTest(TypedDict):

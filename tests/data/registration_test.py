@@ -5,6 +5,8 @@ import itertools
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.registration import phase_cross_correlation
+from skimage.registration._masked_phase_cross_correlation import cross_correlate_masked
 
 from sperm_tf.data import registration
 
@@ -28,6 +30,28 @@ def test_registration_against_loops():
         image, other = (rng.normal(size=s).astype(np.float32) for s in (shape, other_shape))
         found = registration.register(image, other)
         np.testing.assert_allclose(found[:2], register_by_loops(image, other, registration.MIN_OVERLAP), atol=1e-4)
+
+
+@pytest.mark.parametrize(("shape", "other_shape"), [((40, 44), (40, 44)), ((52, 38), (41, 60))])
+def test_registration_against_scikit_image(shape, other_shape):
+    """Its masked normalised correlation also takes the mean of each overlap away; these images have none."""
+    scene = np.random.default_rng(5).normal(size=(80, 80)).astype(np.float32)
+    noise = 0.5 * np.random.default_rng(6).normal(size=other_shape).astype(np.float32)
+    image, other = scene[: shape[0], : shape[1]], scene[7 : 7 + other_shape[0], 5 : 5 + other_shape[1]] + noise
+    found = registration.register(image, other)
+    # A canvas of one size, as scikit-image wants it, with what lies outside of an image masked.
+    canvas = tuple(np.maximum(shape, other_shape))
+    padded, masks = np.zeros((2, *canvas)), np.zeros((2, *canvas), bool)
+    for number, part in enumerate((image, other)):
+        padded[number, : part.shape[0], : part.shape[1]] = part
+        masks[number, : part.shape[0], : part.shape[1]] = True
+    ratio = registration.MIN_OVERLAP * min(image.size, other.size) / np.prod(canvas)
+    shift, _, _ = phase_cross_correlation(*padded, reference_mask=masks[0], moving_mask=masks[1], overlap_ratio=ratio)
+    np.testing.assert_array_equal(shift, (7, 5))
+    correlations = cross_correlate_masked(*padded, *masks, overlap_ratio=ratio)
+    assert found.correlation == pytest.approx(correlations.max(), abs=0.02)
+    rows, columns = (min(a - s, b) for a, b, s in zip(shape, other_shape, (7, 5), strict=True))
+    assert found.overlap == pytest.approx(rows * columns / min(image.size, other.size))
 
 
 def test_a_shifted_crop_correlates_fully():

@@ -52,7 +52,7 @@ def config(data_dir: str | os.PathLike[str], *, clean: bool = True) -> OwnImages
 class Builder(tfds.core.GeneratorBasedBuilder):
     """Images of a user's own, in as many classes as they have."""
 
-    VERSION = tfds.core.Version("3.2.0")
+    VERSION = tfds.core.Version("4.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {
         "1.0.0": "First release.",
         "2.0.0": "Groups hold crops that overlap at their borders, and fields photographed again at another "
@@ -62,6 +62,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         "zeros.",
         "3.2.0": "Images that an exported model refuses are left out, 16-bit PNGs are judged by a high percentile, and "
         "JPEGs have the pixels that the model sees.",
+        "4.0.0": "Groups hold turned, mirrored, magnified and sheared copies, so the folds may be new; turned and "
+        "mirrored images with identical pixels are left out like other identical ones.",
     }
     BUILDER_CONFIGS: ClassVar[list[OwnImagesConfig]] = []
 

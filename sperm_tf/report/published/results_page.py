@@ -31,7 +31,7 @@ def write_page(
 
     Args:
         results: dataset -> content of its `results.json`: what `cross_validation.analyze` returns, with `fits` in every
-            model (`evaluation.fits_file.summarize`).
+            model (`evaluation.fits_file.summarize`) and `relatives` (`evaluation.relatives.summarize`).
         results_dir: folder with one folder a dataset, which receives that dataset's plots, and perhaps `notes.md`.
         page: Markdown file to write.
 
@@ -189,6 +189,8 @@ def _dataset(dataset: str, results: Results, links: Mapping[str, str]) -> str:
         f"{text.plural(results['models'][shown]['num_repeats'], 'repeat')}.",
         f"![Confusion matrix of {shown} on {title}]({links['confusion_matrix']})",
         f"![Reliability diagram of {shown} on {title}]({links['reliability']})",
+        "### Dataset version and relatives",
+        tables.relatives_table(results),
         "### Fits",
         tables.fits_table(results),
     ]

@@ -144,6 +144,19 @@ def paper_table(dataset: str) -> str:
     return markdown_table(header, [[*cells[:3], text.number(row.macro_f1), *cells[3:]]])
 
 
+def relatives_table(results: Results) -> str:
+    """The dataset version that each model stands on, and its test images with a near duplicate in another fold."""
+    rows = []
+    for name, model in results["models"].items():
+        known = model["relatives"]
+        numbers = known["num_with_relative_elsewhere"]
+        listed = ", ".join(text.count(number) for number in numbers) if numbers is not None else "not searched"
+        version = known["dataset_version"] or "not recorded"
+        rows.append([f"`{name}`", version, listed, text.count(results["num_images"])])
+    header = ["Model", "Dataset version", "Test images with a relative in another fold, each repeat", "Test images"]
+    return markdown_table(header, rows)
+
+
 def fits_table(results: Results) -> str:
     """What the fits took."""
     header = ["Model", "Repeats", "Fits recorded", "Epochs, mean", "Epoch kept, mean", "Time, all fits", "Backend"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sperm_tf.evaluation.cross_validation import analysis, fits_file
+from sperm_tf.evaluation.cross_validation import analysis, fits_file, relatives
 from sperm_tf.evaluation.metrics import intervals
 from sperm_tf.models.registry import BACKBONES
 from sperm_tf.report.published import literature, results_page, results_plots, results_tables
@@ -21,8 +21,9 @@ def analyze(class_names=CLASS_NAMES, num_repeats=2, **skills):
         for seed, (name, skill) in enumerate(skills.items())
     }
     content = analysis.analyze(tables, class_names, bootstrap_samples=100)
-    for model in content["models"].values():
+    for name, model in content["models"].items():
         model["fits"] = fits_file.summarize([], "", num_repeats=2)
+        model["relatives"] = relatives.summarize(tables[name], None)
     return content
 
 
@@ -60,6 +61,14 @@ def with_accuracy(content, mean, model="efficientnet_b0_cbam"):
     changed = copy.deepcopy(content)
     changed["models"][model]["over_folds"]["accuracy"]["mean"] = mean
     return changed
+
+
+def test_every_row_says_its_version_and_how_many_images_had_a_relative_elsewhere(hushem, tmp_path):
+    known = copy.deepcopy(hushem)
+    known["models"]["vit_tiny"]["relatives"] = {"dataset_version": "3.0.0", "num_with_relative_elsewhere": [4, 0]}
+    found = section(render({"hushem": known}, tmp_path)[0], "Dataset version and relatives", "###")
+    assert f"| `vit_tiny` | 3.0.0 | 4, 0 | {known['num_images']} |" in found
+    assert "| `simple_cnn` | not recorded | not searched |" in found
 
 
 def test_every_model_has_its_row(hushem, tmp_path):
