@@ -94,19 +94,26 @@ def propose(greys: Sequence[np.ndarray], *, turned_by: float = 0.0) -> list[Prop
     pixels = (_disc(_RADIUS) + _PATCH_RADIUS) @ (side, 1)
     windows = np.stack([_unit(patches[:, (pixels + shift @ (side, 1)).astype(int)] @ basis) for shift in shifts])
     search = _Search(patches, templates, windows)
-    starts = range(0, len(greys), _NUM_TEMPLATES_AT_ONCE)
-    blocks = [search.block(start) for start in starts]
-    best = np.zeros(len(greys), np.float32)  # over all others, of every image
-    for start, found, _ in blocks:
-        best[start : start + len(found)] = np.maximum(best[start : start + len(found)], found.max(axis=1))
-        np.maximum(best, found.max(axis=0), out=best)
+    chosen: dict[tuple[int, int], tuple[float, int]] = {}
+    likest = np.zeros((4, len(greys)))  # of every image: correlation, both positions, and the number of map and shift
+    everyone = np.arange(len(greys))
+    for start in range(0, len(greys), _NUM_TEMPLATES_AT_ONCE):
+        found, places = search.block(start)
+        for row, second in np.argwhere(found >= THRESHOLD).tolist():
+            chosen[start + row, second] = (float(found[row, second]), int(places[row, second]))
+        rows, columns = found.argmax(axis=0), found.argmax(axis=1)
+        own = np.arange(len(found))
+        for firsts, seconds, at in ((rows, everyone, everyone), (own, columns, start + own)):
+            better = found[firsts, seconds] > likest[0, at]
+            pairs = (found[firsts, seconds], start + firsts, seconds, places[firsts, seconds])
+            likest[:, at[better]] = np.stack(pairs)[:, better]
+    for correlation, first, second, place in likest[:, likest[0] > 0].T.tolist():
+        chosen[int(first), int(second)] = (correlation, int(place))
     proposals = []
-    for start, found, places in blocks:
-        is_proposed = (found >= THRESHOLD) | (found == best) | (found == best[start : start + len(found), None])
-        for row, second in np.argwhere(is_proposed & (found > 0)).tolist():
-            number, shift = divmod(int(places[row, second]), len(shifts))
-            offset = -_REDUCTION * (maps[number] @ shifts[shift])
-            proposals.append(Proposal(start + row, second, Warp(maps[number], offset), float(found[row, second])))
+    for (first, second), (correlation, place) in sorted(chosen.items()):
+        number, shift = divmod(place, len(shifts))
+        warp = Warp(maps[number], -_REDUCTION * (maps[number] @ shifts[shift]))
+        proposals.append(Proposal(first, second, warp, correlation))
     return proposals
 
 
@@ -122,14 +129,14 @@ class _Search:
     def __init__(self, patches: np.ndarray, templates: np.ndarray, windows: np.ndarray):
         self._patches, self._templates, self._windows = patches, templates, windows
 
-    def block(self, start: int) -> tuple[int, np.ndarray, np.ndarray]:
+    def block(self, start: int) -> tuple[np.ndarray, np.ndarray]:
         """Some images against all behind them.
 
         Args:
             start: position of the first image; `_NUM_TEMPLATES_AT_ONCE` follow.
 
         Returns:
-            `start`; the correlations, float32 [num_templates, num_images], 0 for images that are not behind; and the
+            The correlations, float32 [num_templates, num_images], 0 for images that are not behind; and the
             number of map and shift where each was found.
         """
         patches = self._patches[start : start + _NUM_TEMPLATES_AT_ONCE]
@@ -146,7 +153,7 @@ class _Search:
                 best[rows, first + others] = highest[rows, others]
                 places[rows, first + others] = products[rows, :, others].argmax(axis=1) * num_shifts + shift
         best[np.arange(num_images) <= start + np.arange(len(patches))[:, None]] = 0
-        return start, best, places
+        return best, places
 
 
 def _maps(turned_by: float) -> np.ndarray:
