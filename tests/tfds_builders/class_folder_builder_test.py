@@ -92,7 +92,7 @@ def test_files_beside_the_dataset(tmp_path):
         ["Normal_Sperm/image_001.bmp", "conflicting_labels"],
     ]
     header = (builder.data_path / "near_duplicates.csv").read_text().splitlines()[0]
-    assert header == "image_id,related_image_id,distance,labels,correlation,overlap,scale,distinctness,shows"
+    assert header == "image_id,related_image_id,distance,labels,correlation,overlap,scale,view,angle,distinctness,shows"
 
 
 def test_download(tmp_path, monkeypatch, smids_zip, expected):
