@@ -244,6 +244,20 @@ def test_a_verdict_does_not_wait_for_a_map_and_the_map_follows(reader, journal, 
     maps.close()
 
 
+def test_the_next_maps_are_computed_while_the_person_looks(reader, journal, files, monkeypatch):
+    explain, computed = reader.explain, []
+    monkeypatch.setattr(reader, "explain", lambda item: computed.append(item.name) or explain(item))
+    maps = Maps(reader)
+    actions = Actions(reader, journal, maps)
+    session = actions.open(reader.read(files))[0]
+    expected = [session.items[position].name for position in session.order[:4]]
+    end = time.monotonic() + PATIENCE_S
+    while len(computed) < 4 and time.monotonic() < end:  # nothing is asked for meanwhile
+        time.sleep(0.05)
+    assert computed == expected
+    maps.close()
+
+
 def test_without_a_map_the_review_goes_on_and_the_reason_is_said(reader, journal, files, monkeypatch):
     def fail(item):
         raise ValueError("the model is no longer at <there>.")
