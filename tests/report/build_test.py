@@ -380,7 +380,7 @@ def test_maps_are_judged_against_the_baselines(run, page, tmp_path):
         in page.text
     )
     assert "layer integrated gradients 0.204 ✓" in page.text
-    assert "blob in the middle (baseline) 0.404 0.40" in page.text
+    assert "centre prior (baseline) 0.404 0.40" in page.text
     assert "no blessing" not in page.text and "Maps: nothing demanded" in page.text
     changed = copy(run, tmp_path)
     failed = {"figure": "insertion_auc", "value": 0.5, "versus": {}, "passed": False}

@@ -22,12 +22,12 @@ METHOD_LABELS = {
     "score_cam": "Score-CAM",
     "cbam_attention": "CBAM attention",
     "integrated_gradients": "integrated gradients",
-    "centre": "blob in the middle",
+    "centre": "centre prior",
     "edges": "edge detector",
     "head": "head mask",
     "head_coarse": "head mask, as coarse as the explained layer",
 }
-"""Methods of the audit in the order of a table; the last four know nothing of the network."""
+"""Methods of the audit in the order of a table; the last four do not use the network."""
 _SAMPLES, _SEED = 2000, 0
 _KEYS = ["test", "method", "condition", "figure"]
 

@@ -1,4 +1,4 @@
-"""Plot of what the audit of the maps found: a PNG file that depends on nothing but the figures."""
+"""Plot of the audit of the attribution maps: a PNG file that depends on nothing but the figures."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PANELS = {
     "deletion_auc": "Deletion AUC\nlower is better",
     "insertion_auc": "Insertion AUC\nhigher is better",
     "energy_in_head": "Share on the head\nhigher is better",
-    "likeness_to_other_maps": "Likeness to other maps\nlower is better",
+    "likeness_to_other_maps": "Similarity to other maps\nlower is better",
 }
 
 
 @styled
 def explanation_figures(path: str | os.PathLike[str], found: Attributions, *, title: str) -> None:
-    """The figures of every method side by side, with intervals; filled where a method beats both baselines.
+    """The metrics of every attribution method side by side, with intervals; filled where a method beats both baselines.
 
     Args:
         path: PNG file to write.
@@ -45,10 +45,14 @@ def explanation_figures(path: str | os.PathLike[str], found: Attributions, *, ti
         panel.spines["left"].set_visible(False)
     axes[0].set_yticks(range(len(methods)), [METHOD_LABELS[method] for method in methods])
     axes[0].tick_params(axis="y", labelcolor=INK, pad=6)
-    for colour, label in ((OURS, "asks the network"), (PUBLISHED, "baseline"), (APART, "knows the head")):
+    for colour, label in (
+        (OURS, "attribution method"),
+        (PUBLISHED, "baseline without a network"),
+        (APART, "head mask"),
+    ):
         axes[0].plot([], [], "o", color=colour, label=label)
     axes[0].plot([], [], "o", color=MUTED, markerfacecolor="white", label="open: does not beat both baselines")
-    axes[0].plot([], [], color=INK, linewidth=1.0, linestyle=":", label="what an even map has")
+    axes[0].plot([], [], color=INK, linewidth=1.0, linestyle=":", label="uniform map")
     figure.legend(loc="outside lower center", ncols=5, fontsize=8)
     figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=10.5, fontweight="bold")
     save(figure, path)

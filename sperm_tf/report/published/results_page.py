@@ -1,4 +1,4 @@
-"""`docs/results.md`: the published figures of every dataset, in Markdown with a few plots.
+"""`docs/results.md`: the published metrics of every dataset, in Markdown with a few plots.
 
 The page is made from the content of each `results.json` and from the hand-written `notes.md`, and from nothing else:
 the same files give the same bytes. Whatever was not measured is said to be missing.
@@ -40,15 +40,16 @@ def write_page(
     """
     results_dir, page = pathlib.Path(results_dir), pathlib.Path(page)
     base = pathlib.PurePath(os.path.relpath(results_dir, page.parent)).as_posix()
-    sections, written = [], []
-    for dataset in [*TITLES, *sorted(set(results) - set(TITLES))]:
+    sections, literature, written = [], [], []
+    order = [*TITLES, *sorted(set(results) - set(TITLES))]
+    for dataset in order:
         if dataset not in results:
             sections.append(_nothing(dataset, base))
             continue
         files = _write_plots(dataset, results[dataset], results_dir / dataset)
-        sections.append(
-            _dataset(dataset, results[dataset], {path.stem: f"{base}/{dataset}/{path.name}" for path in files})
-        )
+        links = {path.stem: f"{base}/{dataset}/{path.name}" for path in files}
+        sections.append(_dataset(dataset, results[dataset], links))
+        literature.append(_literature(dataset, results[dataset], links))
         written += files
     notes = results_dir / NOTES_FILE
     facts = {
@@ -57,6 +58,8 @@ def write_page(
         "notes": notes.read_text(encoding="utf-8").strip() if notes.is_file() else "",
         "target_model": TARGET_MODEL,
         "target_repeats": TARGET_REPEATS,
+        "comparison": tables.comparison_table(results, {name: _title(name) for name in order}),
+        "literature": filter(None, literature),
         "targets": _targets(results),
         "cbam": [(_title(dataset), _cbam_sentence(results.get(dataset, {}))) for dataset in TARGETS],
         "num_folds": NUM_FOLDS,
@@ -179,11 +182,11 @@ def _dataset(dataset: str, results: Results, links: Mapping[str, str]) -> str:
         f"{results['num_images']:,} images in {results['num_groups']:,} groups: {classes}.{absent}",
         "### Accuracy and agreement",
         tables.agreement_table(results),
+        *([] if _has_literature(dataset) else [_accuracy_plot(dataset, links)]),
         "### Probabilities",
         tables.probability_table(results),
         *_per_class(results),
         *_pairs(results),
-        *_literature(dataset, results, links),
         "### Errors and calibration",
         f"`{shown}`{_picked(shown)}. Counts are summed over "
         f"{text.plural(results['models'][shown]['num_repeats'], 'repeat')}.",
@@ -200,7 +203,7 @@ def _dataset(dataset: str, results: Results, links: Mapping[str, str]) -> str:
 def _picked(shown: str) -> str:
     if shown == TARGET_MODEL:
         return ""
-    return ", the most accurate model so far; it was picked on these figures, so they flatter it a little"
+    return ", the most accurate model so far; it was picked on these metrics, so they are slightly optimistic"
 
 
 def _per_class(results: Results) -> list[str]:
@@ -216,18 +219,29 @@ def _pairs(results: Results) -> list[str]:
     return ["### Paired tests", tables.pairs_table(results), tables.mcnemar_table(results)]
 
 
-def _literature(dataset: str, results: Results, links: Mapping[str, str]) -> list[str]:
-    parts = ["### Beside the literature", f"![Accuracy on {_title(dataset)} with intervals]({links['accuracy']})"]
+def _accuracy_plot(dataset: str, links: Mapping[str, str]) -> str:
+    return f"![Accuracy on {_title(dataset)} with intervals]({links['accuracy']})"
+
+
+def _has_literature(dataset: str) -> bool:
+    return bool(HONEST.get(dataset) or paper(dataset))
+
+
+def _literature(dataset: str, results: Results, links: Mapping[str, str]) -> str:
+    """This project's models with published ones; empty for a dataset that no work reports on."""
+    if not _has_literature(dataset):
+        return ""
+    parts = [f"### Literature, {_title(dataset)}", _accuracy_plot(dataset, links)]
     if HONEST.get(dataset):
         parts += [
-            "Works that looked for duplicates, kept related images in one fold and say "
-            "how far their figure can be trusted; comparing bytes alone misses identical pixels that are stored "
-            "differently. Their images and folds are not exactly those used here.",
+            "Works that looked for duplicates, kept related images in one fold and report the uncertainty. A "
+            "comparison of bytes misses identical pixels that are stored differently. Their images and folds are not "
+            "exactly those used here.",
             tables.literature_table(dataset, results),
         ]
     if published := tables.paper_table(dataset):
         parts += ["**Published, protocol not comparable:**", published]
-    return parts
+    return "\n\n".join(parts)
 
 
 def _write_plots(dataset: str, results: Results, folder: pathlib.Path) -> list[pathlib.Path]:
@@ -237,7 +251,7 @@ def _write_plots(dataset: str, results: Results, folder: pathlib.Path) -> list[p
     published = paper(dataset)
     groups = [
         ("this project", [_our_row(name, model) for name, model in results["models"].items()]),
-        ("published, honest protocol", [_published_row(row) for row in HONEST.get(dataset, ())]),
+        ("published, comparable protocol", [_published_row(row) for row in HONEST.get(dataset, ())]),
         ("published, protocol not comparable", [_published_row(published)] if published else []),
     ]
     groups = [(heading, rows) for heading, rows in groups if rows]

@@ -8,7 +8,7 @@ from typing import Any
 from sperm_tf.models.registry import BACKBONES
 from sperm_tf.report import text
 from sperm_tf.report.published.literature import HONEST, Published, paper
-from sperm_tf.schemas.cross_validation import Results
+from sperm_tf.schemas.cross_validation import ModelResults, Results
 
 MISSING = "*not measured yet*"
 _MINUS = "\u2212"
@@ -23,6 +23,34 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def model_names(results: Mapping[str, Any]) -> list[str]:
     """The configured models, then any others that were measured."""
     return [*BACKBONES, *(name for name in results["models"] if name not in BACKBONES)]
+
+
+def comparison_table(results: Mapping[str, Results], titles: Mapping[str, str]) -> str:
+    """Accuracy and macro F1 of every model on every dataset, with 95 % intervals.
+
+    Args:
+        results: dataset -> content of `results.json`.
+        titles: dataset -> how it is called, in the order of the columns.
+    """
+    shown = [name for name in titles if name in results]
+    if not shown:
+        return MISSING
+    names = list(dict.fromkeys(name for dataset in shown for name in model_names(results[dataset])))
+    rows = []
+    for name in names:
+        cells = [results[dataset]["models"].get(name) for dataset in shown]
+        rows.append([f"`{name}`", *(cell for model in cells for cell in _compared(model))])
+    header = [f"{titles[dataset]}, {metric}" for dataset in shown for metric in ("accuracy, %", "macro F1")]
+    return markdown_table(["Model", *header], rows)
+
+
+def _compared(model: ModelResults | None) -> tuple[str, str]:
+    if model is None:
+        return MISSING, text.NOTHING
+    accuracy = mean_and_sd(model["over_folds"]["accuracy"])
+    return f"{accuracy} {percent_bounds(model['pooled']['accuracy']['bootstrap_95'])}", with_bounds(
+        model["pooled"]["macro_f1"]
+    )
 
 
 def agreement_table(results: Results) -> str:
@@ -113,7 +141,7 @@ def mcnemar_table(results: Results) -> str:
 
 
 def literature_table(dataset: str, results: Results) -> str:
-    """This project's models and the honest rows of the literature."""
+    """This project's models and the works of a comparable protocol."""
     header = ["Work", "Accuracy, % ± SD", "95 % interval", "Pretraining", "Protocol"]
     rows = []
     for name in model_names(results):
@@ -158,7 +186,7 @@ def relatives_table(results: Results) -> str:
 
 
 def fits_table(results: Results) -> str:
-    """What the fits took."""
+    """Epochs and time of the fits."""
     header = ["Model", "Repeats", "Fits recorded", "Epochs, mean", "Epoch kept, mean", "Time, all fits", "Backend"]
     rows = []
     for name, model in results["models"].items():

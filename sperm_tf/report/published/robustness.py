@@ -1,4 +1,4 @@
-"""Robustness for people: a figure of small multiples, and the rows of a table."""
+"""Corruptions on the trust page: a figure of small multiples, and the rows of two tables."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ NAMES = {
     "defocus": "Defocus",
     "motion_blur": "Motion blur",
     "jpeg": "JPEG compression",
-    "down_sampling": "Fewer pixels",
+    "down_sampling": "Down-sampling",
     "brightness": "Brightness",
-    "contrast": "Less contrast",
-    "stain_shift": "Other staining",
+    "contrast": "Contrast reduction",
+    "stain_shift": "Stain shift",
     "white_balance": "White balance",
     "vignette": "Vignette",
     "debris": "Debris",
 }
-"""What a corruption of `sperm_tf.evaluation.robustness.corruptions` is called."""
+"""Titles of the corruptions of `sperm_tf.evaluation.robustness.corruptions`."""
 HEADER = (
     *("Corruption", "Accuracy, %: mild", "medium", "severe", "Accepted, %: mild", "medium", "severe"),
-    *("Right of the accepted, %", "Accepted and wrong, %", "Sets with the true class, %", "Unlike, severe, %"),
+    *("Accuracy of the accepted, %", "Accepted and wrong, %", "Coverage of the sets, %", "OOD, severe, %"),
 )
 """Of the table that `table_rows` makes."""
 SIDE_BY_SIDE_HEADER = (
-    *("Model", "Accuracy without noise, %", "Poisson noise: 1", "2", "3", "4", "5"),
-    *("ECE, clean", "ECE, severe: least–most", "Sets with the true class, severe: least–most, %"),
+    *("Model", "Accuracy, clean, %", "Poisson noise: 1", "2", "3", "4", "5"),
+    *("ECE, clean", "ECE, severe: least–most", "Coverage of the sets, severe: least–most, %"),
 )
 """Of the table that `side_by_side_rows` makes."""
 _SHOWN = (1, 3, 5)
 _CURVES = (
-    ("accuracy", "right answers", OURS, "-"),
-    ("accepted", "answers that are not referred", APART, "-"),
-    ("coverage", "sets that hold the true class", PUBLISHED, "--"),
+    ("accuracy", "accuracy", OURS, "-"),
+    ("accepted", "share accepted", APART, "-"),
+    ("coverage", "coverage of the sets", PUBLISHED, "--"),
 )
 _COLUMNS = 5
 
@@ -56,7 +56,7 @@ def plot_robustness(
         path: PNG file to write.
         figures: of `sperm_tf.evaluation.robustness.corruption_metrics.describe_robustness`. Bands are its intervals.
         title: what is drawn.
-        set_coverage: share of sets, 0-1, that was promised to hold the true class; a dotted line marks it.
+        set_coverage: share of sets, 0-1, that is guaranteed to hold the true class; a dotted line marks it.
     """
     from matplotlib.figure import Figure
 
@@ -80,7 +80,7 @@ def plot_robustness(
     handles, labels = places[0].get_legend_handles_labels()
     if set_coverage is not None:
         handles.append(places[0].lines[-1])
-        labels.append("promised of the sets")
+        labels.append("guaranteed coverage")
     legend = places[len(names)].legend(handles, labels, loc="center left", fontsize=8.5, borderaxespad=0)
     legend.set_in_layout(False)  # wider than its place: it would push the columns apart
     figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=10.5, fontweight="bold")

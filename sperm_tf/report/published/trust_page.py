@@ -1,4 +1,4 @@
-"""`docs/trust.md`: how far the published answers, and the networks behind them, can be trusted.
+"""`docs/trust.md`: how far the published predictions, and the networks behind them, can be trusted.
 
 The page is made from each dataset's `decisions.json` (`sperm_tf.evaluation.cross_validation.oof_trust.describe`) and
 `audits.json` (`pipelines.audit`), and from nothing else. Whatever was not measured is said to be missing.
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sperm_tf.evaluation.quantification.class_roles import is_no_sperm
+from sperm_tf.evaluation.robustness.corruptions import CORRUPTIONS
 from sperm_tf.models.registry import BACKBONES
 from sperm_tf.report import text
 from sperm_tf.report.published import (
@@ -20,6 +21,7 @@ from sperm_tf.report.published import (
     results_tables,
     robustness,
     trust_plots,
+    trust_summary,
     trust_tables,
     trust_targets,
 )
@@ -28,7 +30,7 @@ from sperm_tf.schemas.audits import Attributions, Audits
 from sperm_tf.schemas.cross_validation import Decisions, Guarantee
 
 MIN_KNOWN = 0.9
-"""Share of the shuffled labels that a network must know by heart, or it has learnt nothing to be compared with."""
+"""Share of the shuffled labels that a control must have memorised, or the comparison says nothing."""
 COMMAND = "python -m pipelines.audit --preset={dataset} --manual_dir=<folder>"
 
 
@@ -52,11 +54,12 @@ def write_page(
     """
     results_dir, page = pathlib.Path(results_dir), pathlib.Path(page)
     base = pathlib.PurePath(os.path.relpath(results_dir, page.parent)).as_posix()
-    sections, written = [], []
+    sections, written, first_screen = [], [], {}
     for dataset in sorted(decisions, key=lambda name: ([*TITLES, name].index(name), name)):
         models = decisions[dataset]
         plot = results_dir / dataset / "trust.png"
         shown = TARGET_MODEL if TARGET_MODEL in models else next(iter(models))
+        first_screen[_title(dataset)] = (shown, models[shown], audits.get(dataset, {}).get(shown, {}))
         trust_plots.trust(plot, models[shown]["repeats"][0], title=f"{_title(dataset)}, {shown}, repeat 0")
         written.append(plot)
         sections.append(
@@ -78,14 +81,24 @@ def write_page(
                 "explanations": _explanations(dataset, audits.get(dataset, {}), results_dir, base, written),
                 "labels": _labels(audits.get(dataset, {})),
                 "attacks": trust_tables.attacks(audits.get(dataset, {})),
-                "strangers": trust_tables.strangers(audits.get(dataset, {})),
+                "ood": trust_tables.ood_inputs(audits.get(dataset, {})),
                 "has_non_sperm": any(map(is_no_sperm, models[shown]["repeats"][0]["sets"]["per_class"])),
                 "command": COMMAND.format(dataset=dataset),
             }
         )
     template = results_page.environment().get_template("trust.md.j2")
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(template.render(base=base, sections=sections).rstrip() + "\n", encoding="utf-8")
+    poisson = CORRUPTIONS["poisson_noise"]
+    facts = {
+        "base": base,
+        "sections": sections,
+        "summaries": [trust_summary.sentence(title, model, found) for title, (model, found, _) in first_screen.items()],
+        "overview": trust_summary.overview({title: found[1:] for title, found in first_screen.items()}),
+        "num_corruptions": len(CORRUPTIONS),
+        "poisson_strengths": text.listing([str(strength) for strength in poisson.strengths]),
+        "poisson_unit": poisson.unit,
+    }
+    page.write_text(template.render(**facts).rstrip() + "\n", encoding="utf-8")
     return [page, *written]
 
 
@@ -121,7 +134,7 @@ def _side_by_side(audits: Audits) -> str:
 def _explanations(
     dataset: str, audits: Audits, results_dir: pathlib.Path, base: str, written: list[pathlib.Path]
 ) -> list[dict[str, Any]]:
-    """A picture and a table for every model whose maps were audited; adds the pictures to `written`."""
+    """A picture and a table for every model whose attribution maps were audited; adds the pictures to `written`."""
     found = []
     for model, figures in ((name, entry["explanations"]) for name, entry in audits.items() if "explanations" in entry):
         area = figures["mask_area_share"]
@@ -149,7 +162,7 @@ def _num_sanity(figures: Attributions) -> int:
 
 
 def _labels(audits: Audits) -> list[dict[str, Any]]:
-    """What networks that learnt shuffled labels show, of every model for which one was trained."""
+    """Label randomisation test of every model for which a control was trained."""
     return [
         {
             "model": model,

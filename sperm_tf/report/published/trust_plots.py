@@ -12,7 +12,7 @@ from sperm_tf.report.published.results_plots import APART, OURS, save, styled
 
 @styled
 def trust(path: str | os.PathLike[str], figures: Mapping[str, Any], *, title: str) -> None:
-    """How often answers of a given probability are right, and how much can be accepted at which risk.
+    """Reliability diagram and risk-coverage curve.
 
     The dot is what is accepted as served.
 

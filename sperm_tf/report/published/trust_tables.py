@@ -23,7 +23,7 @@ def probabilities(models: Models) -> str:
 
 def _score(figure: Mapping[str, Any]) -> str:
     by_chance = figure.get("by_chance")
-    return with_bounds(figure) + (f", by chance {by_chance:.3f}" if text.is_finite(by_chance) else "")
+    return with_bounds(figure) + (f", expected {by_chance:.3f}" if text.is_finite(by_chance) else "")
 
 
 def sets(models: Models) -> str:
@@ -38,7 +38,7 @@ def sets(models: Models) -> str:
 
 
 def selection(models: Models) -> str:
-    """What is accepted, and how much of it is right."""
+    """Selective classification: shares accepted, and their accuracy."""
     classes = next(repeat for _, repeat in _repeats(models))["selection"]["per_class"]
     rows = []
     for label, repeat in _repeats(models):
@@ -52,12 +52,12 @@ def selection(models: Models) -> str:
             for one in per_class
         ]
         rows.append([label, _share(found["accepted"]), _share(found["accuracy_of_accepted"]), *cells])
-    header = ["Model", "Accepted", "Right among them", *(f"Accepted of {name}" for name in classes)]
+    header = ["Model", "Accepted", "Accuracy of the accepted", *(f"Accepted of {name}" for name in classes)]
     return markdown_table(header, rows)
 
 
 def slides(model: ModelDecisions) -> str:
-    """What counts of normal forms are worth, with and without correction; empty where none were made."""
+    """Errors of classify and count (CC) and adjusted classify and count (ACC); empty where no slides were made."""
     is_foretold = any(found.get("num_foretold") for found in model["slides"])
     rows = [
         [
@@ -70,9 +70,9 @@ def slides(model: ModelDecisions) -> str:
         ]
         for found in model["slides"]
     ]
-    header = ["Truly normal", "Counted ± error, interval holds", "Corrected ± error, interval holds"]
+    header = ["Truly normal", "Counted (CC) ± error, interval holds", "Corrected (ACC) ± error, interval holds"]
     if is_foretold:
-        header += ["Wrong of the accepted `normal`", "Foretold ± error, interval holds"]
+        header += ["Wrong of the accepted `normal`", "Predicted to be wrong ± error, interval holds"]
     return markdown_table(header, rows) if rows else ""
 
 
@@ -111,13 +111,13 @@ def guarantees(model: ModelDecisions) -> str:
     return markdown_table(["At most wrong", *(f"Repeat {number}" for number in range(num_repeats))], rows)
 
 
-def strangers(audits: Models) -> str:
-    """How well strange images are told apart, and what becomes of them; empty where nothing was audited."""
+def ood_inputs(audits: Models) -> str:
+    """Detection of out-of-distribution inputs, and the decisions on them; empty where nothing was audited."""
     audited = {name: found["strangers"] for name, found in audits.items() if "strangers" in found}
-    return "\n\n".join(f"`{name}`\n\n{_strangers_of(found)}" for name, found in audited.items())
+    return "\n\n".join(f"`{name}`\n\n{_ood_inputs_of(found)}" for name, found in audited.items())
 
 
-def _strangers_of(found: Mapping[str, Any]) -> str:
+def _ood_inputs_of(found: Mapping[str, Any]) -> str:
     rows = []
     for kind, entry in found["kinds"].items():
         scores = [with_bounds(entry["auroc"][name]) if "auroc" in entry else text.NOTHING for name in _SCORES]
@@ -128,8 +128,8 @@ def _strangers_of(found: Mapping[str, Any]) -> str:
         ]
         rows.append([name, _images(entry), *scores, *shares])
     means = [with_bounds(found["mean_auroc"][name]) for name in _SCORES]
-    rows.append(["**mean of the strange kinds**", text.NOTHING, *means, *[text.NOTHING] * len(_SHARES)])
-    header = ["Kind", "Images of pictures", "AUROC, unfamiliarity", "AUROC, 1 − probability", *_SHARES.values()]
+    rows.append(["**mean of the OOD kinds**", text.NOTHING, *means, *[text.NOTHING] * len(_SHARES)])
+    header = ["Kind", "Images of pictures", "AUROC, OOD score", "AUROC, 1 − max probability", *_SHARES.values()]
     return markdown_table(header, rows)
 
 
@@ -140,7 +140,7 @@ def _images(entry: Mapping[str, Any]) -> str:
 
 
 def transfer(audits: Models) -> str:
-    """How the networks do on sperm of another dataset; empty where nothing was audited."""
+    """External validation on the other dataset; empty where nothing was audited."""
     names = ("auroc", "sensitivity", "specificity", "accepted", "accepted_right", "unfamiliar")
     rows = [
         [
@@ -151,58 +151,66 @@ def transfer(audits: Models) -> str:
         for name, found in audits.items()
         if "transfer" in found
     ]
-    header = ["Model", "Images", "AUROC, normal", "Abnormal found", "Normal found", "Accepted", "Right of accepted"]
-    return markdown_table([*header, "Referred as unfamiliar"], rows) if rows else ""
+    header = [
+        "Model",
+        "Images",
+        "AUROC, normal",
+        "Sensitivity, abnormal",
+        "Specificity, normal",
+        "Accepted",
+        "Accuracy of the accepted",
+    ]
+    return markdown_table([*header, "Referred as OOD"], rows) if rows else ""
 
 
 def explanations(figures: Attributions) -> str:
-    """How well each kind of map says what the answer depends on."""
+    """Faithfulness and localisation of every attribution method."""
     shown = {
         "deletion_auc": "Deletion AUC ↓",
         "insertion_auc": "Insertion AUC ↑",
         "confidence_drop": "Average drop ↓",
         "energy_in_head": "On the head ↑",
-        "pointing_hit": "Points at the head ↑",
-        "likeness_to_other_maps": "Likeness to other maps ↓",
+        "pointing_hit": "Pointing game ↑",
+        "likeness_to_other_maps": "Similarity to other maps ↓",
     }
     rows = [[row["method"], *(row[name] or text.NOTHING for name in shown)] for row in rows_for_page(figures)]
     return markdown_table(["Map", *shown.values()], rows)
 
 
 def sanity(figures: Mapping[str, Any]) -> str:
-    """How alike maps stay when the network loses what it learnt, stage by stage."""
+    """Model-parameter randomisation test: similarity of the maps, stage by stage."""
     stages = list(dict.fromkeys(stage for stages in figures["sanity"].values() for stage in stages))
     rows = []
     for name, found in figures["sanity"].items():
-        likeness = [found.get(stage, {}).get(_LIKENESS, {}).get("value") for stage in stages]
-        rows.append([METHOD_LABELS[name], *(text.number(value, 2) for value in likeness)])
+        similarity = [found.get(stage, {}).get(_SIMILARITY, {}).get("value") for stage in stages]
+        rows.append([METHOD_LABELS[name], *(text.number(value, 2) for value in similarity)])
     return markdown_table(["Map", *(f"to {stage}" for stage in stages)], rows) if rows else ""
 
 
 def labels(found: LabelRandomization) -> str:
-    """How alike maps are to those of a network that learnt shuffled labels."""
+    """Label randomisation test: similarity to the maps of a label-randomised control."""
     rows = []
     for name, figures in found["methods"].items():
-        cells = [figures[figure] for figure in (_LIKENESS, "structural_similarity")]
+        cells = [figures[figure] for figure in (_SIMILARITY, "structural_similarity")]
         rows.append([METHOD_LABELS[name], *map(with_bounds, cells)])
     return markdown_table(["Map", "Rank correlation", "Structural similarity"], rows)
 
 
 def attacks(audits: Models) -> str:
-    """What attacks leave of the accuracy; empty where nothing was audited."""
+    """Accuracy and decisions under adversarial attacks; empty where nothing was audited."""
     rows = []
     for model, found in audits.items():
         for entry in found.get("attacks", ()):
             attack = "unchanged" if entry["attack"] == "none" else f"{entry['attack'].upper()}, {entry['epsilon']}"
             shares = [_share(entry[name]) for name in ("accuracy", "accepted", "accepted_wrong")]
             rows.append([f"`{model}`, {attack}", text.count(entry["num_images"]), *shares])
-    header = ["Model, attack, grey levels", "Images", "Right", "Accepted", "Accepted and wrong"]
+    header = ["Model, attack, grey levels", "Images", "Accuracy", "Accepted", "Accepted and wrong"]
     return markdown_table(header, rows) if rows else ""
 
 
-_LIKENESS = "rank_correlation"
+_SIMILARITY = "rank_correlation"
 _SCORES = ("unfamiliarity", "doubt")
-_SHARES = {"unfamiliar": "Referred as unfamiliar", "accepted": "Accepted", "accepted_as_sperm": "Accepted as sperm"}
+_SHARES = {"unfamiliar": "Referred as OOD", "accepted": "Accepted", "accepted_as_sperm": "Accepted as sperm"}
 
 
 def _repeats(models: Models) -> Iterator[tuple[str, Mapping[str, Any]]]:

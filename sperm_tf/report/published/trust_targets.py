@@ -1,8 +1,8 @@
-"""What this project set out to reach on SMIDS beyond accuracy, and what was measured."""
+"""Targets on SMIDS beyond accuracy, and what was measured."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sperm_tf.evaluation.attribution.attribution_metrics import METHOD_LABELS, beats_both
@@ -15,11 +15,12 @@ from sperm_tf.served_names import SHOWN_MAP
 _MET, _NOT_MET = "**met**", "not met"
 MAX_ECE, SET_COVERAGE, MIN_CLASS_COVERAGE = 0.02, (0.88, 0.92), 0.85
 MIN_ACCEPTED, MIN_ACCEPTED_ACCURACY, MIN_AUROC = 0.60, 0.95, 0.95
-MAX_SANITY_LIKENESS = 0.5
+MAX_SANITY_SIMILARITY = 0.5
 """Rank correlation of the maps of a trained and of a randomised network above which a map counts as unchanged; Adebayo
 et al. 2018 give none; it is ours, set after a first look."""
-_MUST_BEAT = {"deletion_auc": "deletion", "insertion_auc": "insertion", "energy_in_head": "the share on the head"}
-_LIKENESS = "rank_correlation"
+MUST_BEAT = {"deletion_auc": "deletion", "insertion_auc": "insertion", "energy_in_head": "the share on the head"}
+"""Metrics in which the map that is shown has to beat both baselines."""
+_SIMILARITY = "rank_correlation"
 
 
 def targets(models: Models, audits: Models) -> str:
@@ -33,21 +34,18 @@ def targets(models: Models, audits: Models) -> str:
         return ""
     repeats = models[TARGET_MODEL]["repeats"]
 
-    def mean(read: Callable[[Mapping[str, Any]], float]) -> float:
-        return sum(map(read, repeats)) / len(repeats)
-
     def coverage_of(name: str) -> Callable[[Mapping[str, Any]], float]:
         return lambda repeat: repeat["sets"]["per_class"][name]["coverage"]["value"]
 
-    ece = mean(lambda repeat: repeat["scores"]["ece"]["value"])
-    covered = mean(lambda repeat: repeat["sets"]["coverage"]["value"])
-    least = min(mean(coverage_of(name)) for name in repeats[0]["sets"]["per_class"])
-    accepted = mean(lambda repeat: repeat["selection"]["accepted"]["value"])
-    right = mean(lambda repeat: repeat["selection"]["accuracy_of_accepted"]["value"] or 0.0)
+    ece = mean_over(repeats, lambda repeat: repeat["scores"]["ece"]["value"])
+    covered = mean_over(repeats, lambda repeat: repeat["sets"]["coverage"]["value"])
+    least = min(mean_over(repeats, coverage_of(name)) for name in repeats[0]["sets"]["per_class"])
+    accepted = mean_over(repeats, lambda repeat: repeat["selection"]["accepted"]["value"])
+    right = mean_over(repeats, lambda repeat: repeat["selection"]["accuracy_of_accepted"]["value"] or 0.0)
     rows = [
         ["ECE, 15 bins", f"≤ {MAX_ECE}", text.number(ece), _verdict(ece <= MAX_ECE)],
         [
-            "sets hold the truth",
+            "Coverage of the prediction sets",
             text.percent_interval(SET_COVERAGE),
             text.percent(covered),
             _verdict(SET_COVERAGE[0] <= covered <= SET_COVERAGE[1]),
@@ -59,13 +57,13 @@ def targets(models: Models, audits: Models) -> str:
             _verdict(least >= MIN_CLASS_COVERAGE),
         ],
         [
-            "accepted without a person",
+            "Accepted predictions",
             f"≥ {text.percent(MIN_ACCEPTED)}",
             text.percent(accepted),
             _verdict(accepted >= MIN_ACCEPTED),
         ],
         [
-            "… of which right",
+            "… accuracy of the accepted",
             f"≥ {text.percent(MIN_ACCEPTED_ACCURACY)}",
             text.percent(right),
             _verdict(right >= MIN_ACCEPTED_ACCURACY),
@@ -75,34 +73,39 @@ def targets(models: Models, audits: Models) -> str:
     known = text.is_finite(auroc.get("value"))
     rows.append(
         [
-            "strange images told apart, AUROC",
+            "OOD detection, AUROC",
             f"≥ {MIN_AUROC}",
             with_bounds(auroc) if known else MISSING,
             _verdict(auroc["value"] >= MIN_AUROC) if known else "open",
         ]
     )
     rows += _map_targets(audits.get(TARGET_MODEL, {}).get("explanations"))
-    return markdown_table(["Figure", "Target", "Measured", "Outcome"], rows)
+    return markdown_table(["Metric", "Target", "Measured", "Outcome"], rows)
 
 
 def _map_targets(figures: Mapping[str, Any] | None) -> list[list[str]]:
-    """Whether the map that is shown beats what knows nothing of the network, and is lost with the network's weights."""
-    beats = f"The map shown, {METHOD_LABELS[SHOWN_MAP]}, beats both baselines"
-    lost = "… its likeness to that of random weights"
+    """Whether the map that is shown beats the baselines without a network, and changes with the network's weights."""
+    beats = f"Attribution map shown, {METHOD_LABELS[SHOWN_MAP]}, beats both baselines"
+    lost = "… its rank correlation with that of random weights"
     if not figures or SHOWN_MAP not in figures["sanity"]:
         names = (beats, f"{lost}, all layers", f"{lost}, some layers")
-        targets_of = ("all three", *[f"≤ {MAX_SANITY_LIKENESS}"] * 2)
+        targets_of = ("all three", *[f"≤ {MAX_SANITY_SIMILARITY}"] * 2)
         return [[name, target, MISSING, "open"] for name, target in zip(names, targets_of, strict=True)]
     found = figures["methods"][SHOWN_MAP]
-    missed = [words for name, words in _MUST_BEAT.items() if not beats_both(found.get(name) or {})]
+    missed = [words for name, words in MUST_BEAT.items() if not beats_both(found.get(name) or {})]
     measured = f"not in {text.listing(missed)}" if missed else "in all three"
-    rows = [[f"{beats}: {text.listing(list(_MUST_BEAT.values()))}", "all three", measured, _verdict(not missed)]]
-    likeness = [stage[_LIKENESS]["value"] for stage in figures["sanity"][SHOWN_MAP].values()]
-    known = [value for value in likeness if value is not None]
-    for words, value in (("all layers", likeness[-1]), ("some layers, at most", max(known, default=None))):
-        verdict = "open" if value is None else _verdict(value <= MAX_SANITY_LIKENESS)
-        rows.append([f"{lost}, {words}", f"≤ {MAX_SANITY_LIKENESS}", text.number(value, 2), verdict])
+    rows = [[f"{beats}: {text.listing(list(MUST_BEAT.values()))}", "all three", measured, _verdict(not missed)]]
+    similarity = [stage[_SIMILARITY]["value"] for stage in figures["sanity"][SHOWN_MAP].values()]
+    known = [value for value in similarity if value is not None]
+    for words, value in (("all layers", similarity[-1]), ("some layers, at most", max(known, default=None))):
+        verdict = "open" if value is None else _verdict(value <= MAX_SANITY_SIMILARITY)
+        rows.append([f"{lost}, {words}", f"≤ {MAX_SANITY_SIMILARITY}", text.number(value, 2), verdict])
     return rows
+
+
+def mean_over(repeats: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], float]) -> float:
+    """Mean of what `read` finds in every repeat."""
+    return sum(map(read, repeats)) / len(repeats)
 
 
 def _verdict(is_met: bool) -> str:

@@ -89,7 +89,7 @@ def test_intervals_draw_groups(found):
 
 def test_the_rows_of_the_page_mark_what_beats_both_baselines(found):
     rows = {row["method"]: row for row in attribution_metrics.rows_for_page(found)}
-    assert list(rows) == ["Grad-CAM", "Score-CAM", "blob in the middle", "edge detector"]
+    assert list(rows) == ["Grad-CAM", "Score-CAM", "centre prior", "edge detector"]
     assert rows["Grad-CAM"]["deletion_auc"].endswith(" ✓") and not rows["Score-CAM"]["deletion_auc"].endswith("✓")
     value, low, high = (
         found["methods"]["edges"]["deletion_auc"]["value"],

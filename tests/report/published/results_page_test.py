@@ -79,7 +79,7 @@ def test_every_model_has_its_row(hushem, tmp_path):
         pooled = model["pooled"]
         low, high = pooled["accuracy"]["bootstrap_95"]
         assert f"| `{name}` | {100 * mean:.1f} ± {100 * sd:.1f} | [{100 * low:.1f}, {100 * high:.1f}] |" in text
-        row = re.search(rf"\| `{name}` \| [\d.]+ ± .*", text)[0]
+        row = re.search(rf"\| `{name}` \| [\d.]+ ± .*", section(text, "Accuracy and agreement", "###"))[0]
         low, high = pooled["accuracy"]["wilson_95"]
         assert f"[{100 * low:.1f}, {100 * high:.1f}]" in row
         for figure in ("macro_f1", "kappa", "mcc", "nll", "brier", "ece"):
@@ -91,10 +91,33 @@ def test_every_model_has_its_row(hushem, tmp_path):
         assert f"{recall['value']:.3f} [{low:.3f}, {high:.3f}]" in text
 
 
+def test_the_page_opens_with_the_comparison_then_cbam_then_the_literature(hushem, smids, tmp_path):
+    text, _ = render({"hushem": hushem, "smids": smids}, tmp_path)
+    headings = re.findall(r"^##+ (.*)$", text, flags=re.MULTILINE)[:5]
+    assert headings == [
+        "Comparison",
+        "Models and datasets",
+        "CBAM or none",
+        "Literature, SMIDS",
+        "Literature, HuSHeM",
+    ]
+    compared = section(text, "Models and datasets", "###")
+    for content in (hushem, smids):
+        model = content["models"]["efficientnet_b0_cbam"]
+        accuracy, (low, high) = model["over_folds"]["accuracy"], model["pooled"]["accuracy"]["bootstrap_95"]
+        f1, (f1_low, f1_high) = model["pooled"]["macro_f1"]["value"], model["pooled"]["macro_f1"]["bootstrap_95"]
+        cells = (
+            f"| {100 * accuracy['mean']:.1f} ± {100 * accuracy['sd']:.1f} [{100 * low:.1f}, {100 * high:.1f}] "
+            f"| {f1:.3f} [{f1_low:.3f}, {f1_high:.3f}] |"
+        )
+        assert cells in next(row for row in compared.splitlines() if row.startswith("| `efficientnet_b0_cbam` |"))
+    assert next(row for row in compared.splitlines() if "`vit_tiny`" in row).count("*not measured yet*") == 1
+
+
 def test_missing_models_and_datasets_are_said_to_be_missing(smids, tmp_path):
     text, _ = render({"smids": smids}, tmp_path)
     assert "Not measured yet: `simple_cnn`, `efficientnet_b0` and `vit_tiny`." in text
-    assert text.count("| `vit_tiny` | *not measured yet* |") == 2
+    assert text.count("| `vit_tiny` | *not measured yet* |") == 3
     assert "| **here:** `vit_tiny` | *not measured yet* |" in text
     assert "A comparison needs two models; so far there is one." in text
     assert "No predictions yet: `results/hushem/` holds no model." in section(text, "HuSHeM")
@@ -179,7 +202,7 @@ def test_cbam_is_judged_after_holm(hushem, tmp_path, difference, p_value, senten
 
 def test_only_honest_rows_stand_in_the_comparison(hushem, tmp_path):
     text, _ = render({"hushem": hushem}, tmp_path)
-    beside = section(text, "Beside the literature", "###")
+    beside = section(text, "Literature, HuSHeM", "###")
     compared, apart = beside.split("**Published, protocol not comparable:**")
     for row in literature.HONEST["hushem"]:
         assert f"| {row.work} | {100 * row.accuracy:.1f} ± {100 * row.sd:.1f} |" in compared
@@ -231,7 +254,8 @@ def test_links_are_relative_to_the_page(smids, tmp_path):
 def test_a_dataset_of_ones_own_has_figures_but_no_literature(smids, tmp_path):
     text, _ = render({"my_images": smids}, tmp_path)
     own = section(text, "my_images")
-    assert "protocol not comparable" not in own
+    assert "protocol not comparable" not in text and "### Literature" not in text
+    assert "](results/my_images/accuracy.png)" in own
     assert "| `efficientnet_b0_cbam` |" in own
 
 

@@ -1,13 +1,15 @@
-"""The page on trust: its figures are those of the decisions and audits, and it leaves nothing out silently."""
+"""The page on trust: its metrics are those of the decisions and audits, and it leaves nothing out silently."""
 
 import copy
+import dataclasses
 
 import pytest
 from PIL import Image
 
 from sperm_tf.config import CalibratorConfig
 from sperm_tf.evaluation.attribution.attribution_metrics import describe_explanations
-from sperm_tf.report.published import robustness, trust_page, trust_plots, trust_tables, trust_targets
+from sperm_tf.evaluation.robustness.corruptions import CORRUPTIONS
+from sperm_tf.report.published import robustness, trust_page, trust_plots, trust_summary, trust_tables, trust_targets
 from tests.evaluation.attribution.attribution_metrics_test import draw_answers
 from tests.evaluation.cross_validation.oof_tables import draw_table
 from tests.report.published.robustness_figures import robustness_figures
@@ -90,7 +92,7 @@ def test_the_page_shows_the_figures_of_every_repeat(decisions, tmp_path, monkeyp
             line for line in page.splitlines() if line.startswith(f"| `efficientnet_b0_cbam`, repeat {number} | 0.")
         )
         assert f"{repeat['scores']['ece']['value']:.3f} [" in line
-        assert f"], by chance {repeat['scores']['ece']['by_chance']:.3f} |" in line
+        assert f"], expected {repeat['scores']['ece']['by_chance']:.3f} |" in line
         accepted = repeat["selection"]["accepted"]
         low, high = accepted["bootstrap_95"]
         assert f"| {100 * accepted['value']:.1f} [{100 * low:.1f}, {100 * high:.1f}] |" in page
@@ -99,7 +101,7 @@ def test_the_page_shows_the_figures_of_every_repeat(decisions, tmp_path, monkeyp
     assert "*not measured yet* | open |" in page
 
 
-def test_strangers_are_shown_with_the_price_of_noticing_them(decisions, tmp_path, monkeypatch):
+def test_ood_inputs_are_shown_with_the_own_images_that_are_referred(decisions, tmp_path, monkeypatch):
     monkeypatch.setattr(trust_plots, "trust", lambda path, *args, **kwargs: path.touch())
     audits = {
         "efficientnet_b0_cbam": {
@@ -126,7 +128,7 @@ def test_strangers_are_shown_with_the_price_of_noticing_them(decisions, tmp_path
         in page
     )
     assert "| uniform noise | 200 of 3 | 0.999 [0.998, 1.000] | 0.700 [0.650, 0.750] | 99.5 [97.0, 100.0] |" in page
-    assert "| strange images told apart, AUROC | ≥ 0.95 | 0.971 [0.960, 0.980] | **met** |" in page
+    assert "| OOD detection, AUROC | ≥ 0.95 | 0.971 [0.960, 0.980] | **met** |" in page
     assert "| `efficientnet_b0_cbam` | 216 | 0.710 [0.640, 0.770] |" in page
     assert page.count("0.000 [0.000, 0.017] | – | 0.990 [0.980, 1.000] |") == 1
     assert "| `efficientnet_b0_cbam`, PGD, 4 | 120 | 12.5 [7.1, 19.0] | 60.0 [51.0, 69.0] | 55.0 [46.0, 64.0] |" in page
@@ -134,7 +136,7 @@ def test_strangers_are_shown_with_the_price_of_noticing_them(decisions, tmp_path
 
 
 @pytest.mark.parametrize("known", [0.97, 0.5])
-def test_a_network_that_learnt_few_shuffled_labels_says_nothing(decisions, tmp_path, monkeypatch, known):
+def test_a_control_that_memorised_few_shuffled_labels_says_nothing(decisions, tmp_path, monkeypatch, known):
     monkeypatch.setattr(trust_plots, "trust", lambda path, *args, **kwargs: path.touch())
     alike = {
         "rank_correlation": {"value": 0.31, "bootstrap_95": [0.25, 0.36]},
@@ -147,9 +149,9 @@ def test_a_network_that_learnt_few_shuffled_labels_says_nothing(decisions, tmp_p
         "methods": {"layer_integrated_gradients": alike},
     }
     page, _ = render(decisions, {"efficientnet_b0_cbam": {"labels": labels}}, tmp_path)
-    assert f"of which it knows {100 * known:.0f}\u00a0% by heart" in page.replace("\n", " ")
+    assert f"of which it memorised {100 * known:.0f}\u00a0%." in page.replace("\n", " ")
     assert "| layer integrated gradients | 0.310 [0.250, 0.360] | 0.620 [0.600, 0.650] |" in page
-    assert ("these figures say nothing of the maps" in page) is (known < 0.9)
+    assert ("these metrics say nothing about the maps" in page) is (known < 0.9)
 
 
 def test_audited_models_stand_side_by_side(decisions, tmp_path, monkeypatch):
@@ -160,7 +162,7 @@ def test_audited_models_stand_side_by_side(decisions, tmp_path, monkeypatch):
     assert page.index("| `simple_cnn` | 100 [94, 100] | 70") < page.index("| `vit_tiny` | 100 [94, 100] | 70")
     assert "Chen et al. 2024)" in page
     page, _ = render(decisions, {}, tmp_path)
-    assert "side by side" not in page
+    assert "All networks in one table" not in page
 
 
 def test_a_target_is_met_by_the_mean_over_the_repeats(decisions):
@@ -170,8 +172,8 @@ def test_a_target_is_met_by_the_mean_over_the_repeats(decisions):
     first["selection"]["accepted"]["value"], second["selection"]["accepted"]["value"] = 0.7, 0.49
     rows = trust_targets.targets(changed, {}).splitlines()
     assert next(row for row in rows if "ECE" in row).endswith("| 0.020 | **met** |")
-    assert "59.5" in next(row for row in rows if "accepted without" in row)
-    assert next(row for row in rows if "accepted without" in row).endswith("| not met |")
+    assert "59.5" in next(row for row in rows if "Accepted predictions" in row)
+    assert next(row for row in rows if "Accepted predictions" in row).endswith("| not met |")
 
 
 def test_nothing_accepted_is_said(decisions):
@@ -223,7 +225,7 @@ def test_the_shown_map_is_held_against_its_targets(decisions, insertion, likenes
     rows = trust_targets.targets(decisions, audits).splitlines()[-3:]
     assert all(row.endswith(f"| {outcome} |") for row, outcome in zip(rows, outcomes, strict=True))
     words = "beats both baselines: deletion, insertion and the share on the head |"
-    assert rows[0].startswith(f"| The map shown, layer integrated gradients, {words}")
+    assert rows[0].startswith(f"| Attribution map shown, layer integrated gradients, {words}")
 
 
 def test_a_figure_that_is_not_defined_is_not_met(decisions):
@@ -239,3 +241,51 @@ def test_a_figure_that_is_not_defined_is_not_met(decisions):
 def test_targets_of_maps_that_nobody_measured_are_open(decisions):
     rows = trust_targets.targets(decisions, {}).splitlines()[-3:]
     assert all(row.endswith("| *not measured yet* | open |") for row in rows)
+
+
+def test_the_first_screen_answers_the_question_for_every_dataset(decisions, tmp_path, monkeypatch):
+    monkeypatch.setattr(trust_plots, "trust", lambda path, *args, **kwargs: path.touch())
+    monkeypatch.setattr(robustness, "plot_robustness", lambda path, *args, **kwargs: path.touch())
+    audits = {
+        "efficientnet_b0_cbam": {
+            "strangers": STRANGERS,
+            "transfer": TRANSFER,
+            "attacks": ATTACKS,
+            "corruptions": robustness_figures(),
+        }
+        | maps_audit(insertion=False, likeness=(0.3, 0.1))["efficientnet_b0_cbam"]
+    }
+    overview = trust_summary.overview({"SMIDS": (decisions["efficientnet_b0_cbam"], audits["efficientnet_b0_cbam"])})
+    shown = {row.split(" | ")[-1].strip("* |"): row.split(" | ")[1] for row in overview.splitlines()[2:]}
+    assert shown["Out-of-distribution inputs"] == "0.5\u00a0% (uniform noise)"
+    assert shown["External validation"] == "0.0\u00a0%"
+    assert shown["Adversarial attacks"] == "55.0\u00a0% (PGD, 4 grey levels)"
+    assert shown["Attribution maps"] == "in 2 of 3 metrics"
+    severe = [row for row in robustness_figures()["severities"] if row["severity"] == 5]
+    worst = max(row["accepted_wrong"]["value"] for row in severe)
+    assert shown["Corruptions"].startswith(f"{100 * worst:.1f}\u00a0%")
+    repeats = decisions["efficientnet_b0_cbam"]["repeats"]
+    accepted = sum(repeat["selection"]["accepted"]["value"] for repeat in repeats) / len(repeats)
+    page, _ = render(decisions, {}, tmp_path)
+    first_screen = page.split("## Method")[0]
+    assert f"`efficientnet_b0_cbam` accepts {100 * accepted:.1f}\u00a0% of the predictions" in first_screen
+    assert first_screen.count("*not measured yet*") == 5
+    assert len(first_screen.splitlines()) < 40
+    sections = {row.split(" | ")[-1].strip("* |") for row in overview.splitlines()[2:]}
+    assert sections <= {line.removeprefix("### ") for line in page.splitlines()}
+
+
+def test_the_first_screen_says_where_nothing_is_accepted(decisions):
+    changed = copy.deepcopy(decisions["efficientnet_b0_cbam"])
+    changed["repeats"][0]["selection"]["accuracy_of_accepted"]["value"] = None
+    assert "accepts no prediction" in trust_summary.sentence("HuSHeM", "efficientnet_b0_cbam", changed)
+    assert "| nothing accepted |" in trust_summary.overview({"HuSHeM": (changed, {})})
+
+
+def test_the_strengths_of_poisson_noise_are_those_of_the_benchmark(decisions, tmp_path, monkeypatch):
+    monkeypatch.setattr(trust_plots, "trust", lambda path, *args, **kwargs: path.touch())
+    monkeypatch.setattr(robustness, "plot_robustness", lambda path, *args, **kwargs: path.touch())
+    changed = dataclasses.replace(CORRUPTIONS["poisson_noise"], strengths=(70, 26, 13, 6, 2))
+    monkeypatch.setitem(CORRUPTIONS, "poisson_noise", changed)
+    page, _ = render(decisions, {"efficientnet_b0_cbam": {"corruptions": robustness_figures()}}, tmp_path)
+    assert "Poisson noise are 70, 26, 13, 6 and 2 photons where the image is white." in page
