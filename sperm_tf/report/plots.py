@@ -144,7 +144,7 @@ def intervals(rows: Sequence[Mapping[str, Any]], *, title: str, description: str
 
 @styled
 def probability_histogram(right: Sequence[float], wrong: Sequence[float], *, title: str, description: str) -> str:
-    """How sure the model was when it was right and when it was wrong.
+    """Histogram of the probability of the predicted class, right and wrong predictions apart.
 
     Args:
         right: probability, 0-1, of the predicted class of every image that was classified correctly.
@@ -171,7 +171,7 @@ def probability_histogram(right: Sequence[float], wrong: Sequence[float], *, tit
 
 @styled
 def reliability(bins: Sequence[ReliabilityBin], *, title: str, description: str) -> str:
-    """How often answers of a given probability are right.
+    """Reliability diagram: accuracy against the probability of the predicted class.
 
     Args:
         bins: dictionaries with `confidence` and `accuracy` (0-1) and `count`.
@@ -191,7 +191,7 @@ def reliability(bins: Sequence[ReliabilityBin], *, title: str, description: str)
 def risk_coverage(
     points: Sequence[Sequence[float]], chosen: tuple[float, float] | None, *, title: str, description: str
 ) -> str:
-    """Share of wrong answers among the accepted ones, for every share of accepted answers.
+    """Risk-coverage curve: share of wrong predictions among the accepted ones, for every share accepted.
 
     Args:
         points: pairs of coverage and risk, 0-1, by rising coverage.
@@ -225,7 +225,7 @@ def draw_reliability(axes: Any, bins: Sequence[ReliabilityBin], *, colour: str) 
     axes.set_xlim(max(0.0, int(min(row["confidence"] for row in bins) * 10) / 10), 1.0)
     axes.set_ylim(0.0, 1.02)
     axes.set_xlabel("probability of the predicted class")
-    axes.set_ylabel("share of right answers")
+    axes.set_ylabel("accuracy")
     axes.legend(loc="lower right")
 
 
@@ -245,8 +245,8 @@ def draw_risk_coverage(
     axes.set_ylim(0.0, max(0.05, 1.1 * max(point[1] for point in points)))
     axes.xaxis.set_major_formatter("{x:.0%}")
     axes.yaxis.set_major_formatter("{x:.0%}")
-    axes.set_xlabel("accepted answers")
-    axes.set_ylabel("wrong among them")
+    axes.set_xlabel("coverage: share accepted")
+    axes.set_ylabel("risk: share wrong")
 
 
 def new_figure(width: float, height: float) -> tuple[Any, Any]:

@@ -307,8 +307,12 @@ def test_averaging_over_views_is_told(run, tmp_path, views):
     path.write_text(path.read_text().replace('"seed": 0', f'"views": {views}, "seed": 0'))
     report = Page(write(changed, tmp_path)).text
     card = (tmp_path / "model_card.md").read_text()
-    assert ("Answers averaged over 8 views" in report) == ("averaged over 8 views of the image" in card) == (views == 8)
-    assert ("Answers averaged over nothing" in report) == (views == 1)
+    assert (
+        ("Predictions averaged over 8 views" in report)
+        == ("averaged over 8 views of the image" in card)
+        == (views == 8)
+    )
+    assert ("Predictions averaged over nothing" in report) == (views == 1)
 
 
 def test_thresholds_that_bless_anything_are_called_so(run, page, tmp_path):
@@ -347,7 +351,7 @@ def test_a_serving_trial_without_an_answer_is_told_in_words(run, tmp_path, failu
     (changed["infra_validator"] / "report.json").write_text(json.dumps({"checks": [], "failure": failure}))
     page = Page(write(changed, tmp_path))
     assert page.errors == []
-    assert ("The serving trial gave no answer" in page.text) == bool(sentence)
+    assert ("The serving trial did not finish" in page.text) == bool(sentence)
     assert sentence in page.text
     assert (output in page.texts) == bool(output)
     assert "The last lines of its standard error" in page.text or not output
@@ -436,7 +440,7 @@ def test_model_card_in_markdown_holds_the_figures_and_the_limits(run, tmp_path):
     assert f"Accuracy {100 * accuracy:.1f}" in card
     for heading in ("Intended use", "Out of scope", "Limits", "Ethical considerations"):
         assert f"## {heading}\n" in card
-    assert "Accepted without a person: " in card and "Calibration has not been assessed" not in card
+    assert "Selective classification: " in card and "Calibration has not been assessed" not in card
     tables = [line for line in card.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in tables}) == 1 and "| --- |" in tables[1]
 
@@ -449,10 +453,10 @@ def test_what_is_accepted_and_referred_is_told(page, run):
         assert f"{100 * figure['value']:.1f} %" in page.text
         assert f"{100 * low:.1f}–{100 * high:.1f} %" in page.text
     assert "at least 71.2 %" in page.text and "295 calibration images" in page.text
-    assert "with 95 % confidence, at most 5 % of the accepted answers are wrong" in page.text
+    assert "with 95 % confidence, at most 5 % of the accepted predictions are wrong" in page.text
     assert f"{trust['scores']['ece']['value']:.3f}" in page.text
     referred = trust["selection"]["reasons"]["uncertain"]
-    assert f"the answer is not sure enough {referred}" in page.text
+    assert f"the probability is below the threshold {referred}" in page.text
     assert "Calibration has not been assessed" not in page.text
 
 
@@ -461,13 +465,13 @@ def test_a_model_that_guarantees_nothing_refers_everything(run, tmp_path):
     path = changed["calibrator"] / "decision.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "min_confidence": None, "num_images": 21}))
     text = Page(write(changed, tmp_path)).text
-    assert "Every image is referred to a person. 21 calibration images are too few" in text
+    assert "Every image is referred to an expert. 21 calibration images are too few" in text
 
 
 def test_a_model_that_nobody_calibrated_is_called_so(run, tmp_path):
     text = Page(write({name: path for name, path in run.items() if name != "calibrator"}, tmp_path)).text
-    assert "Nobody calibrated this model: it refers every image to a person." in text
-    assert "of answers with a probability of 90 %, 9 in 10 need not be right" in text
+    assert "Nobody calibrated this model: it refers every image to an expert." in text
+    assert "of predictions with a probability of 90 %, 9 in 10 need not be right" in text
 
 
 def test_an_unknown_stage_is_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Figures of a cross-validation as the template prints them: models, pairs of models, fits."""
+"""Metrics of a cross-validation as the template prints them: models, pairs of models, fits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FIGURES = ("macro_f1", "kappa", "mcc", "nll", "brier", "ece")
 
 
 def describe_model(name: str, model: Mapping[str, Any], class_names: Sequence[str]) -> dict[str, Any]:
-    """Every figure of one model, its confusion matrix and its reliability diagram.
+    """Every metric of one model, its confusion matrix and its reliability diagram.
 
     Args:
         name: of the model.
@@ -155,14 +155,14 @@ def _draw_reliability(name: str, bins: Sequence[ReliabilityBin]) -> dict[str, st
 
 
 def _tendency(bins: Sequence[ReliabilityBin]) -> str:
-    """Whether the model is too sure or too cautious on the whole."""
+    """Whether the model is overconfident or underconfident on average."""
     total = sum(item["count"] for item in bins)
     confidence = sum(item["count"] * item["confidence"] for item in bins) / total
     accuracy = sum(item["count"] * item["accuracy"] for item in bins) / total
-    said = f"{text.percent(confidence)} sure on average and {text.percent(accuracy)} right"
+    said = f"mean confidence {text.percent(confidence)}, accuracy {text.percent(accuracy)}"
     if abs(confidence - accuracy) < 0.01:
         return said
-    return f"{said}: {'too sure' if confidence > accuracy else 'too cautious'}"
+    return f"{said}: {'overconfident' if confidence > accuracy else 'underconfident'}"
 
 
 def _describe_test(test: PairedTest, *, scale: float, digits: int) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""One figure of every model, fold by fold, with its interval: SVG in the style of `sperm_tf.report.plots`."""
+"""One metric of every model, fold by fold, with its interval: SVG in the style of `sperm_tf.report.plots`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ROOM = 0.28  # of a line, for the folds of all repeats
 
 @plots.styled
 def draw(rows: Sequence[Mapping[str, Any]], *, title: str, description: str) -> str:
-    """Draws a line a model: the interval as a bar, the figure as a large dot, and each fold as a small one below.
+    """Draws a line a model: the interval as a bar, the metric as a large dot, and each fold as a small one below.
 
     Folds of one repeat stand at one height, so that repeats can be told apart.
 

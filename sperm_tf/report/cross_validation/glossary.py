@@ -1,4 +1,4 @@
-"""The words of the cross-validation report; those that it shares with the report of a run mean the same."""
+"""Glossary of the cross-validation report; those that it shares with the report of a run mean the same."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _OWN = (
     ),
     (
         "Calibration error (ECE)",
-        "How far, on average, the probability of the predicted class is from the share of right answers at that "
-        "probability. Chance alone makes it some hundredths where there are few images.",
+        "How far, on average, the probability of the predicted class is from the accuracy at that probability. "
+        "Where there are few images it is some hundredths even under perfect calibration.",
     ),
     (
         "Cross-validation",
@@ -63,7 +63,7 @@ _OWN = (
     ),
     (
         "Repeat",
-        "A whole cross-validation with folds dealt anew. Repeats steady the figures, but add no images.",
+        "A whole cross-validation with folds dealt anew. Repeats make the metrics more stable, but add no images.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Builds the HTML report of one cross-validation: figures, errors, paired tests, and the labels to look at.
+"""Builds the HTML report of one cross-validation: metrics, errors, paired tests, and likely label errors.
 
 One file that loads nothing, as `sperm_tf.report.build` makes of a run: style, plots and pictures are inside it, there
 is no script. The same content gives the same bytes.
@@ -130,7 +130,7 @@ def _describe_dataset(info: Mapping[str, Any], results: Results) -> dict[str, An
 
 
 def _describe_summary(results: Results, best: str) -> dict[str, Any]:
-    """What a reader should know who reads nothing else."""
+    """Summary of the page."""
     pooled = results["models"][best]["pooled"]
     majority = max(results["class_counts"].values()) / results["num_images"]
     bounds = pooled["accuracy"]["bootstrap_95"]

@@ -160,8 +160,8 @@ def reliability(path: str | os.PathLike[str], bins: Sequence[Mapping[str, float]
     upper.vlines(confidence, confidence, accuracy, color=APART, linewidth=1.5, alpha=0.7, label="gap")
     areas = [18 + 260 * item["count"] / max(total, 1) for item in bins]
     upper.scatter(confidence, accuracy, s=areas, color=OURS, edgecolor="white", linewidth=0.6, zorder=3)
-    upper.set(xlim=(lowest, 101), ylim=(-3, 103), ylabel="right predictions, %")
-    upper.legend(loc="lower right", fontsize=8, title="dots above the line: too cautious\ndots below it: too sure",
+    upper.set(xlim=(lowest, 101), ylim=(-3, 103), ylabel="accuracy, %")
+    upper.legend(loc="lower right", fontsize=8, title="above the line: underconfident\nbelow it: overconfident",
                  title_fontsize=8, alignment="left", frameon=True, framealpha=0.9, edgecolor="white")  # fmt: skip
     upper.grid()
     upper.set_title(title, color=INK)

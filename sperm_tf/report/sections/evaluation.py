@@ -1,4 +1,4 @@
-"""How good the model is, and whether that was good enough."""
+"""Evaluation of the model: metrics, and the checks of its thresholds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _QUALITY_WORDS = {
 
 
 def describe_evaluation(stages: Mapping[str, Stage]) -> dict[str, Any]:
-    """The evaluator's figures with their intervals, ready to print, and the plots of them."""
+    """The evaluator's metrics with their intervals, ready to print, and the plots of them."""
     stage = stages["evaluator"]
     metrics, verdict = stage.read_json("metrics.json"), stage.read_json("validation.json")
     names = metrics.get("class_names") or list(metrics.get("per_class", {}))
@@ -62,7 +62,7 @@ def _describe_baseline(baseline: Any) -> str:
 
 
 def _figure(figure: Any) -> dict[str, Any]:
-    """Value and intervals of one figure; empty texts for what is not there."""
+    """Value and intervals of one metric; empty texts for what is not there."""
     figure = figure if isinstance(figure, dict) else {}
     return {
         "value": figure.get("value"),
@@ -96,7 +96,7 @@ def _num_right(metrics: Mapping[str, Any]) -> int | None:
 
 
 def _majority_share(metrics: Mapping[str, Any]) -> float | None:
-    """Accuracy of always answering the most frequent class."""
+    """Accuracy of always predicting the most frequent class."""
     sizes = [sum(row) for row in _counts(metrics)]
     return max(sizes) / sum(sizes) if sum(sizes) else None
 
@@ -108,10 +108,10 @@ def _is_no_better_than_majority(metrics: Mapping[str, Any]) -> bool:
 
 
 def _describe_confusion(metrics: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
-    """Cells of the confusion matrix; the column of images without an answer only where there are any."""
+    """Cells of the confusion matrix; the column of images without a prediction only where there are any."""
     counts = _counts(metrics)
     has_unanswered = any(len(row) > len(names) and row[len(names)] for row in counts)
-    columns = [*names, "no answer"] if has_unanswered else list(names)
+    columns = [*names, "no prediction"] if has_unanswered else list(names)
     rows = []
     for index, row in enumerate(counts):
         total = sum(row)
@@ -143,7 +143,7 @@ def _describe_slices(slices: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _describe_quality(slices: Mapping[str, Any], edges: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Thirds of the images by each figure of quality, the lowest first, then images without that figure."""
+    """Thirds of the images by each quality metric, the lowest first, then images without that metric."""
     rows = []
     for figure in [name for name in QUALITY_FIGURES if name in slices]:
         values = sorted(slices[figure], key=lambda value: (BINS.index(value) if value in BINS else len(BINS), value))
@@ -195,7 +195,7 @@ def _plot_intervals(metrics: Mapping[str, Any], names: list[str]) -> str:
         return ""
     words = "; ".join(f"{row['label']} {text.number(row['value'])} ({text.interval([row['low'], row['high']])})"
                       for row in found)  # fmt: skip
-    return plots.intervals(found, title="Figures with their 95 % intervals", description=words)
+    return plots.intervals(found, title="Metrics with their 95 % intervals", description=words)
 
 
 def _interval_row(label: str, figure: Any, colour: str) -> dict[str, Any]:
@@ -215,16 +215,16 @@ def _plot_probabilities(rows: list[dict[str, str]]) -> str:
         try:
             probability = float(row.get(f"p_{name}") or "")
         except ValueError:
-            continue  # a row without an answer
+            continue  # a row without a prediction
         (right if name == row.get("label_name") else wrong).append(probability)
     if not right and not wrong:
         return ""
     return plots.probability_histogram(
         right,
         wrong,
-        title="Right and wrong answers",
-        description=f"{len(right)} right answers, median probability {_median(right)}; "
-        f"{len(wrong)} wrong answers, median probability {_median(wrong)}",
+        title="Right and wrong predictions",
+        description=f"{len(right)} right predictions, median probability {_median(right)}; "
+        f"{len(wrong)} wrong predictions, median probability {_median(wrong)}",
     )
 
 

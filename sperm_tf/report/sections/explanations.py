@@ -1,4 +1,4 @@
-"""The gallery: test images with the maps that show where the model looked."""
+"""Attribution maps of test images, as a gallery."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _data_uri(stage: Stage, name: Any) -> str:
 
 
 def _describe_agreement(agreement: Any) -> str:
-    """How well the served model's own maps agree with those of other code."""
+    """Agreement of the served model's own maps with those of other code."""
     found = {name: (agreement or {}).get(name) or {} for name in SERVED_MAPS}
     integrated, plus_plus = (found[name].get("max_relative_difference") for name in SERVED_MAPS)
     if integrated is None or plus_plus is None:
@@ -96,6 +96,6 @@ def _describe_agreement(agreement: Any) -> str:
     return (
         f"The maps shown are layer integrated gradients computed by NumPy and Grad-CAM++ by tf-keras-vis. On the same "
         f"{text.plural(found[SHOWN_MAP].get('num_images', 0), 'image')} those that the served model's own explain "
-        f"signature answers differ by at most {integrated:.1e} and {plus_plus:.1e} of their highest value"
+        f"signature gives differ by at most {integrated:.1e} and {plus_plus:.1e} of their highest value"
         f"{_WHY if plus_plus > _NOTICEABLE else '.'}"
     )

@@ -1,9 +1,13 @@
-"""The report's technical words, for a reader who leads a laboratory rather than writes software."""
+"""Glossary of the report, for a reader who leads a laboratory rather than writes software."""
 
 GLOSSARY = (
     (
         "Accuracy",
         "Share of the test images that the model put into the right class.",
+    ),
+    (
+        "Attribution map",
+        "A picture of how much each place of the image contributes to the prediction.",
     ),
     (
         "AUC",
@@ -22,7 +26,7 @@ GLOSSARY = (
     ),
     (
         "Confusion matrix",
-        "How many images of each true class (row) were called which class (column).",
+        "How many images of each true class (row) were predicted as which class (column).",
     ),
     (
         "Digest",
@@ -48,13 +52,14 @@ GLOSSARY = (
     ),
     (
         "Interval, 95 %",
-        "The range in which the true figure plausibly lies, given how few images were tested.",
+        "The range in which the true value plausibly lies, given how few images were tested.",
     ),
     (
         "Integrated gradients of a layer",
-        "A map of the places that raised the score of the predicted class, compared with the empty slide: what each "
-        "place adds on the way from the one to the other. All places together, those that lower the score too, would "
-        "add up to the difference of the two scores; with the few steps that are taken, they do so roughly.",
+        "A map of the places that raised the score of the predicted class, compared with the attribution baseline, a "
+        "blank background: what each place adds on the way from the one to the other. All places together, those that "
+        "lower the score too, would add up to the difference of the two scores; with the few steps that are taken, "
+        "they do so roughly.",
     ),
     (
         "Macro F1",
@@ -66,8 +71,13 @@ GLOSSARY = (
         "make a model look better than it is.",
     ),
     (
+        "Out-of-distribution (OOD) input",
+        "An image unlike the training images: another stain or microscope, far less contrast, or no cell at all. It is "
+        "referred to an expert.",
+    ),
+    (
         "Precision",
-        "Of the images called this class, the share that truly are.",
+        "Of the images predicted as this class, the share that truly are.",
     ),
     (
         "Recall",
@@ -78,8 +88,17 @@ GLOSSARY = (
         "TensorFlow's format for a model that runs anywhere, here with its preprocessing and explanations.",
     ),
     (
+        "Selective classification",
+        "The model decides only where it is sure enough, and abstains otherwise: it refers the image to an expert.",
+    ),
+    (
         "Split",
-        "Training images teach the model, validation images choose its best epoch, test images judge it once.",
+        "The model is fitted to the training images, its best epoch is chosen on the validation images, and it is "
+        "evaluated once on the test images.",
+    ),
+    (
+        "Test-time augmentation",
+        "The prediction is the mean over several views of the image: turned by right angles, and mirrored.",
     ),
     (
         "Wilson interval",

@@ -1,4 +1,4 @@
-"""Whether the maps show what the answers depend on: figures of the ExplanationValidator."""
+"""Faithfulness of the attribution maps: metrics of the ExplanationValidator."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ TITLES = {
     "confidence_drop": "Average drop",
     "confidence_increase": "Increase",
     "energy_in_head": "Share on the head",
-    "pointing_hit": "Points at the head",
-    "likeness_to_other_maps": "Likeness to other maps",
+    "pointing_hit": "Pointing game",
+    "likeness_to_other_maps": "Similarity to other maps",
 }
 _SHOWN = ("deletion_auc", "insertion_auc", "energy_in_head", "likeness_to_other_maps")
 _FAITHFUL = ("deletion_auc", "insertion_auc")  # whether the answer depends on what the map marks
@@ -27,7 +27,7 @@ _BETTER = {"low": "lower is better", "high": "higher is better"}
 
 
 def describe_maps(stages: Mapping[str, Stage]) -> dict[str, Any]:
-    """Figures of every map that was measured, ready to print, and what they say of the one that is shown."""
+    """Metrics of every attribution method, ready to print, and the verdict on the one that is shown."""
     stage = stages["explanation_validator"]
     figures, verdict = stage.read_json("figures.json"), stage.read_json("validation.json")
     methods = figures.get("methods") or {}
@@ -66,6 +66,6 @@ def _describe_cell(figure: str, cell: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _listed(cells: Mapping[str, Any], *, beats: bool) -> str:
-    """Names of the shown figures in which the map that is shown is, or is not, better than both baselines."""
+    """Names of the shown metrics in which the map that is shown is, or is not, better than both baselines."""
     judged = [name for name in _SHOWN if name in cells and name in MAP_FIGURES]
     return text.listing([TITLES[name].lower() for name in judged if beats_both(cells[name]) == beats])

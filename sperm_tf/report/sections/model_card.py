@@ -1,4 +1,4 @@
-"""The model card: what the model is for, what it is not for, and how far its figures carry.
+"""The model card: intended use, performance and limits.
 
 The fields follow Mitchell et al. 2019 (Model Cards for Model Reporting, doi:10.1145/3287560.3287596); the last section
 names where the items of TRIPOD+AI (Collins et al., BMJ 2024;385:e078378) and CLAIM (Mongan et al., Radiology:
@@ -27,16 +27,17 @@ _NO_ORIGINS = (
     "accuracy on new patients can be lower."
 )
 _SYNTHETIC = (
-    "The images are drawn by a program. Figures on them show that the pipeline works, and nothing about real sperm."
+    "The images are drawn by a program. Metrics on them show that the pipeline works, and nothing about real sperm."
 )
 
 _VIEWS = (
-    "Inside the model, answers are averaged over {views} views of the image: its rotations by right angles and "
-    "their mirror images. An image that is turned in such a way gets practically the same answer."
+    "Test-time augmentation: inside the model, predictions are averaged over {views} views of the image, its rotations "
+    "by right angles and their mirror images. An image that is turned in such a way gets practically the same "
+    "prediction."
 )
 _WEIGHTS_OF_A_FILE = (
     "Training started from weights of a file, and it is unknown whether those have seen the test images. If they have, "
-    "as those of a classifier trained for another test fold of the same dataset have, the figures are too good."
+    "as those of a classifier trained for another test fold of the same dataset have, the metrics are too good."
 )
 
 
@@ -78,18 +79,18 @@ _OUT_OF_SCOPE = (
 _ETHICS = (
     "A person's fertility is sensitive. Images from patients need a lawful basis and the protection of their identity; "
     "the model needs neither names nor other personal data.",
-    "A wrong answer can hurt in both directions: a false alarm causes distress, a missed defect false reassurance. A "
-    "trained person has to look at the image before anything follows from an answer.",
+    "A wrong prediction can hurt in both directions: a false alarm causes distress, a missed defect false reassurance. "
+    "A trained person has to look at the image before anything follows from a prediction.",
     "Age, ethnicity and clinical background of the donors do not come with the images, so it cannot be checked whether "
     "the model works equally well for all.",
-    "Explanation maps show where the network looked, not why, and not that it was right.",
+    "Attribution maps show which places contributed to the prediction, not why, and not that it was right.",
 )
 _WHO = (
     "In the 6th edition of the WHO manual, 4 % normal forms is the 5th centile of a reference population: a reference "
     "limit, not a threshold of fertility.",
     "The manual counts at least 200 spermatozoa in each of two replicates. Share of normal forms is taken among "
     "spermatozoa: objects that are not sperm do not belong in the denominator.",
-    "This model answers crop by crop. Its answers are no percentage of normal forms of a person.",
+    "This model classifies crop by crop. Its predictions are no percentage of normal forms of a person.",
 )
 
 
@@ -108,7 +109,7 @@ def _model(facts: Mapping[str, Any]) -> list[str]:
         f"{size} × {size} pixels inside the model."
         if size
         else "Input: one encoded image.",
-        f"Output: a probability for each of {text.listing(dataset['class_names'])}; maps of where the network looked.",
+        f"Output: a probability for each of {text.listing(dataset['class_names'])}; attribution maps.",
         *([_VIEWS.format(views=training["views"])] if training["views"] > 1 else []),
         "Licence of the software: Apache-2.0.",
     ]
@@ -151,15 +152,15 @@ def _performance(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _trust(trust: Mapping[str, Any]) -> list[str]:
-    """What is accepted, and how far a probability can be believed."""
+    """Selective classification, prediction sets and calibration in sentences."""
     if not trust["is_known"]:
         return []
     accepted, right, coverage = trust["accepted"], trust["accuracy_of_accepted"], trust["coverage"]
     ece = trust["scores"][0]
     return [
-        f"Accepted without a person: {accepted['percent']} of the answered images "
+        f"Selective classification: {accepted['percent']} of the images with a prediction were accepted "
         f"({accepted['wilson'] or text.NOTHING}); of these {right['percent']} were right "
-        f"({right['wilson'] or text.NOTHING}). All others are referred.",
+        f"({right['wilson'] or text.NOTHING}). All others are referred to an expert.",
         f"Prediction sets hold the true class of {coverage['percent']} of the images "
         f"({coverage['wilson'] or text.NOTHING}).",
         f"Calibration error (ECE) {ece['number']} (95 % group bootstrap {ece['bootstrap'] or text.NOTHING}).",
@@ -171,7 +172,7 @@ def _limits(facts: Mapping[str, Any]) -> list[str]:
     num_examples = facts["evaluation"]["num_examples"]
     limits = [_disjointness(dataset)]
     if isinstance(num_examples, int) and num_examples < 200:
-        limits.append(f"The test split holds only {num_examples} images: read the intervals, not the figures.")
+        limits.append(f"The test split holds only {num_examples} images: read the intervals, not the values.")
     return [
         *limits,
         *_limits_of_trust(facts["trust"]),
@@ -182,12 +183,12 @@ def _limits(facts: Mapping[str, Any]) -> list[str]:
 
 def _limit_of_maps(maps: Mapping[str, Any]) -> str:
     if not maps["is_known"]:
-        return "Whether the explanation maps are faithful to the network has not been measured here."
+        return "The faithfulness of the attribution maps has not been measured here."
     figures = [f"better in: {maps['better'] or 'nothing'}"]
     if maps["not_better"]:
         figures.append(f"not better in: {maps['not_better']}")
     return (
-        "The map that is shown was measured against a blob in the middle and an edge detector, which know nothing. "
+        "The map that is shown was measured against a centre prior and an edge detector, which do not use the network. "
         f"It is {'; '.join(figures)}."
     )
 
@@ -195,14 +196,14 @@ def _limit_of_maps(maps: Mapping[str, Any]) -> str:
 def _limits_of_trust(trust: Mapping[str, Any]) -> list[str]:
     if not trust["is_known"] or not trust["promise"]:
         return [
-            "Calibration has not been assessed: of answers with a probability of 90 %, 9 in 10 need not be right.",
+            "Calibration has not been assessed: of predictions with a probability of 90 %, 9 in 10 need not be right.",
             "Nothing tells the model that an image shows no sperm at all, unless that is one of its classes: it names "
             "a class for any picture.",
         ]
     return [
-        "Probabilities, prediction sets and the threshold for accepting an answer hold for images like the calibration "
-        "images, from the same microscopes and laboratories.",
-        "Images unlike the training images are referred by their colours, textures and contrast. An image of the usual "
+        "Probabilities, prediction sets and the threshold for accepting a prediction hold for images like the "
+        "calibration images, from the same microscopes and laboratories.",
+        "Out-of-distribution images are referred by their colours, textures and contrast. An image of the usual "
         "look that shows something else may pass.",
     ]
 
@@ -242,17 +243,20 @@ def _items(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Eligibility and exclusions", "Defects of the data, every excluded image with its reason"),
         ("Reference standard, annotators", "Model card, training and test data"),
         ("Sample size", "Data, images by split and class; no sample size calculation was made"),
-        ("Missing data", "Undecodable files: defects of the data; no answer: evaluation"),
+        ("Missing data", "Undecodable files: defects of the data; no prediction: evaluation"),
         ("Data partitions, level of disjointness", f"By image and near-duplicate group; {split_by}"),
         ("Model, initialisation, training", "Training; the whole configuration: lineage"),
         ("Choice of the final model", choice),
         ("Performance with uncertainty", "Evaluation: Wilson and group-bootstrap intervals"),
-        ("Calibration", "When to look again" if facts["trust"]["is_known"] else "Not assessed"),
+        ("Calibration", "Selective classification and calibration" if facts["trust"]["is_known"] else "Not assessed"),
         (
             "Fairness, subgroups",
             "Not applicable" if is_synthetic else "Not possible: no data on donors came with the images",
         ),
-        ("Explainability", "Explanations: layer integrated gradients, Grad-CAM++ and, where the model has it, CBAM"),
+        (
+            "Explainability",
+            "Attribution maps: layer integrated gradients, Grad-CAM++ and, where the model has it, CBAM",
+        ),
         ("External validation", "None"),
         ("Code and model availability", "Open source; lineage names versions and digests"),
         ("Limitations, intended use", "Model card"),

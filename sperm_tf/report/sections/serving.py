@@ -70,7 +70,7 @@ def _describe_trial(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _describe_failure(failure: Any) -> str:
-    """How the process of the trial ended without an answer; empty when it gave one."""
+    """How the process of the trial failed; empty when it finished."""
     if not failure or not isinstance(failure, dict):
         return str(failure or "")
     if failure.get("kind") == "timeout":
@@ -91,7 +91,7 @@ def _commands(saved_model: str, name: str, is_pushed: bool) -> list[dict[str, st
     path = shlex.quote(saved_model)
     commands = [
         {
-            "title": "See what it answers to",
+            "title": "Show its signatures",
             "text": f"saved_model_cli show --all --dir {path}",
         }
     ]
@@ -104,12 +104,12 @@ def _commands(saved_model: str, name: str, is_pushed: bool) -> list[dict[str, st
                 f"  -e MODEL_NAME={shlex.quote(name)} {SERVER_IMAGE}",
             },
             {
-                "title": "Ask it with the client",
+                "title": "Predict with the client",
                 "text": f"python -m sperm_tf.serving.client --target=http://localhost:8501 "
                 f"--model_name={shlex.quote(name)} image.png",
             },
             {
-                "title": "Ask it with curl",
+                "title": "Predict with curl",
                 "text": 'printf \'{"signature_name": "serving_default", "instances": [{"b64": "%s"}]}\' '
                 "\"$(base64 < image.png | tr -d '\\n')\" \\\n"
                 f"  | curl --data @- http://localhost:8501/v1/models/{name}:predict",
@@ -117,7 +117,7 @@ def _commands(saved_model: str, name: str, is_pushed: bool) -> list[dict[str, st
         ]
     commands.append(
         {
-            "title": "Ask it from Python, without a server and without sperm_tf",
+            "title": "Predict from Python, without a server and without sperm_tf",
             "text": "import pathlib\n"
             "import tensorflow as tf\n\n"
             f"model = tf.saved_model.load({saved_model!r})\n"

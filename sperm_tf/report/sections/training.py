@@ -94,7 +94,7 @@ def _describe_recipe(config: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Class weights", "inverse frequency" if config.get("class_weights") else "off"),
         ("Early stopping", _describe_patience(config.get("early_stopping_patience"))),
         ("Precision", config.get("precision")),
-        ("Answers averaged over", _describe_views(config.get("views"))),
+        ("Predictions averaged over", _describe_views(config.get("views"))),
         ("Seed", config.get("seed")),
     ]
     return [(name, str(value)) for name, value in rows if value is not None] if config else []

@@ -1,4 +1,4 @@
-"""Whether the answers can be trusted: calibration, prediction sets, and what is referred to a person."""
+"""Selective classification, conformal prediction sets and calibration."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _SCORES = (
     ("aurc", "Area under the risk-coverage curve"),
 )
 REASONS = {
-    CONFIDENT: "accepted: the answer is sure enough",
-    UNCERTAIN: "the answer is not sure enough",
-    UNFAMILIAR: "the image is unlike the training images",
-    NO_GUARANTEE: "the calibration images could not guarantee anything",
+    CONFIDENT: "accepted: the probability reaches the threshold",
+    UNCERTAIN: "the probability is below the threshold",
+    UNFAMILIAR: "out-of-distribution: the image is unlike the training images",
+    NO_GUARANTEE: "the calibration images guarantee nothing",
     NOT_CALIBRATED: "nobody calibrated the model",
 }
 
 
 def describe_trust(stages: Mapping[str, Stage]) -> dict[str, Any]:
-    """The evaluator's figures on trust, ready to print, and what the calibrator promises."""
+    """The evaluator's metrics of trust, ready to print, and what the calibrator guarantees."""
     figures = stages["evaluator"].read_json("metrics.json").get("trust") or {}
     rule = stages["calibrator"].read_json("decision.json")
     selection, sets = figures.get("selection") or {}, figures.get("sets") or {}
@@ -53,7 +53,7 @@ def describe_trust(stages: Mapping[str, Stage]) -> dict[str, Any]:
 
 
 def _describe_promise(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """What the calibration images allow to promise; empty where nobody calibrated."""
+    """Guarantees from the calibration images; empty where nobody calibrated."""
     if not rule:
         return {}
     return {
@@ -101,7 +101,7 @@ def _plot_reliability(bins: list[Mapping[str, Any]]) -> str:
         f"probability {text.number(row['confidence'], 2)}: {text.percent(row['accuracy'], 0)} of {row['count']} right"
         for row in bins
     )
-    return plots.reliability(bins, title="Reliability", description=words)
+    return plots.reliability(bins, title="Reliability diagram", description=words)
 
 
 def _plot_risk_coverage(figures: Mapping[str, Any], selection: Mapping[str, Any]) -> str:
@@ -114,4 +114,4 @@ def _plot_risk_coverage(figures: Mapping[str, Any], selection: Mapping[str, Any]
     words = f"all images: {text.percent(points[-1][1])} wrong"
     if chosen:
         words = f"{text.percent(chosen[0])} accepted, of which {text.percent(chosen[1])} wrong; {words}"
-    return plots.risk_coverage(points, chosen, title="Risk and coverage", description=words)
+    return plots.risk_coverage(points, chosen, title="Risk-coverage curve", description=words)
