@@ -36,7 +36,7 @@ Flags, besides those of pipelines.run (see python -m pipelines.run --help):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Flags to audits to figures.
+    """Flags to audits to metrics.
 
     Args:
         argv: the arguments, the program's name first; None takes those of the process.

@@ -30,7 +30,7 @@ Flags:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Flags to figures to page.
+    """Flags to metrics to page.
 
     Args:
         argv: the arguments, the program's name first; None takes those of the process.

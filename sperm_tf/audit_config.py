@@ -9,7 +9,7 @@ from sperm_tf.config_checks import VIEWS, check_choice, check_range
 
 @dataclasses.dataclass(frozen=True)
 class StrangerAuditConfig:
-    """Strange images that a network is shown.
+    """Out-of-distribution inputs of the benchmark.
 
     Attributes:
         num_images: number of every kind.
@@ -26,7 +26,7 @@ class StrangerAuditConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TransferAuditConfig:
-    """Images of another dataset that a network is asked about.
+    """Images of another dataset for the external validation of a network.
 
     Attributes:
         num_images: most of them, all classes together.

@@ -280,7 +280,7 @@ class FitConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CalibratorConfig:
-    """What a served answer promises, and when an image is referred to a person.
+    """Guarantees of a served prediction, and when an image is referred to an expert.
 
     Attributes:
         set_method: `lac` or `aps`, see `sperm_tf.decision.conformal`.

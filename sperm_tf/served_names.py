@@ -1,4 +1,4 @@
-"""Names in the answer of a served model: its signatures, outputs, statuses, decisions, reasons and maps.
+"""Names in the serving contract: signatures, outputs, statuses, decisions, reasons and maps.
 
 They are part of the serving contract: clients, files and reports hold these strings. Imports nothing but typing, so
 that every module can use it. `sperm_tf.evaluation.infra_validation.probe`, which runs without this package, repeats

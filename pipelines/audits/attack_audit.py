@@ -1,4 +1,4 @@
-"""AttackAudit: what a network answers to images that were changed to mislead it."""
+"""AttackAudit: predictions of a network under adversarial attacks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class AttackAudit(Component):
     config: AttackAuditConfig
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
-        """Attacks, asks, and writes the answers."""
+        """Attacks, predicts, and writes the predictions."""
         from sperm_tf.data.preprocess import preprocess_batch
         from sperm_tf.evaluation.robustness.adversarial import attack
         from sperm_tf.models.views import build_averaged_classifier

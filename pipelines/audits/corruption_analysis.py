@@ -1,4 +1,4 @@
-"""CorruptionAnalysis: the answers of all networks to corrupted images, under TensorFlow Model Analysis."""
+"""CorruptionAnalysis: the predictions of all networks for corrupted images, under TensorFlow Model Analysis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines.orchestration.component import Component, RunContext
 
 
 class CorruptionAnalysis(Component):
-    """Slices the answers by corruption, severity and quality, and by corruption and severity together.
+    """Slices the predictions by corruption, severity and quality, and by corruption and severity together.
 
     Layout: `eval_result/`, for `tfma.load_eval_result`.
 
@@ -22,7 +22,7 @@ class CorruptionAnalysis(Component):
     """
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
-        """Joins the answers, and runs TFMA over them."""
+        """Joins the predictions, and runs TFMA over them."""
         from sperm_tf.evaluation.metrics import predictions
         from sperm_tf.evaluation.tfma.robustness_slices import analyze_answers
 

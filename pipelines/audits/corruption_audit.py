@@ -1,4 +1,4 @@
-"""CorruptionAudit: what a network answers to its test images when they are noisy, blurred, recoloured or covered."""
+"""CorruptionAudit: predictions of a network for its test images under corruptions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CorruptionAudit(Component):
     config: CorruptionAuditConfig
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
-        """Corrupts, asks, and writes the answers."""
+        """Corrupts, predicts, and writes the predictions."""
         import apache_beam as beam
 
         from sperm_tf.evaluation.metrics import predictions
@@ -94,7 +94,7 @@ def write_versions(number: int, image: SourceImage, work_dir: str) -> None:
 def _answer(
     fold: FoldModel, image: SourceImage, edges: tuple[float, float], folder: pathlib.Path
 ) -> Iterator[dict[str, Any]]:
-    """Rows of answers to all versions of an image, which are then deleted."""
+    """Rows of predictions for all versions of an image, which are then deleted."""
     from sperm_tf.data.quality import quality_bin
 
     file = folder / _ANSWERS_FILE

@@ -1,4 +1,4 @@
-"""ExplanationAudit: whether the maps of a network say what its answers depend on, and whether that is the head."""
+"""ExplanationAudit: faithfulness and localisation of the attribution maps of a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audits that there are: what asks the networks, and what makes figures of their answers."""
+"""The audits: which component runs each on the networks, and what makes metrics of its predictions."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
 
 
 def _check_published(by_model: dict[str, list[units_lib.Unit]], results_dir: pathlib.Path, context: RunContext) -> None:
-    """Refuses networks other than those whose answers are published: the page would leave their figures out.
+    """Refuses networks other than those whose predictions are published: the page would leave their metrics out.
 
     Raises:
         StageError: a model's networks are not among them.
@@ -133,7 +133,7 @@ def _possible(audits: tuple[str, ...], dataset: str, *, report: Callable[[str], 
 
 
 def _publish(file: pathlib.Path, model: str, networks: list[str], audit: str, figures: Any) -> None:
-    """Adds figures to those of other models and audits, which another run may be writing, too."""
+    """Adds metrics to those of other models and audits, which another run may be writing, too."""
     import filelock
 
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -168,7 +168,7 @@ def _ask(
     *,
     report: Callable[[str], None],
 ) -> Any:
-    """Asks the networks of a model, and describes what all of them answered."""
+    """Runs an audit on the networks of a model, and computes its metrics."""
     audit, config = AUDITS[name], getattr(request.config.audit, name)
     components, parts = {}, []
     num_asked = config.num_folds if audit.rival else len(units)

@@ -1,4 +1,4 @@
-"""ShuffledFit: a network that has learnt labels by heart which say nothing about the images."""
+"""ShuffledFit: a label-randomised control, a network that memorised shuffled labels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ShuffledFit(Component):
     config: FitConfig
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
-        """Shuffles, trains, and asks what was learnt."""
+        """Shuffles, trains, and measures what was memorised."""
         import keras
         import numpy as np
         import tensorflow as tf

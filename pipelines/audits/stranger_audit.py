@@ -1,4 +1,4 @@
-"""StrangerAudit: what a network answers to images that are none of its business."""
+"""StrangerAudit: predictions of a network for out-of-distribution inputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TESTED, OTHER_DATASET = "tested", "other_dataset"
 
 
 class StrangerAudit(Component):
-    """Shows a network its test images, and strange ones.
+    """Shows a network its test images, and out-of-distribution inputs.
 
     Layout: `answers.csv`, one row an image: `kind` (`tested` for the images of the test part, `other_dataset`, or of
     `sperm_tf.evaluation.robustness.ood_inputs.KINDS`), `image_id`, `group_id` (what is made of one test image or stock
@@ -37,7 +37,7 @@ class StrangerAudit(Component):
     version = 3  # groups what is made of one image
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
-        """Makes the images, asks, and writes the answers."""
+        """Makes the images, predicts, and writes the predictions."""
         del context
         fold = open_fold(inputs["model"], inputs["examples"])
         files: dict[tuple[str, str, str], bytes] = {

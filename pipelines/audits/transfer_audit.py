@@ -1,4 +1,4 @@
-"""TransferAudit: what a network answers to sperm of another dataset, from another laboratory."""
+"""TransferAudit: external validation of a network on another dataset."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TransferAudit(Component):
     config: TransferAuditConfig
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
-        """Asks, and writes the answers."""
+        """Predicts, and writes the predictions."""
         del context
         fold = open_fold(inputs["model"], inputs["examples"])
         names = examples.read_dataset_info(inputs["other"].directory)["class_names"]

@@ -1,4 +1,4 @@
-"""Calibrator: what the trained model's answers are worth, and the model that is served."""
+"""Calibrator: the decision rule of the trained model, and the model that is served."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Calibrator(Component):
     version = 9  # the rule names its model; what is familiar is drawn over all training images
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
-        """Asks the model about calibration and training images, fits and exports."""
+        """Predicts calibration and training images, fits and exports."""
         import keras
 
         from sperm_tf.decision.familiarity import Familiarity
@@ -100,7 +100,7 @@ def _draw(images: Any, count: int) -> Any:
 
 
 def _predict(model: Any, images: Any, num_classes: int, views: int) -> Any:
-    """The model's answers; without an image, empty ones."""
+    """The model's predictions; without an image, empty ones."""
     import keras
 
     from sperm_tf.data import batches

@@ -149,7 +149,7 @@ def _class_names(inputs: Mapping[str, Artifact]) -> list[str]:
 
 
 def _check_baseline(path: pathlib.Path, shards: list[pathlib.Path], class_names: list[str]) -> None:
-    """Asks the baseline for one answer, so that another kind of model is refused with a clear message."""
+    """Calls the baseline once, so that another kind of model is refused with a clear message."""
     import tensorflow as tf
 
     from sperm_tf.evaluation.tfma import analysis

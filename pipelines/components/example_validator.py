@@ -22,7 +22,7 @@ SUMMARY_FILE = "summary.json"
 
 
 class ExampleValidator(Component):
-    """Describes every split, and stops the run on what would make its figures worthless.
+    """Describes every split, and stops the run on what would make its metrics worthless.
 
     It stops on: a split without one of the classes, an image (by decoded pixels) or a near-duplicate group in two
     splits, a label that is none of the dataset's or contradicts its name, stored pixels that differ from their hash,

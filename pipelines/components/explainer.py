@@ -1,4 +1,4 @@
-"""Explainer: where the model looked, for test images that it got right and wrong."""
+"""Explainer: attribution maps of test images that the model classified right and wrong."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NO_AGREEMENT = {"num_images": 0, "max_relative_difference": None, "median_relat
 
 
 class Explainer(Component):
-    """Explains some test images of every true class, right and wrong answers mixed.
+    """Explains some test images of every true class, right and wrong predictions mixed.
 
     Layout: `images/<number>.png` (image and maps side by side, with true class, predicted class and probability),
     `images/<number>_<view>.png` (the views apart: `image`, `layer_integrated_gradients`, `grad_cam_plus_plus`,
@@ -101,7 +101,7 @@ def _read_images(folder: pathlib.Path, image_ids: Sequence[str]) -> list[bytes]:
 
 
 def _read_num_views(model_dir: pathlib.Path) -> int:
-    """What the served answers are averaged over; models of before there was a choice answer to the image as it is."""
+    """Number of views of the test-time augmentation; 1 for models that were exported before it existed."""
     return json.loads((model_dir / "model.json").read_text(encoding="utf-8")).get("views", 1)
 
 
@@ -113,7 +113,7 @@ def _compute_maps(
     *,
     num_views: int = 1,
 ) -> dict[str, np.ndarray]:
-    """View -> maps, float [N, h, w], 0-1, of the predicted classes, for the answer averaged over `num_views`.
+    """View -> maps, float [N, h, w], 0-1, of the predicted classes, for the prediction averaged over `num_views`.
 
     The network's own attention is the served one: there is nothing to compute it by but the network.
     """

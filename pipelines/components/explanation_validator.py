@@ -1,4 +1,4 @@
-"""ExplanationValidator: whether the maps that a model serves show what its answers depend on."""
+"""ExplanationValidator: faithfulness of the attribution maps that a model serves."""
 
 from __future__ import annotations
 

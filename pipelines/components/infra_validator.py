@@ -1,4 +1,4 @@
-"""InfraValidator: whether the exported model answers in a process that has nothing of this project."""
+"""InfraValidator: whether the exported model predicts in a process that has nothing of this project."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STDERR_LINES = 40
 
 
 class InfraValidator(Component):
-    """Loads the SavedModel in a fresh process and asks every signature about real images, unreadable ones among them.
+    """Loads the SavedModel in a fresh process and calls every signature with real images, unreadable ones among them.
 
     Layout: an empty file `INFRA_BLESSED` or `INFRA_NOT_BLESSED`, and `report.json`: `blessed`, `checks`, `asked`,
     `answers` (with seconds of loading and answering), and `failure` where the process gave none. A model that fails
@@ -39,7 +39,7 @@ class InfraValidator(Component):
         return artifact.properties["failure"] is None
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
-        """Asks, compares and reports."""
+        """Predicts, compares and reports."""
         from sperm_tf.evaluation.infra_validation import checks as infra_checks
 
         model = inputs["model"].directory
@@ -86,7 +86,7 @@ def _choose_rows(folder: pathlib.Path, num_images: int) -> list[dict[str, Any]]:
 def _ask(
     saved_model: pathlib.Path, rows: list[dict[str, Any]], work_dir: pathlib.Path, *, timeout_s: float
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Answers of the fresh process, or how it failed."""
+    """Outputs of the fresh process, or how it failed."""
     work_dir = work_dir.resolve()
     request_file, answers_file = work_dir / "request.json", work_dir / "answers.json"
     answers_file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The file of answers that an audit writes."""
+"""The file of predictions that an audit writes."""
 
 from __future__ import annotations
 

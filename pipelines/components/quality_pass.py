@@ -43,7 +43,7 @@ def measure_quality(pipeline: beam.Pipeline, shards: Sequence[pathlib.Path], fol
 
 
 def read_bins(folder: pathlib.Path, edges: Any) -> beam.PTransform:
-    """The second pass: from a pipeline to pairs of `image_id` and figure -> bin.
+    """The second pass: from a pipeline to pairs of `image_id` and quality metric -> bin.
 
     Args:
         folder: that `measure_quality` wrote to.

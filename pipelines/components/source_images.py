@@ -1,4 +1,4 @@
-"""Images as a dataset has them, for what asks networks about them."""
+"""Images as a dataset has them, for the components that run networks on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fits that another machine runs: what it is told, and what it answers. See `sperm_tf.training.run_plan`."""
+"""Fits that another machine runs: the plan, and its predictions. See `sperm_tf.training.run_plan`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def write_plan(folder: pathlib.Path, units: Sequence[Unit], table: ImageTable) -
 
 
 def take_in(folder: pathlib.Path, units: Sequence[Unit], table: ImageTable) -> int:
-    """Fills in the units whose answers lie in a folder that `run_plan` wrote.
+    """Fills in the jobs whose predictions lie in a folder that `run_plan` wrote.
 
     Returns:
         How many.

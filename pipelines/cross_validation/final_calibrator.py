@@ -20,7 +20,7 @@ _BATCH_SIZE = 32
 
 
 class FinalCalibrator(Component):
-    """Fits the rule of a final model to the answers that its recipe gave out of fold.
+    """Fits the rule of a final model to the predictions that its recipe gave out of fold.
 
     No image is left that the final model has not seen. What is known of its kind is how the five networks of the first
     repeat answered images that each had not seen: the temperature, the sets and the threshold are fitted to those
@@ -45,7 +45,7 @@ class FinalCalibrator(Component):
         self._answers = answers
 
     def external_inputs(self, inputs: Mapping[str, Artifact], context: RunContext) -> dict[str, Any]:
-        """Identifies the published answers by their content."""
+        """Identifies the published predictions by their content."""
         del inputs, context
         if not self._answers.is_file():
             raise StageError(
@@ -55,7 +55,7 @@ class FinalCalibrator(Component):
         return {"answers_sha256": digest_file(self._answers)}
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
-        """Reads the answers, asks the model for its features, and fits."""
+        """Reads the predictions, computes the model's features, and fits."""
         import keras
 
         from sperm_tf.decision.familiarity import Familiarity

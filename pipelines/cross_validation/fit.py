@@ -1,4 +1,4 @@
-"""Fit: one training of a cross-validation, and its answers to the images that it was not trained on."""
+"""Fit: one training of a cross-validation, and its predictions for the images that it was not trained on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sperm_tf.version import RECIPE_VERSION
 
 
 class Fit(Component):
-    """Trains on one part of a dataset and answers for the parts held out.
+    """Trains on one part of a dataset and predicts the held-out parts.
 
     Layout: `predictions.csv` (`sperm_tf.evaluation.cross_validation.oof`, parts `test` and `calibration`),
     `history.json`, `model.keras` (the epoch that `checkpoint` names), `fit.json` (what `fits.json` says about it).
@@ -45,7 +45,7 @@ class Fit(Component):
         }
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
-        """Checks that nothing leaks, trains, and writes the answers."""
+        """Checks that nothing leaks, trains, and writes the predictions."""
         import keras
         import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""What a fit of a cross-validation is: its seed, its parts, its identity, and the form of its answers."""
+"""What a fit of a cross-validation is: its seed, its parts, its identity, and the form of its predictions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ read_table = functools.lru_cache(maxsize=2)(read_examples)
 def answer_rows(
     table: ImageTable, partition: Partition, config: FitConfig, probabilities: Mapping[str, Any]
 ) -> pd.DataFrame:
-    """The answers of a fit as rows of `sperm_tf.evaluation.cross_validation.oof`, sorted.
+    """The predictions of a fit as rows of `sperm_tf.evaluation.cross_validation.oof`, sorted.
 
     Args:
         table: the dataset.

@@ -20,7 +20,7 @@ _BATCH_SIZE = 32
 
 
 class FoldCalibrator(Component):
-    """Fits the rule of one network to the answers that the repeat's other four networks gave out of fold.
+    """Fits the rule of one network to the predictions that the repeat's other four networks gave out of fold.
 
     This is how the rule of a released model is made (`FinalCalibrator`), less the fold that this network is tested on.
     What is familiar, the network's own training images teach; the limit, its validation and calibration parts.
@@ -44,7 +44,7 @@ class FoldCalibrator(Component):
         self._answers = answers
 
     def external_inputs(self, inputs: Mapping[str, Artifact], context: RunContext) -> dict[str, Any]:
-        """Identifies the other folds' answers by their content."""
+        """Identifies the other folds' predictions by their content."""
         del inputs, context
         return {"answers": fits.digest_rows(self._answers)}
 

@@ -77,7 +77,7 @@ def plan(
 
 
 def recall(units: list[Unit], context: RunContext, results_dir: pathlib.Path) -> None:
-    """Fills in the fits that are finished: from their artifacts, else from published answers."""
+    """Fills in the fits that are finished: from their artifacts, else from published predictions."""
     recorded = {fit["fingerprint"]: fit for fit in fits_file.read_json(results_dir / fits_file.FITS_FILE)}
     tables: dict[str, Any] = {}
     for unit in units:
@@ -105,5 +105,5 @@ def recall(units: list[Unit], context: RunContext, results_dir: pathlib.Path) ->
 
 
 def default_results_dir(dataset: str, context: RunContext) -> pathlib.Path:
-    """Where answers are published unless another folder is named."""
+    """Where predictions are published unless another folder is named."""
     return pathlib.Path("docs/results") if dataset in PUBLISHED else context.pipeline_root / "results"

@@ -40,7 +40,7 @@ def find_tables(results_dir: pathlib.Path) -> dict[str, dict[str, pathlib.Path]]
 
 
 def write_pages(results_dir: pathlib.Path, page: pathlib.Path, bootstrap_samples: int) -> None:
-    """Analyses every dataset's predictions, and writes the figures, the plots, `results.md` and `trust.md`.
+    """Analyses every dataset's predictions, and writes the metrics, the plots, `results.md` and `trust.md`.
 
     Args:
         results_dir: folder with one folder a dataset.
@@ -83,7 +83,7 @@ def write_pages(results_dir: pathlib.Path, page: pathlib.Path, bootstrap_samples
 
 
 def read_audits(folder: pathlib.Path) -> Audits:
-    """Content of `audits.json`, but for models that were trained again since: its figures are of other networks.
+    """Content of `audits.json`, but for models that were trained again since: its metrics are of other networks.
 
     Args:
         folder: holds `audits.json`, or none, and `fits.json`.

@@ -12,7 +12,7 @@ SCRATCH_EPOCHS = 2.5
 
 
 def memorizing(trainer: TrainerConfig, epochs: int) -> TrainerConfig:
-    """The recipe for learning labels by heart: from random weights, with nothing that keeps it from overfitting.
+    """The recipe for memorising labels: from random weights, with nothing that keeps it from overfitting.
 
     Args:
         trainer: of the network that the result is compared with.

@@ -1,4 +1,4 @@
-"""The HTML report of a cross-validation, with pictures of the labels that its answers contradict."""
+"""The HTML report of a cross-validation, with pictures of the labels that its predictions contradict."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REPORT_FILE = "cross_validation.html"
 
 
 def write(directory: pathlib.Path, *, results_dir: pathlib.Path, transformed: Artifact) -> pathlib.Path | None:
-    """Analyses the published answers of a dataset, and writes the report.
+    """Analyses the published predictions of a dataset, and writes the report.
 
     Args:
         directory: where `cross_validation.html` and `label_issues.csv` go; made if absent.

@@ -1,4 +1,4 @@
-"""What half precision changes: the answers of a model before and after, on the same images."""
+"""What half precision changes: the predictions of a model before and after, on the same images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NUM_IMAGES = 16
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """How far half precision moved the answers.
+    """How far half precision moved the predictions.
 
     Attributes:
         num_images: number of images that were compared.
@@ -38,7 +38,7 @@ class Difference:
 
 
 def compare(model: keras.Model, release: released.Release, images: np.ndarray, source: str) -> Difference:
-    """Answers of a model, and of the same model in half precision.
+    """Predictions of a model, and of the same model in half precision.
 
     Args:
         model: images -> logits, as it was trained.
@@ -70,7 +70,7 @@ def compare(model: keras.Model, release: released.Release, images: np.ndarray, s
 
 
 def comparison_images(folder: str, image_size: int) -> tuple[np.ndarray, str]:
-    """Images to compare answers on.
+    """Images to compare predictions on.
 
     Args:
         folder: with image files, in folders of its own or not; empty draws images.

@@ -113,7 +113,7 @@ class Component(abc.ABC):
         return {}
 
     def is_intact(self, artifact: artifacts.Artifact) -> bool:
-        """Whether what a finished artifact promises outside its directory is still there."""
+        """Whether what a finished artifact has outside its directory is still there."""
         del artifact
         return True
 

@@ -1,1 +1,1 @@
-"""Maps that show where the network looked."""
+"""Attribution maps."""

@@ -179,7 +179,7 @@ class ClassActivationMaps:
         return tf.reduce_mean(views_lib.undo_views(views_lib.split_views(maps, self._views)), axis=0)
 
     def _differentiate(self, features):
-        """What the head answers, and for each class the gradient of its score with respect to the aligned features."""
+        """Output of the head, and for each class the gradient of its score with respect to the aligned features."""
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(features)
             answers = self._ask_head(features)
@@ -195,7 +195,7 @@ class ClassActivationMaps:
         return tape.gradient(scores, points, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     def _ask_head(self, features):
-        """What the layers behind answer to aligned features, the logits being the mean over the views."""
+        """Output of the layers behind the aligned features, the logits being the mean over the views."""
         answers = self._head(views_lib.separate_features(features, self._views), training=False)
         if self._views > 1:
             answers |= {LOGITS: tf.reduce_mean(views_lib.split_views(answers[LOGITS], self._views), axis=0)}
@@ -203,7 +203,7 @@ class ClassActivationMaps:
 
 
 def empty_slide(images: tf.Tensor) -> tf.Tensor:
-    """The empty slide of each image: its median colour everywhere, as `sperm_tf.explain.faithfulness.slide_images`.
+    """The attribution baseline: each image's median colour everywhere, as in `explain.faithfulness.slide_images`.
 
     Args:
         images: [B, S, S, 3].

@@ -1,4 +1,4 @@
-"""Tests of a map: does the answer depend on the places that it marks, and are these places on the head?
+"""Faithfulness and localisation of attribution maps: deletion, insertion, average drop, share on the head.
 
 Each function takes maps [B, S, S] and, where the network is asked again, `predict`: images [N, S, S, 3], 0-255 ->
 probabilities [N, C]. Two kinds of image stand for "nothing to see here". Both are choices, and the figures depend on
@@ -42,7 +42,7 @@ _NUM_STEPS = 16
 
 
 def slide_images(images: np.ndarray) -> np.ndarray:
-    """The empty slide of each image: its median colour everywhere.
+    """The attribution baseline of each image: its median colour everywhere.
 
     Args:
         images: [B, S, S, 3], 0-255.
@@ -84,7 +84,7 @@ def default_fractions(num_steps: int = _NUM_STEPS) -> np.ndarray:
 def deletion_curves(
     predict: Predict, images: np.ndarray, maps: np.ndarray, class_indices: np.ndarray, *, fractions: np.ndarray
 ) -> np.ndarray:
-    """Probability of the class while the pixels of the highest values become empty slide; low is good.
+    """Probability of the class while the pixels of the highest values become the attribution baseline; low is good.
 
     Args:
         predict: the network, see the module.
@@ -126,7 +126,7 @@ def area_under(curves: np.ndarray, fractions: np.ndarray) -> np.ndarray:
 
 
 def show_only(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Keeps of each image what its map marks, and fades the rest into the empty slide.
+    """Keeps of each image what its map marks, and fades the rest into the attribution baseline.
 
     Chattopadhay et al. multiply the image by the map, which fades the rest into black.
 

@@ -69,12 +69,12 @@ class ExplainedClassifier:
         self.differentiate_pixels = tf.function(self._differentiate_pixels, input_signature=[images, classes])
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Answers images [N, S, S, 3], 0-255, with logits, float32 [N, C]; N may be large."""
+        """Logits, float32 [N, C], of images [N, S, S, 3], 0-255; N may be large."""
         batches = [self._answer(tf.cast(batch, tf.float32)).numpy() for batch in _batches(images)]
         return np.concatenate(batches).astype(np.float32)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Answers images [N, S, S, 3], 0-255, with probabilities, float32 [N, C], not calibrated; N may be large."""
+        """Probabilities, float32 [N, C], not calibrated, of images [N, S, S, 3], 0-255; N may be large."""
         return tf.nn.softmax(self.logits(images)).numpy()
 
     def _differentiate_features(self, images, classes):
@@ -229,7 +229,7 @@ def attribute_pixels(
 
 
 def centre(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """A Gaussian blob in the middle of every image, float32 [B, S, S]; a baseline."""
+    """The centre prior, a Gaussian in the middle of every image, float32 [B, S, S]; a baseline."""
     del classifier, classes
     offsets = (np.arange(images.shape[1]) + 0.5) / images.shape[1] - 0.5
     profile = np.exp(-(offsets**2) / (2 * _BLOB_DEVIATION**2))

@@ -1,4 +1,4 @@
-"""White point: another lamp, camera or background stain changes what an empty slide looks like, and no cell."""
+"""White point: another lamp, camera or background stain changes the background, and no cell."""
 
 # ruff: noqa: D102  (the methods without a docstring are keras.layers.Layer's own)
 
@@ -18,7 +18,7 @@ _STRIDE = 4  # every fourth pixel of every fourth row is sorted
 
 @keras.saving.register_keras_serializable(package="sperm_tf")
 class WhitePoint(keras.layers.Layer):
-    """Multiplies every channel of every image so that the empty slide is equally bright in all images and channels.
+    """Multiplies every channel of every image so that the background is equally bright in all images and channels.
 
     The white balance of bright-field microscopy, by the crop itself: its empty slide is taken to be the quantile
     `BACKGROUND_QUANTILE` of each channel (a robust form of the white-patch rule; Land and McCann 1971, Journal of the

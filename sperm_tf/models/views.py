@@ -1,4 +1,4 @@
-"""The eight views of a square image, and answers that are averaged over them.
+"""Test-time augmentation with the dihedral group D4: eight views of a square image, predictions averaged over them.
 
 A sperm head has no preferred direction on a slide, yet a network answers a rotated image a little differently. The mean
 over the eight symmetries of the square (rotations by right angles and their mirror images) answers all of them alike.
@@ -76,7 +76,7 @@ def average_views(tensor: Any, views: int) -> Any:
 
 
 def build_answering_model(model: keras.Model, *, views: int) -> keras.Model:
-    """A model that answers every image with the mean over its views.
+    """A model that predicts the mean over the views of every image.
 
     Logits are averaged, not probabilities: their mean is a logit again, which a temperature scales and an explanation
     differentiates, as with one view. Its softmax is the geometric mean of the views' probabilities, brought to sum 1.
@@ -162,7 +162,7 @@ def separate_features(features: Any, views: int) -> Any:
 
 
 def build_averaged_classifier(model: keras.Model, *, views: int) -> keras.Model:
-    """A model that answers with the mean logits of the views, for `predict` on any backend.
+    """A model that predicts the mean logits of the views, for `predict` on any backend.
 
     It shares its weights with `model` and, like it, has a layer `explained_layer(model)`, through which every path to
     the logits leads: that of `align_features`. So it is explained as any classifier is.

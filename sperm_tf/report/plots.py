@@ -209,7 +209,7 @@ def risk_coverage(
 
 
 def draw_reliability(axes: Any, bins: Sequence[ReliabilityBin], *, colour: str) -> None:
-    """Points of `reliability` on axes of any figure; their area is the number of images."""
+    """Points of `reliability` on any axes; their area is the number of images."""
     most = max(row["count"] for row in bins)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.0, linestyle="--", label="perfectly calibrated")
     axes.scatter(
@@ -237,7 +237,7 @@ def draw_risk_coverage(
     colour: str,
     chosen_colour: str,
 ) -> None:
-    """The curve of `risk_coverage` on axes of any figure."""
+    """The curve of `risk_coverage` on any axes."""
     axes.plot([point[0] for point in points], [point[1] for point in points], color=colour)
     if chosen:
         axes.plot([chosen[0]], [chosen[1]], "o", color=chosen_colour, markersize=7, clip_on=False, zorder=3)
@@ -250,7 +250,7 @@ def draw_risk_coverage(
 
 
 def new_figure(width: float, height: float) -> tuple[Any, Any]:
-    """A figure, width and height in inches, that no display or global state knows about."""
+    """An empty plot, width and height in inches, that no display or global state knows about."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")

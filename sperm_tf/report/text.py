@@ -30,7 +30,7 @@ def percent(value: Any, digits: int = 1) -> str:
 
 
 def promised_percent(value: float) -> str:
-    """`2.5 %` of a share, 0-1, with all its digits: a promise is not rounded."""
+    """`2.5 %` of a share, 0-1, with all its digits: a guarantee is not rounded."""
     return f"{100 * value:.6g}\u00a0%"
 
 

@@ -1,4 +1,4 @@
-"""`audits.json`: what the networks of a cross-validation answered to images made to question them, by model."""
+"""`audits.json`: metrics of the benchmarks of a cross-validation's networks, by model."""
 
 from typing import NotRequired, TypedDict
 
@@ -56,7 +56,7 @@ class Attack(TypedDict):
 
 
 class RobustnessRow(TypedDict):
-    """Answers to images of one corruption, severity or third of measured quality."""
+    """Metrics of one corruption, severity or third of measured quality."""
 
     corruption: NotRequired[str]
     severity: NotRequired[int]

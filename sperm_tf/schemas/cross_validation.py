@@ -125,7 +125,7 @@ class PooledMetrics(TypedDict):
 
 
 class ModelResults(TypedDict):
-    """Every figure of one model."""
+    """Every metric of one model."""
 
     num_repeats: int
     num_fits: int
@@ -178,7 +178,7 @@ class Comparison(TypedDict):
 
 
 class Method(TypedDict):
-    """How the figures were made."""
+    """How the metrics were made."""
 
     level: float
     bootstrap_samples: int
@@ -192,7 +192,7 @@ class Method(TypedDict):
 
 
 class Results(TypedDict):
-    """`results.json`: every figure of every model of a dataset, and every pair of models compared."""
+    """`results.json`: every metric of every model of a dataset, and every pair of models compared."""
 
     dataset: NotRequired[str]
     class_names: list[str]
@@ -205,7 +205,7 @@ class Results(TypedDict):
 
 
 class Guarantee(TypedDict):
-    """What the decision rule would promise."""
+    """Guarantees of the decision rule."""
 
     set_coverage: float
     max_risk: float
@@ -213,7 +213,7 @@ class Guarantee(TypedDict):
 
 
 class Accepted(TypedDict):
-    """Share of accepted answers, and how often they are right; None without any."""
+    """Share of accepted predictions, and how often they are right; None without any."""
 
     accepted: float
     accuracy_of_accepted: float | None
@@ -251,7 +251,7 @@ class CountedSlides(TypedDict):
 
 
 class AcceptedOnSlides(TypedDict):
-    """What accepted answers are worth on slides with this share of normal forms; None without such answers."""
+    """Metrics of accepted predictions on slides with this share of normal forms; None without such predictions."""
 
     true_share: float
     accepted: float
@@ -260,7 +260,7 @@ class AcceptedOnSlides(TypedDict):
 
 
 class ModelDecisions(TypedDict):
-    """What the served answers of one model are worth, repeat by repeat."""
+    """Metrics of the served predictions of one model, repeat by repeat."""
 
     promise: Guarantee
     repeats: list[Uncertainty]

@@ -17,7 +17,7 @@ class ClassMetrics(TypedDict):
 
 
 class ConfusionShares(ConfusionMatrix):
-    """Counts, and their shares of the true class; the last column is no answer."""
+    """Counts, and their shares of the true class; the last column is no prediction."""
 
     shares_of_true_class: list[list[Proportion]]
 
@@ -32,7 +32,7 @@ class Slice(TypedDict):
 
 
 class Unanswered(TypedDict):
-    """An example without an answer."""
+    """An example without a prediction."""
 
     image_id: str
     status: str

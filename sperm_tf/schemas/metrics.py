@@ -27,7 +27,7 @@ class WilsonShare(TypedDict):
 
 
 class CalibrationMetric(Metric):
-    """A score of probabilities; a calibration error also with what a calibrated network would get by chance."""
+    """A score of probabilities; a calibration error also with its expectation under perfect calibration."""
 
     by_chance: NotRequired[float]
 

@@ -1,4 +1,4 @@
-"""What a served model answers, by the names of its outputs (`sperm_tf.served_names`)."""
+"""Outputs of a served model, by their names (`sperm_tf.served_names`)."""
 
 from typing import Any, NotRequired, TypedDict
 

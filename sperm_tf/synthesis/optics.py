@@ -136,7 +136,7 @@ def expose(canvas: Canvas, look: Look, rng: np.random.Generator) -> np.ndarray:
 
 
 def _illumination(canvas: Canvas, look: Look, rng: np.random.Generator) -> np.ndarray:
-    """Light on the empty slide, float64 [height, width], 1 on average."""
+    """Light on the background, float64 [height, width], 1 on average."""
     x, y = canvas.coordinates_um(slice(0, canvas.height), slice(0, canvas.width))
     height_um, width_um = canvas.field_um
     light = 1 + look.slope[0] * 2 * x / width_um + look.slope[1] * 2 * y / height_um

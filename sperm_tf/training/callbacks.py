@@ -59,5 +59,5 @@ class StopAfterEpoch(keras.callbacks.Callback):
     """Ends `fit` after one epoch, so that the progress bar may still count up to the last one of the training."""
 
     def on_epoch_end(self, epoch, logs=None):
-        """Asks `fit` to stop."""
+        """Requests that `fit` stop."""
         self.model.stop_training = True

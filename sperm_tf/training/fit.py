@@ -1,4 +1,4 @@
-"""One fit of a cross-validation: train on one part of a dataset, answer for the others. Runs on every Keras backend."""
+"""One fit of a cross-validation: train on one part of a dataset, predict the others. Runs on every Keras backend."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run_fit(
     work_dir: str | os.PathLike,
     verbose: int | str = 2,
 ) -> Fit:
-    """Trains on `partition.train`, watches `partition.validation`, and answers for the parts held out.
+    """Trains on `partition.train`, watches `partition.validation`, and predicts the held-out parts.
 
     Args:
         images: uint8 [N, S, S, 3], 0-255.
@@ -107,7 +107,7 @@ def train_on_arrays(
 
 
 def predict_probabilities(model: keras.Model, images: np.ndarray, *, views: int, batch_size: int = 32) -> np.ndarray:
-    """Answers of a classifier.
+    """Predictions of a classifier.
 
     Args:
         model: images -> logits.

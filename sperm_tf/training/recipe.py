@@ -174,7 +174,7 @@ def _build_callbacks(logs_dir: str | os.PathLike | None) -> list[keras.callbacks
 
 
 def _run_epoch(model: keras.Model, data: Any, epoch: int, **fit_arguments: Any) -> dict[str, float]:
-    """Trains and validates one epoch, counted from 0; returns its figures by name."""
+    """Trains and validates one epoch, counted from 0; returns its metrics by name."""
     start = time.monotonic()
     metrics = model.fit(data, initial_epoch=epoch, **fit_arguments).history
     return {

@@ -1,4 +1,4 @@
-"""What the audit of the maps found: figures with intervals, and each method against the baselines."""
+"""Metrics of attribution maps with intervals, and each method against the baselines."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _KEYS = ["test", "method", "condition", "figure"]
 
 
 def describe_explanations(answers: pd.DataFrame) -> Attributions:
-    """Figures of one model over the folds of a repeat.
+    """Metrics of one model over the folds of a repeat.
 
     A figure is the mean over the images; its interval draws groups of images again. Figures of the methods are those of
     images whose head was found: so all are of the same images, and an image of the class `non-sperm`, whose answer an
@@ -94,7 +94,7 @@ def describe_explanations(answers: pd.DataFrame) -> Attributions:
 
 
 def rows_for_page(found: Attributions) -> list[dict[str, str]]:
-    """The figures of the methods as text, one row a method, for a table in the documentation.
+    """The metrics of the methods as text, one row a method, for a table in the documentation.
 
     Args:
         found: from `describe_explanations`.
@@ -112,13 +112,13 @@ def rows_for_page(found: Attributions) -> list[dict[str, str]]:
 
 
 def beats_both(cell: Mapping[str, Any]) -> bool:
-    """Whether a figure of `describe_explanations` is better than that of every baseline, intervals considered."""
+    """Whether a metric of `describe_explanations` is better than that of every baseline, intervals considered."""
     versus = cell.get("versus") or {}
     return len(versus) == len(BASELINES) and all(entry["beats"] for entry in versus.values())
 
 
 def _with_head(answers: pd.DataFrame) -> pd.DataFrame:
-    """The rows without figures of methods on images whose head was not found; all, where none was found."""
+    """The rows without metrics of methods on images whose head was not found; all, where none was found."""
     if not (answers["figure"] == MASK_AREA).any():
         return answers
     images = pd.MultiIndex.from_frame(answers[["fold", "image_id"]])
@@ -127,7 +127,7 @@ def _with_head(answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def _spread(answers: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """One row an image, one column a figure, in the order of their first appearance; and the group of each image."""
+    """One row an image, one column a metric, in the order of their first appearance; and the group of each image."""
     keyed = answers.assign(method=answers["method"].fillna(""), condition=answers["condition"].fillna(""))
     order = list(dict.fromkeys(map(tuple, keyed[_KEYS].to_numpy().tolist())))
     images = keyed.groupby(["fold", "image_id"], sort=True)["group_id"].first()

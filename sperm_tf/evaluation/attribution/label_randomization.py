@@ -10,7 +10,7 @@ from sperm_tf.schemas.audits import LabelRandomization
 
 
 def describe_labels(answers: pd.DataFrame) -> LabelRandomization:
-    """Figures of one model.
+    """Metrics of one model.
 
     Args:
         answers: rows of LabelAudit's `answers.csv` of the folds that were asked, with a column `fold`.

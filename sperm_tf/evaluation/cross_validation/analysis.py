@@ -1,4 +1,4 @@
-"""All figures of a cross-validation from the out-of-fold tables of its models, with intervals and paired tests.
+"""All metrics of a cross-validation from the out-of-fold tables of its models, with intervals and paired tests.
 
 Three ways of taking a mean stand side by side in the result:
 
@@ -29,7 +29,7 @@ from sperm_tf.schemas.cross_validation import FoldMetrics, ModelResults, RepeatM
 def analyze(
     tables: Mapping[str, pd.DataFrame], class_names: Sequence[str], *, bootstrap_samples: int = 2000
 ) -> Results:
-    """Every figure of every model, and every pair of models compared.
+    """Every metric of every model, and every pair of models compared.
 
     Args:
         tables: name of the model -> its out-of-fold table (`sperm_tf.evaluation.cross_validation.oof`); at least one.

@@ -65,7 +65,7 @@ def describe(table: pd.DataFrame, decided: Sequence[Predictions]) -> list[Counte
 
 
 def describe_accepted(decided: Sequence[Predictions]) -> list[AcceptedOnSlides]:
-    """What accepted answers would be worth on slides with other shares of normal forms than the dataset has.
+    """Metrics of accepted predictions on slides with other shares of normal forms than the dataset has.
 
     Every normal spermatozoon gets one weight and every other one another, so that together they make the slide. What is
     no spermatozoon is left out: how much of it there is says nothing of the sample.

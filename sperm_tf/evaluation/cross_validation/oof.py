@@ -31,7 +31,7 @@ ORDER = ["repeat", "fold", "part", "image_id"]
 
 
 class OofError(ValueError):
-    """A table that is damaged, incomplete, or whose figures would not be out of fold."""
+    """A table that is damaged, incomplete, or whose metrics would not be out of fold."""
 
 
 def make_rows(

@@ -1,4 +1,4 @@
-"""Figures of out-of-fold predictions: of one set of them, their spread over folds, their means over repeats.
+"""Metrics of out-of-fold predictions: of one set of them, their spread over folds, their means over repeats.
 
 Undefined figures, as the precision of a class that was never predicted, are NaN here; means leave them out.
 """
@@ -22,7 +22,7 @@ CLASS_FIGURES = ("precision", "recall", "f1")
 
 
 def figures_of(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> FoldMetrics:
-    """The figures of one set of predictions.
+    """The metrics of one set of predictions.
 
     Args:
         labels: int [N], true classes.

@@ -1,4 +1,4 @@
-"""Out-of-fold answers as they would be served: decided by a rule that answers out of fold teach.
+"""Out-of-fold predictions as they would be served: decided by a rule that is fitted to out-of-fold predictions.
 
 The rule of a model that was trained on every image is fitted to the answers of all five networks of a repeat
 (`pipelines.cross_validation.final_calibrator`). What such a rule is worth is measured here: the answers to each fold
@@ -27,7 +27,7 @@ MAX_RISKS = (0.02, 0.05, 0.08, 0.1)
 
 
 def decide(table: pd.DataFrame, config: CalibratorConfig, *, repeat: int = 0) -> Predictions:
-    """Calibrates and decides the test answers of one repeat, each fold by the rule of the other folds.
+    """Calibrates and decides the test predictions of one repeat, each fold by the rule of the other folds.
 
     How familiar an image is cannot be said here: the table holds no features.
 
@@ -70,7 +70,7 @@ def decide(table: pd.DataFrame, config: CalibratorConfig, *, repeat: int = 0) ->
 def calibration_answers(
     table: pd.DataFrame, *, repeat: int = 0, without_fold: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What `sperm_tf.decision.fitting.fit_rule` takes, from the test answers of a repeat.
+    """What `sperm_tf.decision.fitting.fit_rule` takes, from the test predictions of a repeat.
 
     Args:
         table: as `sperm_tf.evaluation.cross_validation.oof` has it.
@@ -100,7 +100,7 @@ def log_probabilities(table: pd.DataFrame) -> np.ndarray:
 
 
 def describe(table: pd.DataFrame, config: CalibratorConfig, *, bootstrap_samples: int) -> ModelDecisions:
-    """What the served answers of a model are worth, repeat by repeat.
+    """Metrics of the served predictions of a model, repeat by repeat.
 
     Args:
         table: as `sperm_tf.evaluation.cross_validation.oof` has it, of complete repeats.

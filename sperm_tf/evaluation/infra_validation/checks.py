@@ -1,4 +1,4 @@
-"""What the answers of a served model must look like, whatever the model."""
+"""Checks of the outputs of a served model, whatever the model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Check:
 def check_answers(
     answers: Mapping[str, Any], *, class_names: Sequence[str], bad_rows: Sequence[int], num_rows: int
 ) -> list[Check]:
-    """Compares the answers of every signature with the serving contract.
+    """Compares the outputs of every signature with the serving contract.
 
     Args:
         answers: what `infra_probe` wrote.

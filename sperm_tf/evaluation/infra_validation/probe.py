@@ -54,7 +54,7 @@ def _describe(value):
 
 
 def _query(signature, rows):
-    """Answers and seconds of the first call, which also optimises the graph, and of the second."""
+    """Outputs and seconds of the first call, which also optimises the graph, and of the second."""
     import tensorflow as tf
 
     batch = tf.constant(rows, tf.string)
@@ -80,7 +80,7 @@ def _importable(packages):
 
 
 def main(request_file):
-    """Loads, asks and writes the answers; whatever goes wrong ends the process with a traceback."""
+    """Loads, predicts and writes the outputs; whatever goes wrong ends the process with a traceback."""
     request = json.loads(pathlib.Path(request_file).read_text(encoding="utf-8"))
     sys.meta_path.insert(0, _Forbid(request["forbidden"]))
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Figures of a classifier from counts and probabilities, vectorised so that a bootstrap can ask for thousands of them.
+"""Metrics of a classifier from counts and probabilities, vectorised so that a bootstrap can ask for thousands of them.
 
 Conventions, the same in TFMA's figures, in `metrics.json` and in every slice:
 
@@ -35,7 +35,7 @@ def predict(probabilities: np.ndarray) -> np.ndarray:
 
 
 def count_outcomes(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """Confusion matrix with a last column for the rows without an answer.
+    """Confusion matrix with a last column for the rows without a prediction.
 
     Args:
         labels: int [N], true classes.
@@ -51,7 +51,7 @@ def count_outcomes(labels: np.ndarray, predicted: np.ndarray, num_classes: int) 
 
 
 def figures_from_counts(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Accuracy, macro F1 and the figures of every class.
+    """Accuracy, macro F1 and the metrics of every class.
 
     Args:
         counts: [..., C, C + 1] as from `count_outcomes`; leading axes are independent samples.
@@ -75,7 +75,7 @@ def figures_from_counts(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def rows_of_figures(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> dict[str, np.ndarray]:
-    """Which images enter the figures of each class.
+    """Which images enter the metrics of each class.
 
     Args:
         labels: int [N], true classes.

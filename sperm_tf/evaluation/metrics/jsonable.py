@@ -1,4 +1,4 @@
-"""Figures as JSON has them: null for what is undefined, since JSON has no NaN."""
+"""Metrics as JSON has them: null for what is undefined, since JSON has no NaN."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model answered to every example, as a table that a spreadsheet opens."""
+"""Predictions for every example, as a table that a spreadsheet opens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEPARATOR = "|"
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """Answers to N examples, ordered by `image_id`.
+    """Predictions for N examples, ordered by `image_id`.
 
     Attributes:
         class_names: C names, by label.
@@ -58,7 +58,7 @@ class Predictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """int64 [N], classes of highest probability; `metrics.NO_ANSWER` where there is no answer."""
+        """int64 [N], classes of highest probability; `metrics.NO_ANSWER` where there is no prediction."""
         return classification.predict(self.probabilities)
 
     def values_of(self, feature: str) -> np.ndarray:

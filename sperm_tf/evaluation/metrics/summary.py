@@ -1,4 +1,4 @@
-"""`metrics.json`: every figure of one evaluation with its 95 % intervals, ready for a report.
+"""`metrics.json`: every metric of one evaluation with its 95 % intervals, ready for a report.
 
 Undefined figures and bounds are None (JSON null). Conventions: `sperm_tf.evaluation.metrics.classification`.
 """
@@ -19,7 +19,7 @@ SEED = 0
 
 
 def summarize(predictions: Predictions, *, bootstrap_samples: int, slice_by: Sequence[str] = ()) -> EvaluationMetrics:
-    """All figures of one split, overall and by slice.
+    """All metrics of one split, overall and by slice.
 
     Args:
         predictions: answers to every example of the split.
@@ -74,7 +74,7 @@ def _slices(predictions: Predictions, feature: str, bootstrap_samples: int) -> d
 
 
 class _Figures:
-    """Figures of one set of predictions: as they are, and in every resample."""
+    """Metrics of one set of predictions: as they are, and in every resample."""
 
     def __init__(self, predictions: Predictions, bootstrap_samples: int):
         self._labels = predictions.labels
@@ -101,7 +101,7 @@ class _Figures:
         return {**figures, "auc": areas, "macro_auc": areas.mean(axis=-1), "shares": shares}
 
     def plain(self, name: str, index: tuple[int, ...] = ()) -> Metric:
-        """A figure that is no proportion."""
+        """A metric that is no proportion."""
         lower, upper = self._bounds[name]
         value = jsonable.number(self._values[name][0][index])
         bounds = None if value is None else jsonable.interval(lower[index], upper[index])

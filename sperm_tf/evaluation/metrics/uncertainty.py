@@ -1,4 +1,4 @@
-"""Whether answers can be trusted: calibration, prediction sets, and the images that are referred to a person.
+"""Calibration, conformal prediction sets and selective classification of one split.
 
 Undefined figures and bounds are None (JSON null). Rows without an answer are left out, as nothing was claimed of them.
 """
@@ -21,7 +21,7 @@ _MAX_POINTS = 200
 
 
 def describe_trust(predictions: Predictions, *, bootstrap_samples: int) -> Uncertainty | None:
-    """All figures of one split.
+    """All metrics of one split.
 
     Args:
         predictions: answers to every example of the split.
@@ -75,7 +75,7 @@ def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarr
 
 
 def aurc(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Area under the risk-coverage curve: the mean risk over all numbers of accepted answers.
+    """Area under the risk-coverage curve: the mean risk over all numbers of accepted predictions.
 
     Geifman, Uziel and El-Yaniv 2019 (ICLR), arXiv:1805.08206, equation 1. Equal confidences are accepted one after the
     other, in the order of the rows.
@@ -97,7 +97,7 @@ def aurc(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray | None
 
 
 class _Figures:
-    """Figures of answered rows: as they are, and in every resample."""
+    """Metrics of the rows with a prediction: as they are, and in every resample."""
 
     def __init__(self, answered: Predictions, bootstrap_samples: int):
         rows = np.arange(len(answered))
@@ -147,7 +147,7 @@ class _Figures:
         return shares
 
     def score(self, name: str) -> CalibrationMetric:
-        """A figure that is no proportion."""
+        """A metric that is no proportion."""
         lower, upper = self._bounds[name]
         value = jsonable.number(self._values[name][0])
         figure: CalibrationMetric = {"value": value, "bootstrap_95": jsonable.interval(lower, upper)}

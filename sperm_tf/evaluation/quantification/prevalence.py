@@ -26,7 +26,7 @@ _ALMOST_ZERO = 0.01  # deviance that expectation maximization may leave of none
 
 
 def estimate_shares(answers: npt.ArrayLike, errors: npt.ArrayLike) -> np.ndarray:
-    """The shares of the classes that make the answers most likely.
+    """The shares of the classes that make the predictions most likely.
 
     Expectation maximization for a mixture whose parts are known (Saerens, Latinne and Decaestecker 2002, Neural
     Computation 14:21-41, section 2.2, of answers instead of probabilities). Shares stay within 0-1, where inverting the
@@ -118,7 +118,7 @@ def estimate_wrong(
     part: npt.ArrayLike,
     num_accepted: int,
 ) -> Estimate | None:
-    """How many of the accepted answers that name some classes, such as normal forms, are likely wrong on this slide.
+    """How many of the accepted predictions of some classes, such as normal forms, are likely wrong on this slide.
 
     A threshold promises how often accepted answers are wrong for the mix of classes that the calibration images have.
     On a slide where a class is rarer, more of the accepted answers that name it are wrong: by Bayes' theorem, with the
@@ -154,7 +154,7 @@ def estimate_wrong(
 
 
 def fit(answers: npt.ArrayLike, confusion: npt.ArrayLike) -> float:
-    """How well the most likely shares explain the answers, as a posterior predictive p-value.
+    """How well the most likely shares explain the predictions, as a posterior predictive p-value.
 
     A model that takes 13 of 100 abnormal spermatozoa for normal ones will hardly call 3 of 400 normal, whatever is on
     the slide: if it does, its errors here are others than those that are known. The measure is the deviance, of the
@@ -178,7 +178,7 @@ def fit(answers: npt.ArrayLike, confusion: npt.ArrayLike) -> float:
 
 
 def error_rates(confusion: npt.ArrayLike, *, part: npt.ArrayLike, whole: npt.ArrayLike) -> tuple[float, float] | None:
-    """How often images are taken for those of some classes, such as normal forms.
+    """How often images are classified as some classes, such as normal forms.
 
     Args:
         confusion: as for `estimate_part`.
@@ -208,14 +208,14 @@ def _draw_errors(confusion: npt.ArrayLike, generator: np.random.Generator) -> np
 
 
 def _wrong_share(shares: np.ndarray, rates: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Of the accepted answers that name `part`, those whose image is of another class."""
+    """Of the accepted predictions that name `part`, those whose image is of another class."""
     by_class = shares * rates[..., part].sum(axis=-1)
     wrong = by_class[..., ~part].sum(axis=-1) / np.maximum(by_class.sum(axis=-1), 1e-12)
     return np.minimum(wrong, 1.0)  # sums of eight or more are rounded in another order
 
 
 def _expect(counts: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """Probabilities of the answers by the most likely shares."""
+    """Probabilities of the predictions by the most likely shares."""
     expected = np.einsum("...i,...ij->...j", estimate_shares(counts, errors), errors)
     return expected / expected.sum(axis=-1, keepdims=True)
 

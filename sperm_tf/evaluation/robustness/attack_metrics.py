@@ -14,7 +14,7 @@ _SAMPLES, _SEED = 1000, 0
 
 
 def describe_attacks(answers: pd.DataFrame) -> list[Attack]:
-    """Figures of one model, one entry an attack, weakest first.
+    """Metrics of one model, one entry an attack, weakest first.
 
     Args:
         answers: rows of AttackAudit's `answers.csv` of every fold.

@@ -1,4 +1,4 @@
-"""What answers are worth on images of less quality: figures by corruption, by severity and by measured quality.
+"""Metrics under corruptions: by corruption, by severity and by measured quality.
 
 The answers are `sperm_tf.evaluation.metrics.predictions` with the features `FEATURES`. The clean images are among
 them, as corruption `CLEAN` of severity 0. Intervals are those of `sperm_tf.evaluation.metrics.intervals`; undefined
@@ -36,7 +36,7 @@ def describe_corruptions(answers: pd.DataFrame) -> Robustness:
 
 
 def describe_robustness(answers: Predictions, *, bootstrap_samples: int) -> Robustness:
-    """All figures.
+    """All metrics.
 
     Args:
         answers: of one fit or of many, to the same images clean and corrupted.
@@ -79,7 +79,7 @@ def describe_robustness(answers: Predictions, *, bootstrap_samples: int) -> Robu
 
 
 class _Table:
-    """The answers as columns, and figures of some of them."""
+    """The predictions as columns, and metrics of some of them."""
 
     def __init__(self, answers: Predictions, bootstrap_samples: int):
         self._samples = bootstrap_samples

@@ -1,4 +1,4 @@
-"""Images made worse in thirteen ways and five severities, to see what an answer is still worth then.
+"""Corruptions of images: thirteen kinds at five severities.
 
 A drawing depends on the image's seed and on the kind of corruption, not on the severity: the same direction, the same
 grain, only more of it.

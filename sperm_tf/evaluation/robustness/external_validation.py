@@ -17,7 +17,7 @@ _SAMPLES, _SEED = 1000, 0
 
 
 def describe_transfer(answers: pd.DataFrame) -> ExternalValidation:
-    """Figures of one model: every image is asked of every fold's network, and the networks are averaged.
+    """Metrics of one model: every fold's network predicts every image, and the networks are averaged.
 
     Args:
         answers: rows of TransferAudit's `answers.csv` of every fold, with a column `fold`.

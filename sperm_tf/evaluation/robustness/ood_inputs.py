@@ -1,4 +1,4 @@
-"""Images that no sperm classifier should answer as if they were its own: made from noise, photographs and other stains.
+"""Out-of-distribution inputs: made from noise, photographs, other stains and the test images.
 
 They are what an unfamiliarity score is measured with. None of them is used to fit one.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 
 class Stranger(NamedTuple):
-    """A strange image.
+    """An out-of-distribution input.
 
     Attributes:
         pixels: uint8 [H, W, 3], RGB.
@@ -38,7 +38,7 @@ _CROP_SIDES = (60, 400)  # pixels of a stock picture that become one stranger
 
 
 def make_strangers(kind: str, familiar: Sequence[np.ndarray], *, count: int, seed: int = 0) -> list[Stranger]:
-    """Draws strange images; each has the size of a familiar one.
+    """Draws out-of-distribution inputs; each has the size of an in-distribution image.
 
     Args:
         kind: of `KINDS`.

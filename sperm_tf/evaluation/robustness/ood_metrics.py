@@ -1,4 +1,4 @@
-"""How well strange images are told from the dataset's own, and what becomes of them."""
+"""Detection of out-of-distribution inputs, and the decisions on them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SAMPLES, _SEED = 1000, 0
 
 
 def describe_strangers(answers: pd.DataFrame) -> OodInputs:
-    """Figures of one model over the folds of a repeat.
+    """Metrics of one model over the folds of a repeat.
 
     Distances of different networks have different scales, so an AUROC is computed within each fold, and averaged over
     the folds; a resample draws groups within all folds at once.

@@ -1,4 +1,4 @@
-"""One pass of TensorFlow Model Analysis over a split, and every answer the model gave on the way.
+"""One pass of TensorFlow Model Analysis over a split, and every prediction the model gave on the way.
 
 TFMA queries the SavedModel's `serving_examples` signature, so what is evaluated is what is served, preprocessing
 included. The predictions are a second output of the same Beam pipeline: no image is predicted twice.
@@ -203,7 +203,7 @@ def quiet() -> Iterator[None]:
 
 
 def _clean(extracts: dict[str, Any], model_names: list[str], added: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """Reduces a batch to what is evaluated: no images, further features, and zeroes for what is no answer."""
+    """Reduces a batch to what is evaluated: no images, further features, and zeroes for what is no prediction."""
     answers = extracts[tfma.PREDICTIONS_KEY]
     if len(model_names) == 1:
         answers = _clean_answers(answers)
@@ -231,7 +231,7 @@ def _clean_answers(answers: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Answers(beam.PTransform):
-    """The candidate's answers as JSON lines."""
+    """The candidate's predictions as JSON lines."""
 
     def __init__(self, features: Sequence[str], *, compared: bool):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Slices of an evaluation by the measured quality of the images: the thirds of a split by each figure of quality."""
+"""Slices of an evaluation by the measured quality of the images: the thirds of a split by each quality metric."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def measure(data: bytes) -> dict[str, float] | None:
 
 
 def find_edges(measured: Iterable[Mapping[str, float] | None], figures: Sequence[str] = QUALITY_FIGURES) -> Edges:
-    """Parts images in thirds by each figure.
+    """Parts images in thirds by each quality metric.
 
     Where a third or more of the images share the lowest value, these alone are the lowest "third": the edge moves up to
     the next value. So ties make thirds uneven, and may leave one of them empty, but never hide the worst images.
@@ -51,7 +51,7 @@ def find_edges(measured: Iterable[Mapping[str, float] | None], figures: Sequence
 
 
 def bin_image(measured: Mapping[str, float] | None, edges: Edges) -> dict[str, str]:
-    """The third that an image falls into by each figure.
+    """The third that an image falls into by each quality metric.
 
     Args:
         measured: what `measure` returned for it.

@@ -1,4 +1,4 @@
-"""The same answers under TensorFlow Model Analysis, sliced by corruption, severity and quality.
+"""The same predictions under TensorFlow Model Analysis, sliced by corruption, severity and quality.
 
 TFMA computes from the answers; no model is asked. So whoever knows `tfma.load_eval_result` finds there what
 `sperm_tf.evaluation.robustness.corruption_metrics` says about accuracy, with macro F1, AUC and confusion matrices
@@ -23,7 +23,7 @@ SLICES = (("corruption",), ("severity",), ("quality_bin",), ("corruption", "seve
 
 
 def analyze_answers(pipeline: beam.Pipeline, answers: Predictions, output: pathlib.Path) -> None:
-    """Runs TFMA over answers.
+    """Runs TFMA over predictions.
 
     Args:
         pipeline: empty Beam pipeline; it is run here. (`tfma.analyze_raw_data` would start one of its own.)

@@ -1,4 +1,4 @@
-"""A TensorFlow Model Analysis metric whose figures equal scikit-learn's.
+"""A TensorFlow Model Analysis metric whose values equal scikit-learn's.
 
 TFMA's own binarized precision, recall and F1 call a class predicted when its probability exceeds 0.5, which with three
 or more classes is not the predicted class; its AUC interpolates over thresholds. `ClassificationMetrics` derives the
@@ -22,7 +22,7 @@ PER_CLASS = ("precision", "recall", "f1")
 
 
 class ClassificationMetrics(metric_types.Metric):
-    """Figures of a classifier with exclusive classes, by argmax.
+    """Metrics of a classifier with exclusive classes, by argmax.
 
     Metrics without a sub-key: `accuracy`, `macro_f1`, `macro_auc`. With the sub-key `classId:<label>`: `precision`,
     `recall`, `f1`, `auc`. Undefined ones are NaN, as TFMA has no other way to say it.

@@ -12,7 +12,7 @@ from sperm_tf.evaluation.tfma import analysis
 
 
 def load_overall(eval_result: str | os.PathLike[str], model_name: str = "") -> dict[str, float]:
-    """Figures of the whole split without a sub-key: `accuracy`, `macro_f1`, `macro_auc`, `example_count`.
+    """Metrics of the whole split without a sub-key: `accuracy`, `macro_f1`, `macro_auc`, `example_count`.
 
     Args:
         eval_result: TFMA's output directory.

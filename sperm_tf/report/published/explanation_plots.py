@@ -1,4 +1,4 @@
-"""Plot of the audit of the attribution maps: a PNG file that depends on nothing but the figures."""
+"""Plot of the audit of the attribution maps: a PNG file that depends on nothing but the metrics."""
 
 from __future__ import annotations
 

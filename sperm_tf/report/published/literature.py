@@ -1,4 +1,4 @@
-"""Published figures that the results page shows, and the figures that this project set out to reach."""
+"""Published metrics that the results page shows, and the targets of this project."""
 
 from __future__ import annotations
 

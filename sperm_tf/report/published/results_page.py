@@ -79,7 +79,7 @@ def best_model(results: Mapping[str, Any]) -> str:
 
 
 def shown_model(results: Mapping[str, Any]) -> str:
-    """The model whose errors are shown: the released one, which is not picked by its figures, or else the best."""
+    """The model whose errors are shown: the released one, which is not picked by its metrics, or else the best."""
     return TARGET_MODEL if TARGET_MODEL in results["models"] else best_model(results)
 
 

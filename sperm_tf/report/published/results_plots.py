@@ -1,4 +1,4 @@
-"""Plots of the results page: small PNG files that depend on nothing but the figures."""
+"""Plots of the results page: small PNG files that depend on nothing but the metrics."""
 
 from __future__ import annotations
 
@@ -199,5 +199,5 @@ def _new_figure(width: float, height: float) -> tuple[Any, Any]:
 
 
 def save(figure: Any, path: str | os.PathLike[str]) -> None:
-    """Writes a PNG that holds nothing but the picture, so that equal figures give equal bytes."""
+    """Writes a PNG that holds nothing but the picture, so that equal metrics give equal bytes."""
     figure.savefig(path, format="png", dpi=_DPI, metadata={"Software": None})

@@ -1,4 +1,4 @@
-"""Corruptions on the trust page: a figure of small multiples, and the rows of two tables."""
+"""Corruptions on the trust page: small multiples, and the rows of two tables."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _COLUMNS = 5
 def plot_robustness(
     path: str | os.PathLike[str], figures: Robustness, *, title: str, set_coverage: float | None = None
 ) -> None:
-    """Accuracy, share of accepted answers and coverage of sets against severity; one small plot a corruption.
+    """Accuracy, share of accepted predictions and coverage of sets against severity; one small plot a corruption.
 
     Args:
         path: PNG file to write.
@@ -162,7 +162,7 @@ def _severities(figures: Mapping[str, Any], name: str) -> list[Mapping[str, Any]
 
 
 def _spread(clean: Mapping[str, Any]) -> list[str]:
-    """The clean images have no severities: their figures stand in the first of the three places."""
+    """The clean images have no severities: their metrics stand in the first of the three places."""
     nothing = [text.NOTHING] * 2
     return [_percent(clean["accuracy"], bounds=True), *nothing, _percent(clean["accepted"]), *nothing]
 

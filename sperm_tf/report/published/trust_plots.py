@@ -1,4 +1,4 @@
-"""Plots of the trust page: small PNG files that depend on nothing but the figures."""
+"""Plots of the trust page: small PNG files that depend on nothing but the metrics."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def _tried(found: Mapping[str, Any], name: str, number: str) -> str:
 
 
 def accepted_on_slides(model: Mapping[str, Any]) -> str:
-    """How often accepted answers are wrong where normal forms are rarer or more frequent; empty where not known."""
+    """How often accepted predictions are wrong where normal forms are rarer or more frequent; empty where not known."""
     names = ("true_share", "accepted", "wrong_normal", "wrong_other")
     rows = [[text.percent(found[name]) for name in names] for found in model["accepted_on_slides"]]
     header = ["Truly normal", "Accepted", "Wrong of the accepted `normal`", "Wrong of the other accepted"]

@@ -181,7 +181,7 @@ def _describe_check(check: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plot_intervals(metrics: Mapping[str, Any], names: list[str]) -> str:
-    """Recall and F1 of every class below the overall figures.
+    """Recall and F1 of every class below the overall metrics.
 
     Shares have Wilson's interval: where a class is all right or all wrong, the bootstrap's has no width.
     """
