@@ -79,7 +79,7 @@ class Count:
 
     @property
     def num_readable(self) -> int:
-        """Images with an answer."""
+        """Images with a prediction."""
         return self.num_files - self.num_unreadable
 
     @property

@@ -1,4 +1,4 @@
-"""Counts after review: what people said of images takes the place of what the model answered."""
+"""Counts after review: what people said of images takes the place of the model's predictions."""
 
 from __future__ import annotations
 
