@@ -27,7 +27,7 @@ from sperm_tf.report.published import (
 )
 from sperm_tf.report.published.literature import TARGET_MODEL, TITLES
 from sperm_tf.schemas.audits import Attributions, Audits
-from sperm_tf.schemas.cross_validation import Decisions, Guarantee
+from sperm_tf.schemas.cross_validation import Decisions, Guarantee, ModelDecisions
 
 MIN_KNOWN = 0.9
 """Share of the shuffled labels that a control must have memorised, or the comparison says nothing."""
@@ -54,7 +54,8 @@ def write_page(
     """
     results_dir, page = pathlib.Path(results_dir), pathlib.Path(page)
     base = pathlib.PurePath(os.path.relpath(results_dir, page.parent)).as_posix()
-    sections, written, first_screen = [], [], {}
+    sections, written = [], []
+    first_screen: dict[str, tuple[str, ModelDecisions, Mapping[str, Any]]] = {}
     for dataset in sorted(decisions, key=lambda name: ([*TITLES, name].index(name), name)):
         models = decisions[dataset]
         plot = results_dir / dataset / "trust.png"

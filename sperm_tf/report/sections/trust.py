@@ -19,7 +19,7 @@ _SCORES = (
 REASONS = {
     CONFIDENT: "accepted: the probability reaches the threshold",
     UNCERTAIN: "the probability is below the threshold",
-    UNFAMILIAR: "out-of-distribution: the image is unlike the training images",
+    UNFAMILIAR: "out-of-distribution image",
     NO_GUARANTEE: "the calibration images guarantee nothing",
     NOT_CALIBRATED: "nobody calibrated the model",
 }
