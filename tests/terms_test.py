@@ -43,18 +43,9 @@ FIELD_TERMS = (
     "temperature scaling",
 )
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
-TEMPLATES = sorted((ROOT / "sperm_tf" / "report" / "templates").glob("[!s]*.j2")) + sorted(
-    (ROOT / "sperm_tf" / "report" / "templates").glob("section_*.j2")
-)
+TEMPLATES = sorted((ROOT / "sperm_tf" / "report" / "templates").glob("*.j2"))
 MODULES = [path for package in ("sperm_tf", "pipelines") for path in sorted((ROOT / package).rglob("*.py"))]
-EXCEPTED = {
-    "sperm_tf/decision",
-    "sperm_tf/serving",
-    "sperm_tf/review",
-    "sperm_tf/report/slide",
-    "pipelines/bulk_inference",
-}
-ROOMS = sorted({path.parent for path in MODULES if path.parent.relative_to(ROOT).as_posix() not in EXCEPTED})
+ROOMS = sorted({path.parent for path in MODULES})
 
 
 def coined(line):

@@ -182,7 +182,7 @@ def serves_maps(saved_model: str) -> bool:
 
 
 def ask(saved_model: str, encoded: Sequence[bytes], *, explain: bool = False) -> ServedAnswer:
-    """What the SavedModel answers about files.
+    """Outputs of the SavedModel for files.
 
     Args:
         saved_model: its folder.

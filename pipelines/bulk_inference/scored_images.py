@@ -98,7 +98,7 @@ class ScoredRun:
             reader.close()
 
     def explain(self, item: Item) -> np.ndarray:
-        """The attribution map of the predicted class, by the model that scored; opens it when first asked.
+        """The attribution map of the predicted class, by the model that scored; opens it when first called.
 
         Raises:
             ValueError: there is no map; the message says why.

@@ -86,7 +86,7 @@ def _count_slide(done: int, total: int) -> None:
 
 
 def _say_pooled(scores: scores_file.Scores, report: Callable[[str], None]) -> None:
-    """Says that all images are taken for those of one slide, where they may be of several."""
+    """Says that all images are counted as those of one slide, where they may be of several."""
     others = scores.record["columns"]
     if others:
         report(

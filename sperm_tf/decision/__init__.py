@@ -1,1 +1,1 @@
-"""What an answer is worth: calibrated probabilities, sets of classes, and when to look again."""
+"""Selective classification: calibrated probabilities, conformal prediction sets, OOD score, accept or refer."""

@@ -1,4 +1,4 @@
-"""Sets of classes that hold the true one with a promised probability, whatever the network is worth.
+"""Conformal prediction sets (LAC): they hold the true class with a guaranteed probability, for any network.
 
 Split conformal prediction (Vovk, Gammerman and Shafer 2005; Angelopoulos and Bates 2023, arXiv:2107.07511): the score
 of an answer says how ill it fits a class; a class belongs to the set if its score is no higher than a threshold, a
@@ -19,7 +19,7 @@ from sperm_tf.config import APS, LAC, SET_METHODS
 
 
 def scores(probabilities: Any, method: str) -> Any:
-    """How ill each class fits each answer.
+    """Nonconformity score of each class for each image.
 
     `lac` (Sadinle, Lei and Wasserman 2019, JASA 114:223-234): 1 - p, which gives the smallest sets on average, and may
     leave a set empty. `aps` (Romano, Sesia and Candès 2020, NeurIPS, arXiv:2006.02544): the probability of the class
@@ -66,7 +66,7 @@ def threshold(true_scores: np.ndarray, alpha: float) -> float:
 def fit(
     probabilities: np.ndarray, labels: np.ndarray, *, method: str, alpha: float, class_conditional: bool
 ) -> np.ndarray:
-    """The thresholds that images held aside teach.
+    """Thresholds of the prediction sets, fitted to held-out images.
 
     Class-conditional (Mondrian) sets, Vovk 2012 (ACML), arXiv:1209.2673, hold the true class of at least 1 - alpha of
     the images of every class; a class then needs at least 1 / alpha - 1 images to be left out of any set.
@@ -90,7 +90,7 @@ def fit(
 
 
 def prediction_sets(probabilities: Any, thresholds: np.ndarray, *, method: str) -> Any:
-    """Which classes belong to each answer's set.
+    """Which classes belong to the prediction set of each image.
 
     Args:
         probabilities: float [N, C].

@@ -1,4 +1,4 @@
-"""Fits a decision rule to the answers of a trained network."""
+"""Fits a decision rule to the predictions of a trained network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fit_rule(
     familiarity: Familiarity | None = None,
     measured: np.ndarray | None = None,
 ) -> DecisionRule:
-    """The rule that calibration images teach; where a class has none, it refers everything.
+    """Fits the rule to calibration images; where a class has none, it refers everything.
 
     The guarantee on accepted answers is one for all classes together. It would say nothing of a class that no
     calibration image shows, and images of that class would be accepted as another.

@@ -1,4 +1,4 @@
-"""The decision rule: from logits and features to an answer that says how sure it is, and when to look again.
+"""The decision rule: from logits and features to calibrated predictions, and to accept or refer (abstain).
 
 The same code runs in the served graph and in Python.
 """
@@ -26,7 +26,7 @@ _SLACK = 1e-6  # a probability's last bits differ between processors; an image a
 
 @dataclasses.dataclass(frozen=True)
 class Decisions:
-    """Answers to B images.
+    """Predictions for B images.
 
     Attributes:
         probabilities: float32 [B, C], calibrated, rows sum to 1.
@@ -45,7 +45,7 @@ class Decisions:
 
 @dataclasses.dataclass(frozen=True)
 class DecisionRule:
-    """What the calibration images taught.
+    """What is fitted to the calibration images.
 
     Attributes:
         temperature: that the logits are divided by (`sperm_tf.decision.temperature`).
@@ -125,7 +125,7 @@ class DecisionRule:
         return Decisions(probabilities, prediction_set, ops.cast(reason, "int32"), unfamiliarity)
 
     def write(self, folder: pathlib.Path, *, model: pathlib.Path | None = None) -> None:
-        """Writes `RULE_FILE`, and `FAMILIARITY_FILE` where there is a familiarity.
+        """Writes `RULE_FILE`, and `FAMILIARITY_FILE` where there is an OOD detector.
 
         Args:
             folder: it exists.

@@ -1,4 +1,4 @@
-"""Answering only where the network is sure enough: a threshold with a guarantee."""
+"""Selective classification: a threshold of confidence with a guaranteed risk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy import stats
 
 @dataclasses.dataclass(frozen=True)
 class Guarantee:
-    """A confidence from which answers are accepted.
+    """A confidence from which predictions are accepted.
 
     Attributes:
         threshold: lowest confidence, 0-1, of an accepted answer; infinity where nothing could be guaranteed.
@@ -39,7 +39,7 @@ def risk_bound(num_wrong: int, num_accepted: int, delta: float) -> float:
 
 
 def guarantee(confidence: np.ndarray, correct: np.ndarray, *, max_risk: float, delta: float) -> Guarantee:
-    """Finds a threshold that accepts many answers with a guaranteed share of wrong ones.
+    """Finds a threshold that accepts many predictions with a guaranteed share of wrong ones.
 
     Selection with guaranteed risk, Geifman and El-Yaniv 2017 (NeurIPS), arXiv:1705.08500, algorithm 1: a binary search
     over the thresholds, of ceil(log2 n) steps. It never looks below the median where that one fails, although few

@@ -1,1 +1,1 @@
-"""A page on which a person looks at a model's answers and keeps what they decided."""
+"""A page on which a person looks at a model's predictions and keeps what they decided."""

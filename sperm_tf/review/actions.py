@@ -22,7 +22,7 @@ _MAP_TIMEOUT_S = 0.05  # a card that waits longer than this for its map is shown
 
 
 class Actions:
-    """The events of the page; every method answers new values for the page's parts.
+    """The events of the page; every method returns new values for the page's parts.
 
     These are, in order: the session, the position of the image that is shown, the status line, the worklist, the card,
     whether there is something to judge, the button that agrees, and the comment.
@@ -37,7 +37,7 @@ class Actions:
         self._predictor, self._journal, self._maps = predictor, journal, maps
 
     def open(self, items: Sequence[Item]) -> list[Any]:
-        """Shows images whose predictions are known, in a tab that was just opened; answers the thumbnails, too."""
+        """Shows images whose predictions are known, in a tab that was just opened; returns the thumbnails, too."""
         session = Session(self._predictor, self._journal)
         try:
             session.add(items)
@@ -53,7 +53,7 @@ class Actions:
         group: str,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio looks for it there)
     ) -> list[Any]:
-        """Classifies what was dropped in; answers the thumbnails, no files, and whether their place stays open, too."""
+        """Classifies what was dropped in; returns the thumbnails, no files, and whether their place stays open, too."""
         assert isinstance(self._predictor, Reader)  # the page of a run offers nothing to drop images on
         session = session or Session(self._predictor, self._journal)
         try:

@@ -161,7 +161,7 @@ class Journal:
         return parse(data, self._path)
 
     def _mend_end(self, fragment: bytes, *, start: int, columns: Sequence[str]) -> bool:
-        """Completes the last line where only its end is missing, else sets it aside; answers whether it stays."""
+        """Completes the last line where only its end is missing, else sets it aside; returns whether it stays."""
         is_whole = records.parse_review(fragment.decode("utf-8", errors="replace"), columns) is not None
         if not is_whole:
             with (self.folder / DAMAGED_FILE).open("ab") as damaged:

@@ -26,7 +26,7 @@ _CHUNK = 32  # files that are read and classified before progress is told
 
 
 class Reader:
-    """A classifier that several threads may ask; a `sperm_tf.review.items.Predictor` of files.
+    """A classifier that several threads may call; a `sperm_tf.review.items.Predictor` of files.
 
     Args:
         classifier: what `sperm_tf.load_model` returns.
@@ -115,7 +115,7 @@ class Reader:
 
 
 def digest_classifier(classifier: Classifier) -> str:
-    """SHA-256 of what determines the answers: architecture, weights, class names, size, views and decision rule.
+    """SHA-256 of what determines the predictions: architecture, weights, class names, size, views and decision rule.
 
     It is the same however the model was stored.
     """

@@ -45,7 +45,7 @@ _PROBLEMS = {
 
 @dataclasses.dataclass(frozen=True)
 class Words:
-    """How one answer is put.
+    """Words for one prediction.
 
     Attributes:
         title: what to do with it.
@@ -65,12 +65,12 @@ class Words:
 
 
 def describe_problem(status: str) -> str:
-    """Why a file has no answer, and what helps."""
+    """Why a file has no prediction, and what helps."""
     return _PROBLEMS[status]
 
 
 def describe(prediction: Prediction, rule: DecisionRule | None) -> Words:
-    """Puts an answer into words.
+    """Puts a prediction into words.
 
     Args:
         prediction: with the status ok.

@@ -218,7 +218,7 @@ class Classifier:
     def _to_prediction(
         self, probabilities: np.ndarray, members: np.ndarray, reason: str, unfamiliarity: float
     ) -> Prediction:
-        """The answer to an image that was read."""
+        """The prediction for an image that was read."""
         return Prediction(
             file="",
             status=OK,

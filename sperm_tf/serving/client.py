@@ -40,7 +40,7 @@ after the `rest_api_timeout_in_ms` of deploy/tf_serving/docker-compose.yml."""
 
 
 class ServingError(RuntimeError):
-    """The server could not be asked, or refused; the message names the server, the model and what to do."""
+    """The server could not be reached, or refused; the message names the server, the model and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ def predict(
     timeout_s: float = 30.0,
     errors: str = RAISE,
 ) -> Predictions:
-    """Asks a server about images, a few in one request, one request after the other.
+    """Predicts images by a server, a few in one request, one request after the other.
 
     A request holds up to `MAX_REQUEST_IMAGES`, or `MAX_EXPLAIN_IMAGES` for maps.
 
@@ -188,7 +188,7 @@ def _ask_grpc(files, model, signature, timeout_s):
 
 
 def parse_response(response) -> list[Prediction]:
-    """Reads the protocol buffer that TensorFlow Serving answers with over gRPC.
+    """Reads the protocol buffer that TensorFlow Serving returns over gRPC.
 
     Args:
         response: `tensorflow_serving.apis.predict_pb2.PredictResponse` to a request with any signature.
@@ -247,7 +247,7 @@ def format_table(predictions: Sequence[Prediction]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status, 1 when an image could not be read and 2 when no answer came."""
+    """Command line; returns the exit status, 1 when an image could not be read and 2 when no response came."""
     parser = argparse.ArgumentParser(prog="python -m sperm_tf.serving.client", description=__doc__.split("\n")[0])
     parser.add_argument("files", nargs="+", help="paths of PNG, JPEG, BMP or GIF files")
     parser.add_argument("--target", required=True, help="REST: http://host:8501 or host:8501; gRPC: host:8500")
@@ -271,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _draw_overlays(predictions: Sequence[Prediction], folder: pathlib.Path) -> None:
-    """One picture for each image with an answer, numbered as on the command line."""
+    """One picture for each image with a prediction, numbered as on the command line."""
     from sperm_tf.data.decode import UndecodableImageError
     from sperm_tf.explain.overlay import save_overlay
 

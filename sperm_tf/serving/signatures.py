@@ -1,4 +1,4 @@
-"""What the exported model answers: preprocessing, classification, decision and explanation as TensorFlow functions."""
+"""Signatures of the exported model: preprocessing, classification, decision and attribution as TensorFlow functions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sperm_tf.served_names import (
 
 
 class ServedClassifier:
-    """A classifier that takes files and answers row by row: a bad file never harms its neighbours.
+    """A classifier that takes files and predicts row by row: a bad file never changes other rows.
 
     Every answer is a dict of tensors with one row for each row of the input:
 
@@ -100,7 +100,7 @@ class ServedClassifier:
         return self.classify(image_bytes)
 
     def explain(self, image_bytes: tf.Tensor) -> ServedAnswer:
-        """Classifies files and shows where the network looked, in one pass.
+        """Classifies files and makes attribution maps, in one pass.
 
         Args:
             image_bytes: string [B], as for `classify`.

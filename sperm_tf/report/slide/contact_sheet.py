@@ -64,7 +64,7 @@ class Cell:
 
 
 def order_by_uncertainty(scores: Any, class_names: Sequence[str]) -> Any:
-    """The readable images, those first whose answers mean least.
+    """The readable images, those with the least certain predictions first.
 
     Unfamiliar images (`unfamiliarity` above 1) lead, the least familiar first, since their probabilities mean little;
     then the others by the probability of the predicted class, the lowest first.

@@ -43,10 +43,10 @@ def _write_details(pdf: Document, slide: Mapping[str, Any], content: Mapping[str
     total = ["All referred", str(slide["num_referred"]), slide["referred_percent"]]
     referred = ["Why", "Images", "Share"], [*reasons, total], (4.4, 1, 1.2)
     quality = [[row["name"], row["median"], row["range"]] for row in slide["quality"]]
-    measured = ["Figure", "Median", "5th–95th centile"], quality, (3, 1, 1.7)
+    measured = ["Metric", "Median", "5th–95th centile"], quality, (3, 1, 1.7)
     side_by_side(
         pdf,
-        lambda pdf: write_table(pdf, "Referred to a person", *referred, width=half),
+        lambda pdf: write_table(pdf, "Referred to an expert", *referred, width=half),
         lambda pdf: write_table(pdf, "Image quality", *measured, width=half),
     )
     pdf.write_whole(lambda pdf: _write_unreadable(pdf, slide))
@@ -84,7 +84,7 @@ def _write_replicates(pdf: Document, replicates: Sequence[Mapping[str, Any]]) ->
         "reviewed": "After review",
         "bounds": "Range",
         "num_referred": "Referred",
-        "num_unreadable": "No answer",
+        "num_unreadable": "No prediction",
     }
     rows = [
         [_shorten(str(row[key]), 18) for key in columns]  # of the figures none is as long
@@ -107,7 +107,7 @@ def _write_unreadable(pdf: Document, slide: Mapping[str, Any]) -> None:
     rows = [[f"{_shorten(row['file'], 80)}: {row['text']}"] for row in files[:_MAX_UNREADABLE]]
     if len(files) > _MAX_UNREADABLE:
         rows.append([f"and {len(files) - _MAX_UNREADABLE} more, listed in scores.csv"])
-    title = f"Files without an answer: {len(files)} of {slide['num_files']}"
+    title = f"Files without a prediction: {len(files)} of {slide['num_files']}"
     write_table(pdf, title, ["File"], rows or [["none"]], (1,), width=INNER)
 
 

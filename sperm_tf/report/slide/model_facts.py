@@ -1,4 +1,4 @@
-"""What the report of a slide says of the model that answered."""
+"""What the report of a slide says of the model that classified the images."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def describe_model(
 
 
 def _describe_promise(rule: Mapping[str, Any], class_names: Sequence[str]) -> str:
-    """What accepted answers may be relied on for, and for which images."""
+    """Guarantee of the accepted predictions, and the images that it holds for."""
     if not rule:
         return (
             "No decision rule was found beside the scores. Where the model has none, nothing is promised of its "

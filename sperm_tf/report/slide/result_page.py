@@ -110,7 +110,7 @@ def _draw_axis(pdf: Document, figures: Mapping[str, Any], *, left: float, top: f
 
 def _write_figures(pdf: Document, rows: Sequence[Mapping[str, str]]) -> None:
     columns = {
-        "name": "Figure",
+        "name": "Estimate",
         "percent": "Normal forms",
         "interval": "95 % interval",
         "of": "Normal of sperm.",
