@@ -359,7 +359,7 @@ class ExplanationValidatorConfig:
     Attributes:
         num_images: number of test images, all classes together, one of a group.
         must_beat_baselines: of `MAP_FIGURES` (`sperm_tf.explain.faithfulness`), those in which the map that is shown
-            must be better than both a blob in the middle and an edge detector, whole intervals considered; by default
+            must be better than both a centre prior and an edge detector, whole intervals considered; by default
             it is only reported.
     """
 

@@ -3,7 +3,7 @@
     classifier = ExplainedClassifier(model, views=1)
     maps = explain("grad_cam", classifier, images, class_indices)  # [B, S, S], 0-1
 
-Two of them never ask the network: a blob in the middle and an edge detector. A crop has its spermatozoon in the middle,
+Two of them do not use the network: a centre prior and an edge detector. A crop has its spermatozoon in the middle,
 so a map that does no better than these says nothing about the network.
 """
 
