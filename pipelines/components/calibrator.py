@@ -33,7 +33,7 @@ class Calibrator(Component):
     """
 
     config: CalibratorConfig
-    version = 9  # the rule names its model; what is familiar is drawn over all training images
+    version = 10  # the rule knows the composition of the training images
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Predicts calibration and training images, fits and exports."""
@@ -41,6 +41,7 @@ class Calibrator(Component):
 
         from sperm_tf.decision.familiarity import Familiarity
         from sperm_tf.decision.fitting import fit_rule
+        from sperm_tf.models.composition import NUM_NUMBERS
         from sperm_tf.models.views import build_answering_model, build_style_model
         from sperm_tf.serving.export import export_saved_model
         from sperm_tf.serving.warmup import write_warmup_requests
@@ -56,7 +57,7 @@ class Calibrator(Component):
         familiar = _draw(_read(folder, ["train"]), self.config.max_training_images)
         style = _predict(build_style_model(model, views=views), familiar, num_classes, views)
         answers = _predict(build_answering_model(model, views=views), aside, num_classes, views)
-        familiarity = Familiarity.fit(style)
+        familiarity = Familiarity.fit(style, num_composition=NUM_NUMBERS)
         measured = keras.ops.convert_to_numpy(familiarity.measure(answers["features"]))
         labels = np.array([label for _, label in aside.as_numpy_iterator()], np.int64)
         rule = fit_rule(answers["logits"], labels, self.config, familiarity=familiarity, measured=measured)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 import shutil
@@ -38,7 +39,7 @@ class FinalCalibrator(Component):
     """
 
     config: CalibratorConfig
-    version = 6  # the rule names its model
+    version = 7  # the rule knows the composition of the training images
 
     def __init__(self, config: CalibratorConfig, *, answers: pathlib.Path, **inputs: Any):
         super().__init__(config, **inputs)
@@ -61,6 +62,7 @@ class FinalCalibrator(Component):
         from sperm_tf.decision.familiarity import Familiarity
         from sperm_tf.decision.fitting import fit_rule
         from sperm_tf.evaluation.cross_validation import oof_file, oof_trust
+        from sperm_tf.models.composition import NUM_NUMBERS
         from sperm_tf.models.views import build_style_model
 
         del context
@@ -79,13 +81,14 @@ class FinalCalibrator(Component):
         some = np.sort(np.random.default_rng(0).permutation(len(table))[: self.config.max_training_images])
         features = style.predict(table.images[some], batch_size=_BATCH_SIZE // views, verbose=0)
         folds = table.folds[some]
+        fit = functools.partial(Familiarity.fit, num_composition=NUM_NUMBERS)
         measured = np.concatenate(
             [
-                keras.ops.convert_to_numpy(Familiarity.fit(features[folds != fold]).measure(features[folds == fold]))
+                keras.ops.convert_to_numpy(fit(features[folds != fold]).measure(features[folds == fold]))
                 for fold in range(NUM_FOLDS)
             ]
         )
-        rule = fit_rule(logits, labels, self.config, familiarity=Familiarity.fit(features), measured=measured)
+        rule = fit_rule(logits, labels, self.config, familiarity=fit(features), measured=measured)
         rule.write(output, model=output / "model.keras")
         return {
             **inputs["model"].properties,

@@ -36,7 +36,7 @@ class FoldCalibrator(Component):
     """
 
     config: CalibratorConfig
-    version = 3  # counts the calibration images by class and answer
+    version = 4  # the rule knows the composition of the training images
 
     def __init__(self, config: CalibratorConfig, *, fit_config: FitConfig, answers: Any, **inputs: Any):
         super().__init__(config, **inputs)
@@ -55,6 +55,7 @@ class FoldCalibrator(Component):
         from sperm_tf.decision.familiarity import Familiarity
         from sperm_tf.decision.fitting import fit_rule
         from sperm_tf.evaluation.cross_validation import oof_trust
+        from sperm_tf.models.composition import NUM_NUMBERS
         from sperm_tf.models.views import build_style_model
 
         del context
@@ -71,7 +72,7 @@ class FoldCalibrator(Component):
 
         # Images are sorted by name, so by class and patient: the first ones would be of the first classes alone.
         some = np.random.default_rng(0).permutation(partition.train)[: self.config.max_training_images]
-        familiarity = Familiarity.fit(styles_of(np.sort(some)))
+        familiarity = Familiarity.fit(styles_of(np.sort(some)), num_composition=NUM_NUMBERS)
         aside = np.concatenate([partition.validation, partition.calibration])
         measured = keras.ops.convert_to_numpy(familiarity.measure(styles_of(aside)))
         answers = oof_trust.calibration_answers(self._answers, repeat=config.repeat, without_fold=config.fold)

@@ -37,8 +37,8 @@ def fit_rule(
         labels: int [n], their true classes.
         config: what is promised.
         familiarity: knows the training images; None leaves unfamiliar ones unnoticed.
-        measured: float [m, 2], what its `measure` says of images like the calibration images, none of which it learnt
-            from.
+        measured: float [m, 2] or [m, 3], what its `measure` says of images like the calibration images, none of which
+            it learnt from.
 
     Raises:
         ValueError: the shapes do not fit each other, or a value is not finite.
@@ -58,10 +58,11 @@ def fit_rule(
     min_confidence = guarantee.threshold if shows_all_classes else math.inf
     is_confident = confidence >= min_confidence
     knows_images = familiarity is not None and measured is not None and len(measured) > 0
-    max_distance = max_faintness = math.inf
+    limits = [math.inf] * 3
     if knows_images:
-        limits = np.quantile(np.asarray(measured, np.float64), 1 - config.max_unfamiliar, axis=0, method="higher")
-        max_distance, max_faintness = float(limits[0]), max(float(limits[1]), _USUAL_FAINTNESS)
+        found = np.quantile(np.asarray(measured, np.float64), 1 - config.max_unfamiliar, axis=0, method="higher")
+        limits[: len(found)] = found.tolist()
+        limits[1] = max(limits[1], _USUAL_FAINTNESS)
     return DecisionRule(
         temperature=degree,
         set_method=config.set_method,
@@ -73,8 +74,9 @@ def fit_rule(
         delta=config.delta,
         num_images=len(labels),
         familiarity=familiarity if knows_images else None,
-        max_distance=max_distance,
-        max_faintness=max_faintness,
+        max_distance=limits[0],
+        max_faintness=limits[1],
+        max_composition=limits[2],
         confusion=_count_answers(labels, answers, len(thresholds)),
         confident=_count_answers(labels[is_confident], answers[is_confident], len(thresholds)),
     )

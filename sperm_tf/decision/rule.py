@@ -32,9 +32,9 @@ class Decisions:
         probabilities: float32 [B, C], calibrated, rows sum to 1.
         prediction_set: bool [B, C]; the most probable class always belongs to it.
         reason: int32 [B], index into `sperm_tf.served_names.REASONS`; 0 is accepted, all others are referred.
-        unfamiliarity: float32 [B], distance from the training images, or lack of contrast where that says more, in
-            units of the highest that is accepted: above 1 the image is unlike them. Zeros where the rule knows nothing
-            about it.
+        unfamiliarity: float32 [B], OOD score: distance from the training images, lack of contrast or distance of the
+            composition, whichever says most, in units of the highest that is accepted: above 1 the image is unlike
+            them. Zeros where the rule knows nothing about it.
     """
 
     probabilities: Any
@@ -61,6 +61,7 @@ class DecisionRule:
         familiarity: knows the training images; None leaves unfamiliar ones unnoticed.
         max_distance: highest distance from the training images that is accepted.
         max_faintness: how much less contrast than theirs is accepted, as a natural logarithm.
+        max_composition: highest distance of the composition that is accepted; infinity where it is not measured.
         confusion: [C][C], number of calibration images by true class (rows) and answer (columns); empty where nobody
             counted them. It says which mix of classes the promises hold for, and what a slide's percentages are
             corrected by (`sperm_tf.evaluation.quantification.prevalence`).
@@ -80,6 +81,7 @@ class DecisionRule:
     familiarity: Familiarity | None = None
     max_distance: float = math.inf
     max_faintness: float = math.inf
+    max_composition: float = math.inf
     confusion: tuple[tuple[int, ...], ...] = ()
     confident: tuple[tuple[int, ...], ...] = ()
 
@@ -92,13 +94,20 @@ class DecisionRule:
                     f"{'no' if self.familiarity is None else 'a'} familiarity. Copy both files, {RULE_FILE} and "
                     f"{FAMILIARITY_FILE}, or run the Calibrator again, if they come from an older version."
                 )
+        knows_composition = self.familiarity is not None and self.familiarity.composition is not None
+        if knows_composition == math.isinf(self.max_composition):
+            raise ValueError(
+                "max_composition must be finite with a familiarity that knows the composition, and infinite without. "
+                f"Received: max_composition={self.max_composition} and {'one' if knows_composition else 'none'} that "
+                f"does. Copy both files, {RULE_FILE} and {FAMILIARITY_FILE}, of the same model."
+            )
 
     def decide(self, logits: Any, features: Any) -> Decisions:
         """Applies the rule to a batch.
 
         Args:
             logits: float [B, C].
-            features: float [B, D], see `sperm_tf.models.style.summarize_style`.
+            features: float [B, D + P], see `sperm_tf.models.views.join_features`.
 
         Raises:
             ValueError: the rule is that of a model with another number of classes.
@@ -116,8 +125,9 @@ class DecisionRule:
         confidence = ops.max(probabilities, axis=1)
         unfamiliarity = ops.zeros_like(confidence)
         if self.familiarity is not None:
-            limits = np.array([self.max_distance, self.max_faintness], np.float32)
-            unfamiliarity = ops.max(self.familiarity.measure(features) / limits, axis=1)
+            limits = [self.max_distance, self.max_faintness, self.max_composition]
+            measured = self.familiarity.measure(features)
+            unfamiliarity = ops.max(measured / np.array(limits[: measured.shape[1]], np.float32), axis=1)
         doubt = NO_GUARANTEE if math.isinf(self.min_confidence) else UNCERTAIN
         is_confident = confidence >= self.min_confidence - _SLACK
         reason = ops.where(is_confident, REASONS.index(CONFIDENT), REASONS.index(doubt))
@@ -147,7 +157,7 @@ def decide(rule: DecisionRule | None, logits: Any, features: Any) -> Decisions:
     Args:
         rule: None for a model that nobody calibrated.
         logits: float [B, C].
-        features: float [B, D].
+        features: float [B, D + P].
     """
     if rule is not None:
         return rule.decide(logits, features)

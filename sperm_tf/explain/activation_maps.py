@@ -30,7 +30,8 @@ import tensorflow as tf
 
 from sperm_tf.models import views as views_lib
 from sperm_tf.models.classifier import FEATURE_MAP, LOGITS, explained_layer
-from sperm_tf.models.style import early_maps, summarize_style
+from sperm_tf.models.composition import NUM_NUMBERS
+from sperm_tf.models.style import early_maps
 from sperm_tf.served_names import GRAD_CAM_PLUS_PLUS, LAYER_INTEGRATED_GRADIENTS
 
 CBAM_PREFIX = "cbam_"
@@ -52,7 +53,8 @@ class Explanation:
 
     Attributes:
         logits: float32 [B, C], class scores before softmax, the mean over the views.
-        features: float32 [B, D], the style of the images (`sperm_tf.models.style`), the mean over the views.
+        features: float32 [B, D + P], the style and the composition of the images
+            (`sperm_tf.models.views.join_features`), the mean over the views.
         layer_integrated_gradients: float32 [B, h, w], 0-1, the map of one class at the resolution of
             `sperm_tf.models.classifier.explained_layer`: of the one that was asked for, else of the predicted one.
         grad_cam_plus_plus: float32 [B, C, h, w], 0-1, the Grad-CAM++ maps of every class at that resolution.
@@ -128,7 +130,7 @@ class ClassActivationMaps:
         asked = tf.fill(tf.shape(images)[:1], _PREDICTED) if classes is None else tf.cast(classes, tf.int32)
         height, width = self._trunk.output["features"].shape[1:3]
         num_classes = self._head.output[LOGITS].shape[-1]
-        num_features = sum(2 * values.shape[-1] for values in self._trunk.output["early"])
+        num_features = sum(2 * values.shape[-1] for values in self._trunk.output["early"]) + NUM_NUMBERS
         signature = {
             LOGITS: tf.TensorSpec([num_classes], tf.float32),
             "features": tf.TensorSpec([num_features], tf.float32),
@@ -162,7 +164,7 @@ class ClassActivationMaps:
         early = [values[:-1] for values in trunk["early"]]
         found = {
             LOGITS: tf.cast(logits[0], tf.float32),
-            "features": views_lib.average_views(summarize_style(early), self._views)[0],
+            "features": views_lib.join_features(image, early, views=self._views)[0],
             LAYER_INTEGRATED_GRADIENTS: layer_integrated_gradients(features - start, slopes)[0],
             GRAD_CAM_PLUS_PLUS: tf.concat(plus_plus, axis=0),
         }

@@ -10,6 +10,7 @@ then the batch in view 1, and so on. With one view every function here returns w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -17,6 +18,7 @@ from keras import ops
 
 from sperm_tf.config import VIEWS
 from sperm_tf.models.classifier import LOGITS, explained_layer
+from sperm_tf.models.composition import summarize_composition
 from sperm_tf.models.style import early_maps, summarize_style
 
 FEATURES = "features"
@@ -86,8 +88,9 @@ def build_answering_model(model: keras.Model, *, views: int) -> keras.Model:
         views: 1 or 8. The views are one batch: views * B images are in memory at once.
 
     Returns:
-        Model images [B, S, S, 3] -> a dict of `logits` [B, C] and `features` [B, D], what
-        `sperm_tf.models.style.summarize_style` says of the image. With eight views all views of an image get the same
+        Model images [B, S, S, 3] -> a dict of `logits` [B, C] and `features` [B, D + P], what
+        `sperm_tf.models.style.summarize_style` says of the image, then what
+        `sperm_tf.models.composition.summarize_composition` does. With eight views all views of an image get the same
         answer, up to rounding.
 
     Raises:
@@ -98,7 +101,7 @@ def build_answering_model(model: keras.Model, *, views: int) -> keras.Model:
     image = keras.Input(model.input_shape[1:], name="image", dtype=model.inputs[0].dtype)
     logits, *early = one_view(make_views(image, views))
     return keras.Model(
-        image, {LOGITS: average_views(logits, views), FEATURES: average_views(summarize_style(early), views)}
+        image, {LOGITS: average_views(logits, views), FEATURES: join_features(image, early, views=views)}
     )
 
 
@@ -110,7 +113,7 @@ def build_style_model(model: keras.Model, *, views: int) -> keras.Model:
         views: 1 or 8.
 
     Returns:
-        Model images [B, S, S, 3] -> [B, D].
+        Model images [B, S, S, 3] -> [B, D + P].
 
     Raises:
         ValueError: `views` is another number, or the images are not square.
@@ -118,7 +121,21 @@ def build_style_model(model: keras.Model, *, views: int) -> keras.Model:
     check_views(views)
     one_view = keras.Model(model.inputs[0], early_maps(model))
     image = keras.Input(model.input_shape[1:], name="image", dtype=model.inputs[0].dtype)
-    return keras.Model(image, average_views(summarize_style(one_view(make_views(image, views))), views))
+    return keras.Model(image, join_features(image, one_view(make_views(image, views)), views=views))
+
+
+def join_features(images: Any, early: Sequence[Any], *, views: int) -> Any:
+    """What tells whether images are like the training images: their style, then their composition.
+
+    Args:
+        images: [B, S, S, 3], 0-255, as they are: the composition is the same in every view.
+        early: maps of their views, of the layers `sperm_tf.models.style.early_maps`.
+        views: 1 or 8.
+
+    Returns:
+        float32 [B, D + P].
+    """
+    return ops.concatenate([average_views(summarize_style(early), views), summarize_composition(images)], axis=1)
 
 
 def align_features(features: Any, views: int) -> Any:

@@ -1,4 +1,4 @@
-"""Out-of-distribution inputs: made from noise, photographs, other stains and the test images.
+"""Out-of-distribution inputs: noise, photographs, other stains, several cells, other scales, made of the test images.
 
 They are what an unfamiliarity score is measured with. None of them is used to fit one.
 """
@@ -12,13 +12,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sperm_tf.evaluation.robustness.ood_composition import COMPOSITIONS, Composition
+
 
 class Stranger(NamedTuple):
     """An out-of-distribution input.
 
     Attributes:
         pixels: uint8 [H, W, 3], RGB.
-        familiar: index of the familiar image that its content is taken from; None where only its size is.
+        familiar: index of the familiar image that its content, or the first of several, is taken from; None where only
+            its size is.
         picture: file name of the stock picture that it is cut out of; empty where there is none.
     """
 
@@ -38,7 +41,7 @@ _CROP_SIDES = (60, 400)  # pixels of a stock picture that become one stranger
 
 
 def make_strangers(kind: str, familiar: Sequence[np.ndarray], *, count: int, seed: int = 0) -> list[Stranger]:
-    """Draws out-of-distribution inputs; each has the size of an in-distribution image.
+    """Draws out-of-distribution inputs, of the size of an in-distribution image but for `ood_composition.COMPOSITIONS`.
 
     Args:
         kind: of `KINDS`.
@@ -58,7 +61,7 @@ def make_strangers(kind: str, familiar: Sequence[np.ndarray], *, count: int, see
         raise ValueError("familiar must hold an image. Received: none. Pass images of the test part.")
     rng = np.random.default_rng([seed, list(KINDS).index(kind)])
     chosen = rng.choice(len(familiar), size=count, replace=count > len(familiar))
-    return [KINDS[kind](np.asarray(familiar[index]), index, rng) for index in chosen.tolist()]
+    return [KINDS[kind](familiar, index, rng) for index in chosen.tolist()]
 
 
 def _uniform_noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -119,14 +122,14 @@ def _drawn_sperm(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return _resize(drawn.image, image.shape)
 
 
-def _stock(image: np.ndarray, index: int, rng: np.random.Generator, *, names: tuple[str, ...]) -> Stranger:
+def _stock(familiar: Sequence[np.ndarray], index: int, rng: np.random.Generator, *, names: tuple[str, ...]) -> Stranger:
     """A square out of a picture that comes with scikit-image."""
-    del index
+    shape = np.shape(familiar[index])
     name = str(rng.choice(names))
     picture = _read_stock(name)
     side = int(rng.integers(_CROP_SIDES[0], min(_CROP_SIDES[1], *picture.shape[:2])))
     top, left = (int(rng.integers(length - side + 1)) for length in picture.shape[:2])
-    return Stranger(_resize(picture[top : top + side, left : left + side], image.shape), picture=name)
+    return Stranger(_resize(picture[top : top + side, left : left + side], shape), picture=name)
 
 
 @functools.cache
@@ -149,17 +152,29 @@ def _to_uint8(values: np.ndarray) -> np.ndarray:
 
 
 _Draw = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-_Make = Callable[[np.ndarray, int, np.random.Generator], Stranger]
+_Make = Callable[[Sequence[np.ndarray], int, np.random.Generator], Stranger]
 
 
 def _new(draw: _Draw) -> _Make:
     """Of nothing but the size of the familiar image."""
-    return lambda image, index, rng: Stranger(draw(image, rng))
+    return lambda familiar, index, rng: Stranger(draw(np.asarray(familiar[index]), rng))
 
 
 def _changed(draw: _Draw) -> _Make:
     """Of the familiar image."""
-    return lambda image, index, rng: Stranger(draw(image, rng), familiar=index)
+    return lambda familiar, index, rng: Stranger(draw(np.asarray(familiar[index]), rng), familiar=index)
+
+
+def _composed(composition: Composition) -> _Make:
+    """Of the familiar image and, where there are enough, others."""
+
+    def make(familiar: Sequence[np.ndarray], index: int, rng: np.random.Generator) -> Stranger:
+        others = [other for other in range(len(familiar)) if other != index] or [index]
+        needed = composition.num_crops - 1
+        drawn = rng.choice(others, size=needed, replace=needed > len(others)).tolist()
+        return Stranger(composition.draw([np.asarray(familiar[one]) for one in (index, *drawn)], rng), familiar=index)
+
+    return make
 
 
 KINDS: dict[str, _Make] = {
@@ -177,5 +192,6 @@ KINDS: dict[str, _Make] = {
     "grey": _changed(_grey),
     "inverted": _changed(_inverted),
     "swapped_channels": _changed(_swapped_channels),
+    **{name: _composed(composition) for name, composition in COMPOSITIONS.items()},
 }
-"""Name -> what makes one stranger of a familiar image, uint8 [H, W, 3], its index, and a generator."""
+"""Name -> what makes one stranger of familiar images, uint8 [H, W, 3], the index of one, and a generator."""
