@@ -24,8 +24,8 @@ class StrangerAudit(Component):
 
     Layout: `answers.csv`, one row an image: `kind` (`tested` for the images of the test part, `other_dataset`, or of
     `sperm_tf.evaluation.robustness.ood_inputs.KINDS`), `image_id`, `group_id` (what is made of one test image or stock
-    picture, or belongs to a group of the dataset, is one group), `unfamiliarity`, `confidence` (the highest
-    probability), `predicted`, `decision`, `reason`.
+    picture, or belongs to a group of the dataset, is one group; of several images, that of the first), `unfamiliarity`,
+    `confidence` (the highest probability), `predicted`, `decision`, `reason`.
 
     Args:
         config: how many, and the seed.
@@ -34,7 +34,7 @@ class StrangerAudit(Component):
     """
 
     config: StrangerAuditConfig
-    version = 3  # groups what is made of one image
+    version = 4  # several cells, and cells of another scale
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Makes the images, predicts, and writes the predictions."""
@@ -66,17 +66,23 @@ class StrangerAudit(Component):
     def _strangers(self, fold: FoldModel, other: Artifact | None) -> Iterator[tuple[str, str, str, bytes]]:
         """Kind, name, group and content of images, others for every fold."""
         from sperm_tf.data.decode import decode_rgb, encode_png
+        from sperm_tf.evaluation.quantification.class_roles import is_no_sperm
+        from sperm_tf.evaluation.robustness.ood_composition import COMPOSITIONS
         from sperm_tf.evaluation.robustness.ood_inputs import KINDS, make_strangers
 
         familiar = [decode_rgb(image.image).pixels for image in fold.tested]
+        everything, names = range(len(familiar)), fold.classifier.class_names
+        cells = [index for index in everything if not is_no_sperm(names[fold.tested[index].label])]
         seed = self.config.seed * NUM_FOLDS + fold.fold
         for kind in KINDS:
-            drawn = make_strangers(kind, familiar, count=self.config.num_images, seed=seed)
+            sources = cells if kind in COMPOSITIONS else everything
+            shown = [familiar[index] for index in sources]
+            drawn = make_strangers(kind, shown, count=self.config.num_images, seed=seed)
             for number, stranger in enumerate(drawn):
                 name = f"{kind}_{fold.fold}_{number}"
                 group = stranger.picture or name
                 if stranger.familiar is not None:
-                    group = fold.tested[stranger.familiar].group_id
+                    group = fold.tested[sources[stranger.familiar]].group_id
                 yield kind, name, group, encode_png(stranger.pixels)
         if other is not None:
             images = sample(read_images(other), self.config.num_images * NUM_FOLDS)[fold.fold :: NUM_FOLDS]

@@ -16,6 +16,7 @@ _MAX_COMPONENTS = 4
 _IMAGES_PER_COMPONENT = 50
 _ADDED_VARIANCE = 0.2  # of the variance over all images: no component may be so narrow that a new image falls beside it
 _STARTS = 5
+_RIDGE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,6 +47,7 @@ class Mixture:
         mean, spread = values.mean(axis=0), values.std(axis=0)
         spread = np.where(spread > 0, spread, 1.0)  # a number that never moves
         covariance = LedoitWolf(assume_centered=True).fit((values - mean) / spread).covariance_
+        covariance += _RIDGE * np.eye(len(covariance))  # two images, or equal ones, would have none
         whitening = np.linalg.cholesky(np.linalg.inv(covariance)) / spread[:, None]
         fitted = GaussianMixture(
             min(_MAX_COMPONENTS, max(1, len(values) // _IMAGES_PER_COMPONENT)),

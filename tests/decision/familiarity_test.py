@@ -7,10 +7,11 @@ from sklearn.covariance import LedoitWolf
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
-    global Familiarity, keras
+    global Familiarity, Mixture, keras
     import keras
 
     from sperm_tf.decision.familiarity import Familiarity
+    from sperm_tf.decision.mixture import Mixture
 
 
 def draw(count=200, seed=0, num_features=12):
@@ -59,13 +60,23 @@ def test_faintness_is_the_contrast_that_a_usual_image_has_more():
     np.testing.assert_array_equal(found[:, 0], distance(Familiarity.fit(features), new))
 
 
+def test_the_composition_is_measured_apart_from_the_style():
+    features, new = draw(), draw(50, seed=1)
+    apart, whole = Familiarity.fit(features[:, :8]), Familiarity.fit(features, num_composition=4)
+    found = keras.ops.convert_to_numpy(whole.measure(new))
+    np.testing.assert_array_equal(found[:, :2], apart.measure(new))
+    expected = Mixture.fit(features[:, 8:]).distance(new[:, 8:].astype(np.float32))
+    np.testing.assert_array_equal(found[:, 2], expected)
+
+
 def test_fewer_images_than_features_will_do():
     familiarity = Familiarity.fit(draw(6))
     assert np.isfinite(distance(familiarity, draw(5, seed=2))).all()
 
 
-def test_files_keep_it(tmp_path):
-    familiarity = Familiarity.fit(draw())
+@pytest.mark.parametrize("num_composition", [0, 4])
+def test_files_keep_it(tmp_path, num_composition):
+    familiarity = Familiarity.fit(draw(), num_composition=num_composition)
     familiarity.write(tmp_path / "familiarity.npz")
     again = Familiarity.read(tmp_path / "familiarity.npz")
     np.testing.assert_array_equal(again.measure(draw(9, 3)), familiarity.measure(draw(9, 3)))

@@ -62,6 +62,17 @@ def test_too_little_contrast_is_unfamiliar_where_the_distance_says_nothing():
     assert reasons(decide(rule, logits, features)) == ["confident", "unfamiliar"]
 
 
+def test_a_far_composition_is_unfamiliar_where_nothing_else_says_so():
+    rule = make_rule(num_composition=3)
+    logits, features = np.full((2, 3), [20, 0, 0], "float32"), np.zeros((2, 19), "float32")
+    features[1, 16:] = 4  # four deviations away in each number: 48, less the mixture's added variance; 12 are accepted
+    found = decide(rule, logits, features)
+    assert reasons(found) == ["confident", "unfamiliar"]
+    expected = np.asarray(rule.familiarity.composition.distance(features[1:, 16:])) / 12
+    np.testing.assert_allclose(found["unfamiliarity"][1:], expected, rtol=1e-5)
+    assert reasons(decide(make_rule(), logits, features)) == ["confident"] * 2  # a rule that never measured it
+
+
 def test_aps_sets_add_up_from_the_most_probable_class():
     rule, (logits, features) = make_rule(set_method="aps", set_thresholds=(0.8, 0.8, 0.8)), draw()
     found = decide(rule, logits, features)
@@ -99,7 +110,7 @@ def test_a_model_that_nobody_calibrated_refers_everything():
     assert reasons(found) == ["not_calibrated"] * 5 and found["prediction_set"].all()
 
 
-@pytest.mark.parametrize("settings", [{}, {"set_method": "aps"}, None])
+@pytest.mark.parametrize("settings", [{}, {"set_method": "aps"}, {"num_features": 12, "num_composition": 4}, None])
 def test_a_graph_decides_the_same(settings):
     rule = None if settings is None else make_rule(**settings)
     logits, features = draw()
@@ -126,6 +137,24 @@ def test_a_rule_survives_its_files(tmp_path):
     for name, value in decide(again, logits, features).items():
         np.testing.assert_array_equal(value, decide(rule, logits, features)[name])
     assert rule_lib.read(tmp_path / "elsewhere") is None
+
+
+def test_a_rule_keeps_the_composition_and_a_file_of_before_has_none(tmp_path):
+    rule, (logits, features) = make_rule(num_features=12, num_composition=4), draw()
+    rule.write(tmp_path)
+    expected = decide(rule, logits, features)["unfamiliarity"]
+    np.testing.assert_array_equal(decide(rule_lib.read(tmp_path), logits, features)["unfamiliarity"], expected)
+    fields = json.loads((tmp_path / "decision.json").read_text())
+    assert fields.pop("max_composition") == 16.0
+    (tmp_path / "decision.json").write_text(json.dumps(fields))
+    with pytest.raises(ValueError, match=r"max_composition must be finite.*Copy both files"):
+        rule_lib.read(tmp_path)
+    with np.load(tmp_path / "familiarity.npz") as arrays:
+        before = {name: arrays[name] for name in ("mean", "whitening", "contrast")}
+    np.savez(tmp_path / "familiarity.npz", **before)
+    again = decide(rule_lib.read(tmp_path), logits, features)["unfamiliarity"]
+    np.testing.assert_array_equal(again, decide(rule_lib.read(tmp_path), logits, features[:, :12])["unfamiliarity"])
+    assert (again <= expected).all() and (again < expected).any()
 
 
 def test_a_rule_without_its_familiarity_is_refused(tmp_path):

@@ -34,6 +34,7 @@ def exported_averaged(tmp_path_factory):
 
 
 def export(tmp_path_factory, *, views):
+    from sperm_tf.models.composition import NUM_NUMBERS
     from sperm_tf.serving.export import export_saved_model
     from tests import tiny_models
     from tests.decision.rules import make_rule
@@ -42,6 +43,12 @@ def export(tmp_path_factory, *, views):
     logits = model.get_layer("logits")
     logits.set_weights([logits.get_weights()[0] * 30, logits.get_weights()[1]])
     path = tmp_path_factory.mktemp("exported") / "sperm" / "1"
-    rule = make_rule(spread=5.0, set_thresholds=(0.9, 0.6, 0.8), min_confidence=0.5)
+    rule = make_rule(
+        spread=5.0,
+        set_thresholds=(0.9, 0.6, 0.8),
+        min_confidence=0.5,
+        num_composition=NUM_NUMBERS,
+        max_composition=8.0,
+    )
     export_saved_model(model, path, class_names=CLASS_NAMES, image_size=IMAGE_SIZE, views=views, rule=rule)
     return Exported(model, path, rule, views)

@@ -17,7 +17,7 @@ from tests.serving.conftest import CLASS_NAMES, IMAGE_SIZE
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
     global build_classifier, ClassActivationMaps, export_saved_model, keras, preprocess, reference_maps, rule, tf
-    global tiny_models, warmup
+    global summarize_composition, tiny_models, warmup
     import keras
     import tensorflow as tf
 
@@ -26,6 +26,7 @@ def setup_module():
     from sperm_tf.explain.activation_maps import ClassActivationMaps
     from sperm_tf.explain.reference import reference_maps
     from sperm_tf.models.classifier import build_classifier
+    from sperm_tf.models.composition import summarize_composition
     from sperm_tf.serving import warmup
     from sperm_tf.serving.export import export_saved_model
     from tests import tiny_models
@@ -76,7 +77,8 @@ def decide(exported, pixels):
     maps = [features.predict(np.rot90(x, n, (1, 2)), verbose=0) for x in mirrors for n in turns]
     parts = [[m.mean(axis=(1, 2)), np.log(m.var(axis=(1, 2)) + 1e-6) / 2] for m in maps]
     style = np.mean([np.concatenate(part, axis=1) for part in parts], axis=0)
-    found = exported.rule.decide(mean_logits(exported, pixels), style)
+    features = np.concatenate([style, summarize_composition(pixels)], axis=1)
+    found = exported.rule.decide(mean_logits(exported, pixels), features)
     return {name: keras.ops.convert_to_numpy(value) for name, value in vars(found).items()}
 
 
