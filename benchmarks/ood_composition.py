@@ -32,15 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="a released model")
     parser.add_argument("archive", type=pathlib.Path, help="zip of its training images, a folder for each class")
-    parser.add_argument("--count", type=int, default=100, help="inputs of a kind")
-    parser.add_argument("--own", type=int, default=400, help="own images that the network is asked about")
+    parser.add_argument("--count", type=int, default=200, help="inputs of a kind")
+    parser.add_argument("--asked", type=int, default=100, help="of them, and of the own images, put to the network")
     parser.add_argument("--write", action="store_true", help="teach the released rule instead")
     flags = parser.parse_args(arguments)
     table = read_archive(flags.archive, _ROOT / _PUBLISHED.format(flags.model))
     if flags.write:
         write_rule(flags.model, table)
     else:
-        measure(flags.model, table, count=flags.count, num_own=flags.own)
+        measure(flags.model, table, count=flags.count, asked=flags.asked)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def summarize(files: Sequence[bytes]) -> np.ndarray:
     return np.concatenate([keras.ops.convert_to_numpy(summarize_composition(part)) for part in parts])
 
 
-def measure(name: str, images: Images, *, count: int, num_own: int) -> None:
+def measure(name: str, images: Images, *, count: int, asked: int) -> None:
     """Prints the share that is accepted, and that is referred as unfamiliar, before and after."""
     import sperm_tf
     from sperm_tf.data.decode import decode_rgb, encode_png
@@ -104,29 +104,31 @@ def measure(name: str, images: Images, *, count: int, num_own: int) -> None:
     classifier = sperm_tf.load_model(name)
     if classifier.rule.familiarity.composition is not None:
         classifier = dataclasses.replace(classifier, rule=_forget(classifier.rule))
-    folds = np.arange(len(images.files)) % 5  # of the half that teaches
-    mixture, limit = fit(images.compositions[images.teaches], folds[images.teaches])
+    parts = np.arange(len(images.files)) % 5  # of the half that teaches
+    mixture, limit = fit(images.compositions[images.teaches], parts[images.teaches])
     new = np.flatnonzero(~images.teaches)
-    own = np.random.default_rng(0).permutation(new)[:num_own]
     print(f"{name}: {images.teaches.sum()} images teach, {len(new)} are new", flush=True)
-    far = _distances(mixture, images.compositions[new]) > limit
-    print(f"composition alone: {far.mean():.3%} of {len(new)} new own images are referred")
-    print("| input | images | accepted before | after | unfamiliar before | after |\n|" + "---|" * 6)
+    columns = ["input", "images", "far composition", "asked", "accepted before", "after", "unfamiliar before", "after"]
+    print("|", " | ".join(columns), "|")
+    print("|" + "---|" * len(columns))
     crops = [decode_rgb(images.files[index]).pixels for index in new if images.is_cell[index]]
+    drawn = np.random.default_rng(0).permutation(new)
     for kind in (_OWN, *COMPOSITIONS):
         files = (
-            [images.files[index] for index in own]
+            [images.files[index] for index in drawn]
             if kind == _OWN
             else [encode_png(made.pixels) for made in make_strangers(kind, crops, count=count)]
         )
-        _print_row(kind, classifier.predict(files), _distances(mixture, summarize(files)) > limit)
+        _print_row(kind, classifier.predict(files[:asked]), _distances(mixture, summarize(files)) > limit)
 
 
 def _print_row(kind: str, found: Sequence[Any], is_far: np.ndarray) -> None:
-    accepted = np.array([prediction.decision == "accept" for prediction in found])
-    unfamiliar = np.array([prediction.reason == "unfamiliar" for prediction in found])
-    shares = [accepted, accepted & ~is_far, unfamiliar, unfamiliar | is_far]
-    print(f"| {kind} | {len(found)} | " + " | ".join(f"{share.mean():.1%}" for share in shares) + " |", flush=True)
+    accepted = np.array([prediction.decision == "accept" for prediction in found], bool)
+    unfamiliar = np.array([prediction.reason == "unfamiliar" for prediction in found], bool)
+    asked_far = is_far[: len(found)]
+    shares = [accepted, accepted & ~asked_far, unfamiliar, unfamiliar | asked_far]
+    cells = [f"{share.mean():.1%}" if len(found) else "–" for share in shares]
+    print("|", " | ".join([kind, str(len(is_far)), f"{is_far.mean():.1%}", str(len(found)), *cells]), "|", flush=True)
 
 
 def fit(compositions: np.ndarray, folds: np.ndarray) -> tuple[Any, float]:

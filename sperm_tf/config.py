@@ -289,7 +289,7 @@ class CalibratorConfig:
         max_risk: highest share, 0-1 exclusive, of wrong answers among the accepted ones.
         delta: probability, 0-1 exclusive, with which the guarantee of `max_risk` may fail.
         max_unfamiliar: share, 0-1, of images like the training images that are referred as unlike them: by their
-            distance, and as many by their lack of contrast.
+            distance, as many by their lack of contrast, and as many by their composition.
         max_training_images: most training images that the network is asked about to know what is familiar.
     """
 

@@ -104,7 +104,7 @@ class Familiarity:
 
     def write(self, path: pathlib.Path) -> None:
         """Writes an `.npz` of the attributes; those of the composition have its name before theirs."""
-        arrays = {"mean": self.mean, "whitening": self.whitening, "contrast": self.contrast}
+        arrays: dict[str, Any] = {"mean": self.mean, "whitening": self.whitening, "contrast": self.contrast}
         if self.composition is not None:
             arrays |= {f"{_COMPOSITION}{name}": value for name, value in vars(self.composition).items()}
         np.savez(path, **arrays)

@@ -28,7 +28,8 @@ class Prediction:
         prediction_set: names of the classes that the image may belong to.
         decision: `accept`, or `refer` for an image that a person has to look at.
         reason: why, see `sperm_tf.serving.signatures.ServedClassifier`.
-        unfamiliarity: distance from the training images, or lack of contrast; above 1 it is a reason to refer.
+        unfamiliarity: distance from the training images, lack of contrast, or an unusual composition (several cells,
+            another scale); above 1 it is a reason to refer.
         maps: where the image was explained, name -> float32 array, 0-1: `layer_integrated_gradients` and
             `grad_cam_plus_plus` [h, w] of the predicted class, `grad_cam_plus_plus_per_class` [C, h, w], and
             `cbam_attention` [h', w'] for models with CBAM, at the resolution of the last CBAM.

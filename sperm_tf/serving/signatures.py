@@ -39,8 +39,8 @@ class ServedClassifier:
     * `decision`: string [B], `accept`, or `refer` for an image that a person has to look at;
     * `reason`: string [B], why: `confident` where the decision is `accept`, else `unreadable` or one of
       `sperm_tf.served_names.REASONS`;
-    * `unfamiliarity`: float32 [B], distance from the training images or lack of contrast, above 1 where it is a reason
-      to refer.
+    * `unfamiliarity`: float32 [B], distance from the training images, lack of contrast or unusual composition, above 1
+      where it is a reason to refer.
 
     Args:
         model: of the form that `sperm_tf.explain.activation_maps.ClassActivationMaps` takes; its outputs are logits.

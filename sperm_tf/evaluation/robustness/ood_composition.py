@@ -17,6 +17,7 @@ _SOFT_SHARE = 12  # the transition to the ground is a twelfth of a crop wide
 _CORNER_SHARE = 6
 _FIELD_SIDES, _FIELD_CELLS = 4, 9  # a field is four crops wide and shows nine cells
 _MAX_FIELD_SIDE = 1024  # pixels
+_GRAIN_SIDE = 192  # pixels of ground that are drawn; a larger square repeats them in a mirror
 
 _Draw = Callable[[Sequence[np.ndarray], np.random.Generator], np.ndarray]
 
@@ -118,10 +119,12 @@ def _ground(crop: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray
     corners = [crop[rows, columns] for rows in _ends(length) for columns in _ends(length)]
     corner = min(corners, key=lambda pixels: float(pixels.std(axis=(0, 1)).sum())).astype(np.float64)
     mean, deviation = corner.mean(axis=(0, 1)), corner.std(axis=(0, 1))
-    spectrum = np.abs(np.fft.rfft2(corner - mean, s=(side, side), axes=(0, 1)))
-    phases = np.fft.rfft2(rng.normal(size=(side, side)))[..., None]
-    noise = np.fft.irfft2(spectrum * phases, s=(side, side), axes=(0, 1))
-    return _to_uint8(mean + noise * (deviation / np.maximum(noise.std(axis=(0, 1)), 1e-9)))
+    shape = (min(side, _GRAIN_SIDE),) * 2
+    spectrum = np.abs(np.fft.rfft2(corner - mean, s=shape, axes=(0, 1)))
+    phases = np.fft.rfft2(rng.normal(size=shape))[..., None]
+    noise = np.fft.irfft2(spectrum * phases, s=shape, axes=(0, 1))
+    ground = _to_uint8(mean + noise * (deviation / np.maximum(noise.std(axis=(0, 1)), 1e-9)))
+    return np.pad(ground, ((0, side - shape[0]), (0, side - shape[1]), (0, 0)), mode="symmetric")
 
 
 def _ends(length: int) -> tuple[slice, slice]:
