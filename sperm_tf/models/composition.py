@@ -2,12 +2,12 @@
 
 A crop shows one cell in its middle, about as large as those of the training images. Early-layer means and deviations
 (`sperm_tf.models.style`) do not say where on the image they were seen, so two cells side by side, a cell that is far
-too small and a whole microscope field look to them much like one cell with neighbours. Eleven numbers of the pixels
+too small and a whole microscope field look to them much like one cell with neighbours. Twelve numbers of the pixels
 tell them apart:
 
 * seven of the radial profile: how far the colour is from the ground's, on average over each of six rings around the
   middle and over the corners. Two cells leave the middle empty, a small one leaves the outer rings empty;
-* four of the detail in the middle: the energy of the Haar wavelet's bands, from details of 2 pixels to those of 16. A
+* five of the detail in the middle: the energy of the Haar wavelet's bands, from details of 2 pixels to those of 32. A
   cell that is enlarged has little fine detail, one that is too small little coarse detail.
 
 They are the same for all eight views of an image (`sperm_tf.models.views`), up to rounding, and need no network.
@@ -24,7 +24,7 @@ SIDE = 128
 """Side in pixels at which images are measured, so that one scale means the same to models of every input size."""
 _COARSE_SIDE = 32
 _NUM_RINGS = 6
-_NUM_BANDS = 4
+_NUM_BANDS = 5
 _MIDDLE = 0.5  # radius of the middle; 1 is half the side
 NUM_NUMBERS = _NUM_RINGS + 1 + _NUM_BANDS
 """Length of a composition."""

@@ -35,7 +35,7 @@ def describe(image):
         for column in range(32):
             rings[min(int(radius(row, column, 32) * 6), 6)].append(distance[row, column])
     found = [math.log(np.mean(ring) + 0.003) for ring in rings]
-    for _ in range(4):
+    for _ in range(5):
         means = block_reduce(pixels, (2, 2, 1), np.mean)
         energy = ((pixels - np.kron(means, np.ones((2, 2, 1)))) ** 2).sum(axis=-1)
         side = len(pixels)
