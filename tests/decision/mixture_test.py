@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from scipy.spatial.distance import mahalanobis
 from scipy.stats import multivariate_normal
 
-from sperm_tf.decision.mixture import Mixture
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global Mixture, tf
+    import tensorflow as tf
+
+    from sperm_tf.decision.mixture import Mixture
 
 
 def draw(count=300, seed=0):

@@ -4,13 +4,18 @@ import math
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from skimage.measure import block_reduce
 
-from sperm_tf.models.composition import NUM_NUMBERS, SIDE, summarize_composition
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global NUM_NUMBERS, SIDE, summarize_composition, tf
+    import tensorflow as tf
+
+    from sperm_tf.models.composition import NUM_NUMBERS, SIDE, summarize_composition
 
 
-def draw(count=2, side=SIDE, seed=0):
+def draw(count=2, side=128, seed=0):
     rng = np.random.default_rng(seed)
     images = rng.normal(180, 6, (count, side, side, 3))
     images[:, side // 4 : side // 2, side // 3 : side // 2] -= rng.uniform(40, 120, (count, 1, 1, 3))

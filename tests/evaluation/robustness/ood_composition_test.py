@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 from skimage.measure import label
 
-from sperm_tf.data.decode import encode_png
-from sperm_tf.data.preprocess import preprocess_batch
-from sperm_tf.decision.mixture import Mixture
 from sperm_tf.evaluation.robustness.ood_composition import COMPOSITIONS
 from sperm_tf.evaluation.robustness.ood_inputs import KINDS, make_strangers
-from sperm_tf.models.composition import SIDE, summarize_composition
-from sperm_tf.synthesis.renderer import render
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global SIDE, Mixture, encode_png, preprocess_batch, render, summarize_composition
+    from sperm_tf.data.decode import encode_png
+    from sperm_tf.data.preprocess import preprocess_batch
+    from sperm_tf.decision.mixture import Mixture
+    from sperm_tf.models.composition import SIDE, summarize_composition
+    from sperm_tf.synthesis.renderer import render
+
 
 GROUND, CELL = 200, 40
 NUM_OBJECTS = {"two_side_by_side": 2, "two_stacked": 2, "two_diagonal": 2, "three_in_a_row": 3, "four_tiles": 4}
