@@ -11,11 +11,12 @@ from sperm_tf.config import ModelConfig
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
-    global build_classifier, keras, tiny_models, views
+    global NUM_NUMBERS, build_classifier, keras, summarize_composition, tiny_models, views
     import keras
 
     from sperm_tf.models import views
     from sperm_tf.models.classifier import build_classifier
+    from sperm_tf.models.composition import NUM_NUMBERS, summarize_composition
     from tests import tiny_models
 
 
@@ -92,23 +93,25 @@ def test_logits_are_the_mean_over_the_views(head):
         np.testing.assert_allclose(answer(model, turned, 8)["logits"], logits, rtol=1e-4, atol=1e-6)
 
 
-def test_the_style_is_averaged_too():
+def test_features_are_the_style_averaged_over_the_views_and_the_composition_of_the_image():
     model, images = tiny_models.build(), random_images()
     features = model.get_layer("feature_map").output
     of_views = [np.asarray(keras.Model(model.inputs[0], features)(view)) for view in symmetries(images)]
     parts = [(f.mean(axis=(1, 2)), np.log(f.var(axis=(1, 2)) + 1e-6) / 2) for f in of_views]
     expected = [np.concatenate(part, axis=1) for part in parts]
+    composition = np.asarray(summarize_composition(images))
     for number, chosen in ((1, expected[:1]), (8, expected)):
-        np.testing.assert_allclose(
-            answer(model, images, number)["features"], np.mean(chosen, axis=0), rtol=1e-3, atol=1e-4
-        )
+        features = np.concatenate([np.mean(chosen, axis=0), composition], axis=1)
+        np.testing.assert_allclose(answer(model, images, number)["features"], features, rtol=1e-3, atol=1e-4)
+        style = views.build_style_model(model, views=number)
+        np.testing.assert_allclose(style(images), features, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "size"), [("simple_cnn", 192), ("efficientnet_b0_cbam", 80), ("vit_tiny", 768)])
 def test_every_architecture_has_early_layers(name, size):
     model = build_classifier(ModelConfig(name=name), num_classes=3, image_size=32)
-    assert views.build_answering_model(model, views=8).output["features"].shape == (None, size)
+    assert views.build_answering_model(model, views=8).output["features"].shape == (None, size + NUM_NUMBERS)
 
 
 def test_probabilities_are_the_geometric_mean_of_those_of_the_views():
