@@ -118,7 +118,7 @@ class Familiarity:
             return cls(arrays["mean"], arrays["whitening"], arrays["contrast"], composition)
 
     def _style(self, features: Any) -> Any:
-        """The first D features: a rule of before 0.1.0 is asked about [B, D + P] as well."""
+        """The first D features: a rule of before 0.1.0 gets [B, D + P] as well."""
         return ops.cast(features, "float32")[:, : len(self.mean)]
 
 
