@@ -36,7 +36,8 @@ QUICK = (
     "--config.evaluator.bootstrap_samples=200",
     "--config.evaluator.min_accuracy=0",  # two epochs are not enough for a blessing
 )
-SMALL = ("--config.example_gen.num_images=100", "--config.trainer.model.name=simple_cnn", *QUICK)
+MODEL = ("--config.trainer.model.name=simple_cnn", "--config.trainer.model.weights=none")
+SMALL = ("--config.example_gen.num_images=100", *MODEL, *QUICK)
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -21,7 +21,12 @@ def test_notebook_runs_on_a_small_demo(tmp_path, monkeypatch):
 
     monkeypatch.setenv("SPERM_TF_NOTEBOOK_ROOT", str(tmp_path / "run"))
     monkeypatch.setenv("SPERM_TF_NOTEBOOK_IMAGES", "80")
-    flags = ["trainer.full_epochs=1", "trainer.model.name=simple_cnn", "transform.image_size=32"]
+    flags = [
+        "trainer.full_epochs=1",
+        "trainer.model.name=simple_cnn",
+        "trainer.model.weights=none",
+        "transform.image_size=32",
+    ]
     flags += ["explainer.images_per_class=1", "evaluator.bootstrap_samples=100"]
     monkeypatch.setenv("SPERM_TF_NOTEBOOK_FLAGS", " ".join(f"--config.{flag}" for flag in flags))
     notebook = nbformat.read(NOTEBOOK, as_version=4)

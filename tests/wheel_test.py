@@ -77,7 +77,7 @@ def test_it_predicts_scores_and_reports(python, work):
 @pytest.mark.parametrize(
     ("command", "distribution"),
     [
-        (["-m", "pipelines.run", "--pipeline_root=run"], "tensorflow-datasets"),
+        (["-m", "pipelines.run", "--pipeline_root=run"], "scikit-learn"),
         (["-c", "import tfds_builders"], "tensorflow-datasets"),
     ],
 )

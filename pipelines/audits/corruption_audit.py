@@ -18,6 +18,7 @@ from sperm_tf.whole_files import write_text
 
 MEASURED = ("snr", "cnr", "sharpness")
 _QUALITY_FILE, _ANSWERS_FILE = "quality.json", "answers.json"
+_KEPT = ("status", "probabilities", "prediction_set", "decision", "reason", "unfamiliarity")  # of a prediction
 
 
 class CorruptionAudit(Component):
@@ -102,7 +103,7 @@ def _answer(
         quality = json.loads((folder / _QUALITY_FILE).read_text(encoding="utf-8"))
         found = fold.classifier.predict([folder / f"{version}.png" for version in quality])
         answers = [
-            {**dataclasses.asdict(answer), "version": version, "quality": quality[version]}
+            {**{name: getattr(answer, name) for name in _KEPT}, "version": version, "quality": quality[version]}
             for version, answer in zip(quality, found, strict=True)
         ]
         write_text(file, json.dumps(answers))

@@ -34,6 +34,7 @@ _DEFECTS = _split_words(
 )
 _DEFECTS_OF_A_PART = {"round", "double", "two", "multiple", "short", "thin", "thick", "broken", "sharp"}
 """Of these alone, or of a cell, nobody knows what is meant: `round head` is a spermatozoon, `round cell` is none."""
+_LABEL_SET = re.compile(r"^(head_shape|quality) ")  # before the classes of drawn sperm of both label sets
 _PARTS = _SPERM - {"sperm", "spermatozoon", "spermatozoa", "spermatozoid", "form"}
 
 
@@ -121,7 +122,7 @@ def default_roles(
 
 def find_role(class_name: str) -> str | None:
     """The role that the name of a class tells: `NORMAL`, `OTHER_SPERM` or `NOT_SPERM`; None where it tells none."""
-    words = _split(class_name)
+    words = _split(_LABEL_SET.sub("", class_name))
     whole, last = "".join(words), words[-1] if words else ""
     names_sperm = set(words) & (_SPERM | _NORMAL | _DEFECTS)
     if _singular(whole) in _NOT_SPERM or (last in _NOT_SPERM and not names_sperm):

@@ -68,10 +68,15 @@ def test_own_images_are_named_by_data_dir():
 
 
 def test_help_shows_the_defaults_of_the_preset():
-    assert "--config.trainer.full_epochs=12\n" in flags.help_text(["run", "--help"])
+    assert "--config.trainer.full_epochs=4\n" in flags.help_text(["run", "--help"])
     epochs = flags.preset_config("hushem").trainer.full_epochs
-    assert epochs != 12
+    assert epochs != 4
     assert f"--config.trainer.full_epochs={epochs}\n" in flags.help_text(["run", "--help", "--preset=hushem"])
+
+
+def test_two_phases_need_a_lower_rate_in_the_second():
+    with pytest.raises(flags.FlagError, match=r"must be below trainer\.frozen_learning_rate"):
+        parse("--config.trainer.frozen_epochs=5", "--config.trainer.full_learning_rate=1e-3")
 
 
 def test_an_empty_tuple_can_be_given():
@@ -93,7 +98,6 @@ def test_beam_flags_are_passed_through():
         ("--config.trainer.batch_size=0", "at least 2"),
         ("--config.trainer.augmentation=flip,shear", "stain_jitter"),
         ("--config.trainer.full_learning_rate=nan", "between"),
-        ("--config.trainer.frozen_epochs=5", "must be below trainer.frozen_learning_rate"),
         ("--config.trainer.model.cbam_after=nonsense", "block3b_add"),
         ("--config.preset=smids", "--preset"),
         ("--manual_dir=somewhere", "which draws its images"),

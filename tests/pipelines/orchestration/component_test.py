@@ -214,7 +214,7 @@ def test_plan_says_what_and_why_and_runs_nothing(context):
 def test_another_version_of_stage_or_package_runs_anew(context, monkeypatch):
     graph.run(make(1), context, report=lambda line: None)
     for target, value in (
-        ("tests.pipelines.component_test.Double.version", 2),
+        ("tests.pipelines.orchestration.component_test.Double.version", 2),
         ("pipelines.orchestration.component.__version__", "9"),
     ):
         with monkeypatch.context() as patch:
