@@ -146,7 +146,7 @@ def test_the_evaluation_says_when_to_trust_the_answers(demo):
     assert calibrated.properties["num_images"] >= 5
     assert not calibrated.properties["guarantees"] and trust["selection"]["num_accepted"] == 0  # far too few images
     (report,) = demo.artifacts["Report"]
-    assert "Every image is referred to a person." in (report.directory / "report.html").read_text(encoding="utf-8")
+    assert "Every image is referred to an expert." in (report.directory / "report.html").read_text(encoding="utf-8")
 
 
 def test_saved_model_cli_lists_the_three_signatures(demo):
