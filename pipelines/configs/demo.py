@@ -6,6 +6,7 @@ It shows that everything works; its figures say nothing about real sperm.
 """
 
 from sperm_tf.config import (
+    CalibratorConfig,
     EvaluatorConfig,
     ExampleGenConfig,
     ModelConfig,
@@ -20,8 +21,7 @@ def get_config() -> PipelineConfig:
     return PipelineConfig(
         preset="demo",
         pipeline_root="runs/demo",
-        # Another seed than that of the images that the initial weights have seen. 220 images calibrate: fewer could not
-        # guarantee 5 % wrong among the accepted ones, and every image would be referred.
+        # Another seed than that of the images that the initial weights have seen.
         example_gen=ExampleGenConfig(dataset="synthetic_sperm", builder_config="head_shape", num_images=1100, seed=1),
         transform=TransformConfig(image_size=128),
         trainer=TrainerConfig(
@@ -33,5 +33,6 @@ def get_config() -> PipelineConfig:
             augmentation=("flip", "rotation"),
             checkpoint="last",
         ),
+        calibrator=CalibratorConfig(max_risk=0.1),  # 220 images calibrate: too few to guarantee the usual 5 %
         evaluator=EvaluatorConfig(min_accuracy=0.4),  # well above guessing; raise it to what your use needs
     )

@@ -13,10 +13,11 @@ from sperm_tf.models.registry import BACKBONES, Backbone
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
-    global build_answering_model, build_classifier, early_maps, FEATURES, keras, WeightsError
+    global build_answering_model, build_classifier, early_maps, FEATURES, keras, NUM_NUMBERS, WeightsError
     import keras
 
     from sperm_tf.models.classifier import build_classifier
+    from sperm_tf.models.composition import NUM_NUMBERS
     from sperm_tf.models.style import early_maps
     from sperm_tf.models.views import FEATURES, build_answering_model
     from sperm_tf.models.weights import WeightsError
@@ -44,6 +45,7 @@ def toy(monkeypatch):
     return ModelConfig(name="toy", weights="none")
 
 
+@pytest.mark.slow
 def test_one_entry_is_enough_to_train_decide_explain_and_export(toy, tmp_path):
     import tensorflow as tf
 
@@ -70,8 +72,9 @@ def test_one_entry_is_enough_to_train_decide_explain_and_export(toy, tmp_path):
         work_dir=tmp_path / "work",
         verbose=0,
     )
-    early = build_answering_model(fit.model, views=1)(images[:3].astype("float32"))[FEATURES]
-    assert early.shape == (3, 2 * (4 + 4))  # means and deviations of conv1 and conv2, not of the feature map
+    features = build_answering_model(fit.model, views=1)(images[:3].astype("float32"))[FEATURES]
+    # Means and deviations of conv1 and conv2, not of the feature map.
+    assert features.shape == (3, 2 * (4 + 4) + NUM_NUMBERS)
     classifier = Classifier(fit.model, CLASS_NAMES, SIZE)
     classifier.save(tmp_path / "saved")
     loaded, png = load_model(tmp_path / "saved"), encode_png(images[0])
