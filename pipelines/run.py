@@ -70,7 +70,7 @@ def _run(invocation: flags.Invocation) -> int:
     print(
         f"\nAccuracy {evaluation['accuracy']:.1%} and macro F1 {evaluation['macro_f1']:.3f} on "
         f"{evaluation['num_examples']} test images; the intervals are in the report.\n"
-        f"Accepted without a person: {evaluation['num_accepted']} of them; the report says why the others are referred."
+        f"Accepted: {evaluation['num_accepted']} of them; the report says why the others are referred."
     )
     print(f"Report: {finished['Report'].directory / 'report.html'}")
     if not pushed["pushed"]:

@@ -22,6 +22,7 @@ from pipelines.bulk_inference.output import ScoreFolder
 from pipelines.bulk_inference.reader import CropReader
 from pipelines.orchestration.component import RunContext
 from sperm_tf.data.decode import UndecodableImageError
+from sperm_tf.data.image_files import describe_ignored
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.data.served_decoder import decode_served
 from sperm_tf.evaluation.quantification import scores_file
@@ -79,8 +80,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
                 report(f"{num_unreadable:,} of them could not be read then; a new --output reads them again.")
             return summary
         if crops.ignored:
-            counts = ", ".join(f"{suffix}: {count:,}" for suffix, count in crops.ignored.items())
-            report(f"Not scored, because not named as images: {counts}.")
+            report(f"{describe_ignored(crops.ignored)}.")
         saved_model = str(model.prepare(folder.path / score_folder.MODEL))
         with score_progress.step("Loading the SavedModel"):
             _check_maps(request, saved_model, "Delete that folder, and the same command exports it again")

@@ -39,9 +39,9 @@ Out of scope:
 _LIMITS = """\
 - **Not a medical device.** It has no regulatory clearance.
 - **No split by patient is possible.** The datasets do not say which image comes from which patient. Cells of one person
-  may stand on both sides of a split, so accuracy on new patients can be lower than any figure here.
+  may stand on both sides of a split, so accuracy on new patients can be lower than any metric here.
 - It has seen the stain, the magnification and the microscope of one dataset. Another laboratory's images will look
-  different to it; measure on some of your own with known labels before you use an answer.
+  different to it; measure on some of your own with known labels before you use a prediction.
 - {unfamiliar}
 - The labels are those of the dataset's authors. How far observers agree is not part of the release.
 - Nothing is published on the donors' age, ethnicity or clinical background: fairness cannot be assessed."""
@@ -51,7 +51,7 @@ _NOTICES_STYLE = (
     "that shows something else may pass."
 )
 _SYNTHETIC_LIMITS = """\
-- **Not a medical device**, and no classifier of real sperm: it has seen drawn images alone, and its answers to
+- **Not a medical device**, and no classifier of real sperm: it has seen drawn images alone, and its predictions for
   photographs mean nothing. It is a starting point for training on photographs.
 - The drawings follow two datasets. For cells that look different they may be a poor start; compare with
   `weights=none`."""
@@ -78,7 +78,7 @@ def write(release: Release, *, dataset: str, results_dir: pathlib.Path) -> str:
         "Limits": _limits(release, dataset),
     }
     body = "\n\n".join(f"## {title}\n\n{content}" for title, content in sections.items())
-    banner = "> **For research only.** An answer of this model is no diagnosis."
+    banner = "> **For research only.** A prediction of this model is no diagnosis."
     return f"# Model card: `{release.name}`\n\n{banner}\n\n{body}\n"
 
 
@@ -96,22 +96,22 @@ def _model(release: Release) -> str:
         "- Input: one encoded image (PNG, JPEG, BMP or GIF), padded to a square and resized to "
         f"{release.image_size} × {release.image_size} pixels by the package.",
         f"- Output: a probability for each of {text.listing(release.class_names)}; the classes that the image may "
-        "belong to; and whether to accept the answer or to refer the image to a person.",
+        "belong to; and whether to accept the prediction or to refer the image to a person.",
     ]
     if release.rule:
         lines.append(
-            "- Calibration: temperature, prediction sets and the threshold for accepting an answer were fitted to the "
-            "out-of-fold answers of the same recipe. They promise nothing for images from elsewhere. The numbers are "
+            "- Calibration: temperature, prediction sets and the threshold for accepting a prediction were fitted to the "
+            "out-of-fold predictions of the same recipe. They promise nothing for images from elsewhere. The numbers are "
             f"in `{release.name}/decision.json`."
         )
         if release.training.get("properties", {}).get("guarantees") is False:
             lines.append(
-                "- **It refers every image to a person**: those answers were too few, or too often wrong, to guarantee "
+                "- **It refers every image to a person**: those predictions were too few, or too often wrong, to guarantee "
                 "what accepting one would promise."
             )
     if release.views == 8:
         lines.append(
-            "- Every answer is averaged over eight views: all rotations by right angles and their mirror images."
+            "- Predictions are averaged over eight views: all rotations by right angles and their mirror images."
         )
     lines.append(
         f"- Weights: `{release.file}`, {release.num_bytes:,} bytes, SHA-256 `{release.sha256}`. Kernels are in half "
@@ -177,19 +177,19 @@ def _shown(value: Any) -> str:
 
 def _evaluation(release: Release, dataset: str, results_dir: pathlib.Path) -> str:
     if dataset == SYNTHETIC:
-        return "None on photographs: figures on drawn images say nothing about real sperm."
+        return "None on photographs: metrics on drawn images say nothing about real sperm."
     results = _read_results(results_dir / dataset / "results.json")
     model = results.get("models", {}).get(release.model.name, {})
     if release.training.get("producer") not in _JUDGED:
         return (
             "None of this training: it was not the one that ends a cross-validation (`python -m "
-            "pipelines.cross_validate --final`), so no figure of another recipe is quoted here."
+            "pipelines.cross_validate --final`), so no metric of another recipe is quoted here."
         )
     pooled = model.get("pooled", {})
     rows = [(title, *_value(pooled[name])) for name, title in _FIGURES.items() if name in pooled]
     if not rows:
         return (
-            f"No cross-validated figures of `{release.model.name}` on `{dataset}` were there when these weights were "
+            f"No cross-validated metrics of `{release.model.name}` on `{dataset}` were there when these weights were "
             "packed. What was measured since stands in docs/results.md."
         )
     classes = [
@@ -200,9 +200,9 @@ def _evaluation(release: Release, dataset: str, results_dir: pathlib.Path) -> st
     seen = f" on {text.plural(num_seen, 'image')}" if num_seen else ""
     parts = [
         _describe_protocol(model, results),
-        _table(("Figure", "Value", "95 % interval"), rows),
+        _table(("Metric", "Value", "95 % interval"), rows),
         _table(("Class", "Images", "Recall", "F1"), classes) if classes else "",
-        "These figures judge the recipe: every fit answered for images that it had not seen. The released weights come "
+        "These metrics judge the recipe: every fit was tested on images that it had not seen. The released weights come "
         f"from a training of their own{seen}; an image that they have "
         "seen cannot test them.",
     ]

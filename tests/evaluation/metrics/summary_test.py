@@ -143,6 +143,6 @@ def test_slices_are_summaries_of_their_rows():
 def test_two_thousand_resamples_of_six_hundred_rows_take_seconds():
     table = make_table(num_rows=600)
     summary.summarize(table, bootstrap_samples=2)  # imports
-    start = time.perf_counter()
+    start = time.thread_time()  # of this process's work, whatever else the machine does
     summary.summarize(table, bootstrap_samples=2000)
-    assert time.perf_counter() - start < 3
+    assert time.thread_time() - start < 3

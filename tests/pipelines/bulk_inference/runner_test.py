@@ -172,7 +172,7 @@ def test_a_second_run_scores_nothing_and_another_model_or_input_is_refused(expor
     output = tmp_path / "out"
     lines = []
     runner.run(_request(exported, crops, output), report=lines.append)
-    assert lines == ["Not scored, because not named as images: .csv: 1."]
+    assert lines == ["1 .csv file was ignored."]
     before = {path: path.read_bytes() for path in sorted(output.rglob("scores.*"))}
     assert len(before) == 2 and not (output / "shards").exists()
     monkeypatch.setattr(scoring_model, "ask", None)
