@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pipelines.review: {error}", file=sys.stderr)
         return 2
     if importlib.util.find_spec("gradio") is None:
-        print("pipelines.review: the page needs Gradio. Run: pip install -e '.[review]'", file=sys.stderr)
+        print("pipelines.review: the page needs Gradio. Run: pip install 'gradio>=6'", file=sys.stderr)
         return 1
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
     _say(f"Opening the scores in {values.scores}" if values.scores else f"Loading the model {values.model}")

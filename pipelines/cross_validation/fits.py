@@ -25,11 +25,12 @@ ANSWERS_FILE = "predictions.csv"
 LEFT_OUT_OF_FINGERPRINT = {
     "version of the package": "it is raised for much that changes no fit; RECIPE_VERSION is raised where it does",
     "artifacts of the stages before": "the images count (source pixels, size, labels, groups, folds), however prepared",
-    "name and path of the initial weights": "their SHA-256 counts, so that a copy under another name is recognised",
+    "`trainer.model.weights`, name and path": "the SHA-256 of the file counts: a copy under another name is recognised",
     "Keras backend, machine and Beam's flags": "they change last bits and take other times; the recipe is the same",
 }
-"""What a fit's fingerprint leaves out, and why: published answers are recognised by it on every machine.
+"""What a fit's fingerprint leaves out, and why: published predictions are recognised by it on every machine.
 
+Every other field of `FitConfig` counts; of `trainer.model.weights`, `none` and `imagenet` do as well.
 `recipe_of`, `weights_identity` and `Fit.fingerprint_fields` are what does so. A field that is added to `TrainerConfig`
 or `ModelConfig` is left out by `recipe_of` where it has the value that means what was done before, and entered here;
 otherwise every published fit would have to be trained again.

@@ -74,7 +74,8 @@ class Backbone:
 
 _EFFICIENTNET_EARLY = ("block1a_project_bn", "block2b_add")
 # The last layer at a quarter of the input's resolution. The feature map is too coarse to explain: 4x4 cells of a
-# 128-pixel crop, in which a trained network keeps what it found wherever it likes (BUILD_NOTES.md has the comparison).
+# 128-pixel crop, in which a trained network keeps what it found wherever it likes (the comparison:
+# docs/decisions/attribution_maps.md).
 _EFFICIENTNET_EXPLAINED = "block3a_expand_activation"
 
 BACKBONES: dict[str, Backbone] = {

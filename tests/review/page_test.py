@@ -13,8 +13,8 @@ from sperm_tf.synthesis.renderer import render
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
     global Actions, gr, gradio_client, Maps, Page, Session
-    gr = pytest.importorskip("gradio", reason="pip install -e '.[review]'")
-    gradio_client = pytest.importorskip("gradio_client", reason="pip install -e '.[review]'")
+    gr = pytest.importorskip("gradio", reason="pip install 'gradio>=6'")
+    gradio_client = pytest.importorskip("gradio_client", reason="pip install 'gradio>=6'")
     from sperm_tf.review.actions import Actions
     from sperm_tf.review.maps import Maps
     from sperm_tf.review.page import Page

@@ -40,7 +40,7 @@ def check_answers(
     """Compares the outputs of every signature with the serving contract.
 
     Args:
-        answers: what `infra_probe` wrote.
+        answers: what `probe.py` wrote.
         class_names: what the model must call its classes, by label.
         bad_rows: indices of the rows that hold no readable image.
         num_rows: number of rows asked.

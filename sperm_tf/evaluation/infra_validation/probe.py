@@ -1,4 +1,4 @@
-"""Queries a SavedModel in a process that has TensorFlow and nothing of ours: `python -I infra_probe.py request.json`.
+"""Queries a SavedModel in a process that has TensorFlow and nothing of ours: `python -I probe.py request.json`.
 
 A script, and deliberately alone: it imports nothing of this project and forbids it to be imported, so that what
 answers here answers in TensorFlow Serving. The request is JSON: `saved_model` (directory), `image_bytes` and `examples`

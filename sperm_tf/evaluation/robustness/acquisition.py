@@ -81,9 +81,17 @@ def shift_white_balance(image: np.ndarray, kelvin: int, rng: np.random.Generator
 
     Or the other way round, which makes the image blue instead of orange. Gains of the linear channels (von Kries) that
     keep the luminance of white. That such errors mislead networks: Afifi and Brown 2019 (ICCV), arXiv:1912.06960.
+
+    Raises:
+        ValueError: `_LAMPS` has no such temperature.
     """
     from skimage.color import rgb2xyz, xyz2rgb
 
+    if kelvin not in _LAMPS:
+        raise ValueError(
+            f"kelvin must be one of {', '.join(map(str, _LAMPS))}. Received: kelvin={kelvin!r}. Choose one of them, or "
+            "add the lamp's red and blue to _LAMPS in sperm_tf/evaluation/robustness/acquisition.py."
+        )
     red, blue = _LAMPS[kelvin]
     gains = np.array([red, 1.0, blue]) ** rng.choice((-1, 1))
     primaries = rgb2xyz(np.eye(3)[None])[0]  # rows: XYZ of pure red, green and blue; [:, 1] is their luminance

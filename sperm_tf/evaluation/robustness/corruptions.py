@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sperm_tf.evaluation.robustness import acquisition as camera
-from sperm_tf.evaluation.robustness import optics as slide
+from sperm_tf.evaluation.robustness import acquisition, optics
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
@@ -51,85 +50,88 @@ _STAIN_SHIFT = "Tellez et al. 2019 (Medical Image Analysis 58:101544): light aug
 _WHITE_BALANCE = f"{_HERE}; that such errors mislead networks: Afifi and Brown 2019 (ICCV), arXiv:1912.06960"
 CORRUPTIONS: dict[str, Corruption] = {
     "poisson_noise": Corruption(
-        camera.add_poisson_noise,
+        acquisition.add_poisson_noise,
         (60, 25, 12, 5, 3),
         "photons where the image is white",
         _IMAGENET_C,
     ),
     "gaussian_noise": Corruption(
-        camera.add_gaussian_noise,
+        acquisition.add_gaussian_noise,
         (0.08, 0.12, 0.18, 0.26, 0.38),
         "standard deviation, share of the range",
         _IMAGENET_C,
     ),
     "speckle": Corruption(
-        camera.add_speckle,
+        acquisition.add_speckle,
         (0.15, 0.2, 0.35, 0.45, 0.6),
         "standard deviation, share of the pixel's own value",
         _IMAGENET_C,
     ),
     "defocus": Corruption(
-        slide.defocus,
+        optics.defocus,
         (3, 4, 6, 8, 10),
         "radius of the disk in pixels",
         _IMAGENET_C,
     ),
     "motion_blur": Corruption(
-        slide.blur_by_motion,
+        optics.blur_by_motion,
         ((10, 3), (15, 5), (15, 8), (15, 12), (20, 15)),
         "length and standard deviation of the trail in pixels",
         _IMAGENET_C,
     ),
     "jpeg": Corruption(
-        camera.compress,
+        acquisition.compress,
         (25, 18, 15, 10, 7),
         "quality, as Pillow counts it",
         _IMAGENET_C,
     ),
     "down_sampling": Corruption(
-        camera.down_sample,
+        acquisition.down_sample,
         (0.5, 0.35, 0.25, 0.175, 0.125),
         "share of the side that is left before it is enlarged again",
         _DOWN_SAMPLING,
     ),
     "brightness": Corruption(
-        camera.shift_brightness,
+        acquisition.shift_brightness,
         (0.1, 0.2, 0.3, 0.4, 0.5),
         "value of HSV, 0-1, up or down",
         f"{_IMAGENET_C}, which only raises it",
     ),
     "contrast": Corruption(
-        camera.reduce_contrast,
+        acquisition.reduce_contrast,
         (0.4, 0.3, 0.2, 0.1, 0.05),
         "share that is left of the distance from the channel's mean",
         _IMAGENET_C,
     ),
     "stain_shift": Corruption(
-        slide.shift_stain,
+        optics.shift_stain,
         (0.05, 0.1, 0.15, 0.2, 0.3),
         "relative and absolute shift of optical densities",
         _STAIN_SHIFT,
     ),
     "white_balance": Corruption(
-        camera.shift_white_balance,
+        acquisition.shift_white_balance,
         (5500, 5000, 4500, 4000, 3500),
         "colour temperature of the lamp in kelvin, the camera being set to 6500",
         _WHITE_BALANCE,
     ),
     "vignette": Corruption(
-        slide.vignette,
+        optics.vignette,
         (0.8, 0.65, 0.5, 0.35, 0.2),
         "share of the light at half a diagonal from its centre",
         _HERE,
     ),
     "debris": Corruption(
-        slide.occlude,
+        optics.occlude,
         (0.05, 0.1, 0.2, 0.3, 0.4),
         "share of the area that is covered",
         _HERE,
     ),
 }
-"""Name -> what is done, and how strongly; the one table of strengths."""
+"""Name -> what is done, and how strongly; the one table of strengths.
+
+`shift_white_balance` takes only the colour temperatures whose gains are known, `acquisition._LAMPS`.
+"""
 
 
 def corrupt(pixels: np.ndarray, name: str, severity: int, seed: int) -> np.ndarray:

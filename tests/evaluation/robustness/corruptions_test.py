@@ -1,6 +1,7 @@
 """Corrupted images against theory, Pillow, scikit-image, and convolutions done by hand."""
 
 import colorsys
+import dataclasses
 import io
 import itertools
 
@@ -172,6 +173,13 @@ def test_white_balance_is_that_of_another_lamp_and_keeps_the_luminance_of_grey(s
         expected = lamp if red > blue else 1 / lamp
         assert (red / green, blue / green) == pytest.approx((expected / expected[1])[[0, 2]], rel=0.03)
     assert is_warm == {True, False}
+
+
+def test_a_white_balance_for_which_no_lamp_is_known_is_named_with_those_that_are(monkeypatch):
+    changed = dataclasses.replace(CORRUPTIONS["white_balance"], strengths=(6000, 5000, 4500, 4000, 3500))
+    monkeypatch.setitem(CORRUPTIONS, "white_balance", changed)
+    with pytest.raises(ValueError, match=r"kelvin must be one of 5500, 5000, 4500, 4000, 3500\. Received: kelvin=6000"):
+        corrupt(_flat(110, 4), "white_balance", 1, 0)
 
 
 @pytest.mark.parametrize(("severity", "size"), zip(SEVERITIES, (0.05, 0.1, 0.15, 0.2, 0.3), strict=True))
