@@ -100,14 +100,14 @@ def _model(release: Release) -> str:
     ]
     if release.rule:
         lines.append(
-            "- Calibration: temperature, prediction sets and the threshold for accepting a prediction were fitted to the "
-            "out-of-fold predictions of the same recipe. They promise nothing for images from elsewhere. The numbers are "
-            f"in `{release.name}/decision.json`."
+            "- Calibration: temperature, prediction sets and the threshold for accepting a prediction were fitted to "
+            "the out-of-fold predictions of the same recipe. They promise nothing for images from elsewhere. The numbers "
+            f"are in `{release.name}/decision.json`."
         )
         if release.training.get("properties", {}).get("guarantees") is False:
             lines.append(
-                "- **It refers every image to a person**: those predictions were too few, or too often wrong, to guarantee "
-                "what accepting one would promise."
+                "- **It refers every image to a person**: those predictions were too few, or too often wrong, to "
+                "guarantee what accepting one would promise."
             )
     if release.views == 8:
         lines.append(
@@ -202,8 +202,8 @@ def _evaluation(release: Release, dataset: str, results_dir: pathlib.Path) -> st
         _describe_protocol(model, results),
         _table(("Metric", "Value", "95 % interval"), rows),
         _table(("Class", "Images", "Recall", "F1"), classes) if classes else "",
-        "These metrics judge the recipe: every fit was tested on images that it had not seen. The released weights come "
-        f"from a training of their own{seen}; an image that they have "
+        "These metrics judge the recipe: every fit was tested on images that it had not seen. The released weights "
+        f"come from a training of their own{seen}; an image that they have "
         "seen cannot test them.",
     ]
     return "\n\n".join(filter(None, parts))
