@@ -101,8 +101,8 @@ def _model(release: Release) -> str:
     if release.rule:
         lines.append(
             "- Calibration: temperature, prediction sets and the threshold for accepting a prediction were fitted to "
-            "the out-of-fold predictions of the same recipe. They promise nothing for images from elsewhere. The numbers "
-            f"are in `{release.name}/decision.json`."
+            "the out-of-fold predictions of the same recipe. They promise nothing for images from elsewhere. The "
+            f"numbers are in `{release.name}/decision.json`."
         )
         if release.training.get("properties", {}).get("guarantees") is False:
             lines.append(
