@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from sperm_tf.data.affine_search import VIEWS, Warp, propose
 from sperm_tf.data.registration import FINE_REDUCTION, FINE_SIGMA, USUAL_SIDE, normalise_contrast
@@ -25,8 +24,8 @@ AFFINE_CORRELATION = 0.90
 
 MAX_STRETCH = 1.35
 """Highest factor by which a map may stretch or shrink in any direction."""
-_NUM_FIRST_STEPS, _NUM_STEPS = 3, 12
-_HOPELESS = 0.65  # correlation after the first steps
+_STAGES = ((2, 3, 0.62), (1, 12, -1.0))
+"""Every how many pixels are compared along a side, for how many steps, and the correlation below which that is all."""
 _MIN_OVERLAP = 0.3
 
 
@@ -113,34 +112,43 @@ def align(image: np.ndarray, other: np.ndarray, warp: Warp) -> AffineRegistratio
     Returns:
         The best map that was met; a correlation of -1 where the images hardly overlap.
     """
-    aligner = _Aligner(image, other)
     linear, shift = np.asarray(warp.linear, float), np.asarray(warp.shift, float) / FINE_REDUCTION
+    for every, num_steps, hopeless in _STAGES:
+        correlation, overlap, linear, shift = _climb(_Aligner(image, other, every=every), linear, shift, num_steps)
+        if correlation < hopeless:
+            break
+    return AffineRegistration(correlation, overlap, Warp(linear, shift * FINE_REDUCTION))
+
+
+def _climb(
+    aligner: _Aligner, linear: np.ndarray, shift: np.ndarray, num_steps: int
+) -> tuple[float, float, np.ndarray, np.ndarray]:
+    """The best correlation that was met, its overlap and its map."""
     best = (-1.0, 0.0, linear, shift)
-    for number in range(_NUM_STEPS):
+    for number in range(num_steps + 1):
         correlation, overlap, step = aligner.evaluate(linear, shift)
         if correlation <= best[0] + 1e-4 and number:
             break
         best = max(best, (correlation, overlap, linear, shift), key=lambda found: found[0])
-        if step is None or (number == _NUM_FIRST_STEPS and correlation < _HOPELESS):
+        if step is None:
             break
         linear, shift = linear + step[:, :2], shift + step[:, 2]
         stretch = np.linalg.svd(linear, compute_uv=False)
         if stretch[0] > MAX_STRETCH or stretch[1] < 1 / MAX_STRETCH:
             break
-    correlation, overlap, linear, shift = best
-    return AffineRegistration(correlation, overlap, Warp(linear, shift * FINE_REDUCTION))
+    return best
 
 
 class _Aligner:
     """One step of FA-ECC, for two images."""
 
-    def __init__(self, image: np.ndarray, other: np.ndarray):
+    def __init__(self, image: np.ndarray, other: np.ndarray, *, every: int = 1):
         self._shape, self._centre = np.array(image.shape), (np.array(image.shape) - 1) / 2
-        self._layers = (image, *np.gradient(image))
-        rows, columns = np.mgrid[: other.shape[0], : other.shape[1]]
+        self._layers = np.stack([image, *np.gradient(image)], axis=-1).reshape(-1, 3)
+        rows, columns = np.mgrid[: other.shape[0] : every, : other.shape[1] : every]
         self._points = np.stack([rows.ravel(), columns.ravel()]) - (np.array(other.shape)[:, None] - 1) / 2
-        self._other = other.ravel().astype(float)
-        self._smaller = min(image.size, other.size)
+        self._other = other[::every, ::every].ravel().astype(float)
+        self._smaller = min(image.size, other.size) / every**2
 
     def evaluate(self, linear: np.ndarray, shift: np.ndarray) -> tuple[float, float, np.ndarray | None]:
         """Correlation and overlap under a map, and the step, float [2, 3], that should improve it; None for none."""
@@ -150,7 +158,7 @@ class _Aligner:
         if overlap < _MIN_OVERLAP:
             return -1.0, overlap, None
         places, points, target = places[:, inside], self._points[:, inside], self._other[inside]
-        values, down, right = (ndimage.map_coordinates(layer, places, order=1) for layer in self._layers)
+        values, down, right = self._sample(places)
         energy, product = float(values @ values), float(values @ target)
         correlation = product / math.sqrt(energy * float(target @ target) + 1e-6)
         jacobian = np.stack([down * points[0], down * points[1], down, right * points[0], right * points[1], right])
@@ -166,3 +174,14 @@ class _Aligner:
             return correlation, overlap, None
         gain = (energy - float((jacobian @ values) @ own)) / denominator
         return correlation, overlap, (gain * toward - own).reshape(2, 3)
+
+    def _sample(self, places: np.ndarray) -> np.ndarray:
+        """The image and its two gradients at places [2, N] inside it, linearly interpolated: float [3, N]."""
+        corner = np.minimum(places.astype(np.int32), self._shape[:, None] - 2)
+        down, right = places - corner
+        first, width = corner[0] * self._shape[1] + corner[1], self._shape[1]
+        upper, lower = (
+            self._layers[at] * (1 - right)[:, None] + self._layers[at + 1] * right[:, None]
+            for at in (first, first + width)
+        )
+        return (upper + (lower - upper) * down[:, None]).T
