@@ -6,6 +6,8 @@ import shutil
 import pytest
 from filelock import FileLock
 
+from tests.helpers import real_data_dir
+
 _LONGEST = ("tests/e2e_test.py", "tests/tfds_builders/real_data_test.py")
 _INTEGRATION_FIXTURES = frozenset({"demo", "exported", "exported_averaged", "finished_sweep", "trained", "transformed"})
 _LARGE_NETWORKS = frozenset({"efficientnet_b0", "efficientnet_b0_cbam", "vit_tiny"})
@@ -45,6 +47,22 @@ def make_once(tmp_path_factory):
         return folder
 
     return make_once
+
+
+@pytest.fixture(scope="session")
+def prepared_smids(make_once):
+    """Folder of TFDS with SMIDS, prepared from its archive: the search for near duplicates takes minutes."""
+
+    def make(folder):
+        import tensorflow_datasets as tfds
+
+        from tfds_builders.smids.smids_dataset_builder import Builder
+
+        config = tfds.download.DownloadConfig(manual_dir=str(manual_dir))
+        Builder(data_dir=folder).download_and_prepare(download_config=config)
+
+    manual_dir = real_data_dir()
+    return make_once("prepared_smids", make)
 
 
 @pytest.fixture(scope="session", autouse=True)

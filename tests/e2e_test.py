@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from pipelines.orchestration.artifacts import Artifact
+from pipelines.orchestration.artifacts import Artifact, fingerprint
+from sperm_tf.config import ExampleGenConfig
 from tests.helpers import ROOT, real_data_dir
 
 STAGES = (
@@ -186,7 +188,15 @@ def test_kill_9_in_every_stage_and_the_next_run_finishes(demo, tmp_path):
 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize(("preset", "num_examples", "views"), [("hushem", 216, 8), ("smids", 2947, 1)])
-def test_the_real_datasets_run_end_to_end(preset, num_examples, views, tmp_path):
+def test_the_real_datasets_run_end_to_end(preset, num_examples, views, tmp_path, request):
+    if preset == "smids":  # prepared once for all tests; HuSHeM is prepared by the run
+        from pipelines.components.example_gen import describe_source
+
+        source = describe_source(
+            ExampleGenConfig(dataset=preset, builder_config="clean", manual_dir=str(real_data_dir()))
+        )
+        prepared = tmp_path / "datasets" / fingerprint(source)[:16]
+        shutil.copytree(request.getfixturevalue("prepared_smids"), prepared)
     status, output = run(
         tmp_path,
         f"--preset={preset}",
@@ -201,6 +211,7 @@ def test_the_real_datasets_run_end_to_end(preset, num_examples, views, tmp_path)
     assert status == 0, output
     (examples,) = finished(tmp_path, "ExampleGen")
     assert sum(examples.properties["num_examples"].values()) == num_examples
+    assert len(list((tmp_path / "datasets").iterdir())) == 1
     (report,) = finished(tmp_path, "Report")
     html = (report.directory / "report.html").read_text(encoding="utf-8")
     for name in examples.properties["class_names"]:

@@ -1,6 +1,6 @@
 """The two real releases: counts, conflicts, groups, folds, and decoding that equals serving's.
 
-Prepares SMIDS once: some 50 seconds on two idle cores. The expected figures were counted independently of this package.
+SMIDS is prepared once for all tests of a run. The expected figures were counted independently of this package.
 """
 
 import csv
@@ -44,8 +44,8 @@ def prepare(builder_class, data_dir):
 
 
 @pytest.fixture(scope="module")
-def smids(tmp_path_factory):
-    return prepare(SmidsBuilder, tmp_path_factory.mktemp("smids"))
+def smids(prepared_smids):
+    return prepare(SmidsBuilder, prepared_smids)
 
 
 @pytest.fixture(scope="module")
