@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.helpers import ROOT
 
 HEAVY = ("tensorflow", "keras", "apache_beam", "tensorflow_model_analysis", "gradio")
@@ -14,6 +16,7 @@ sys.exit(f"imported: {{found}}" if found else int(status))
 """
 
 
+@pytest.mark.slow
 def test_tests_are_found_without_tensorflow():
     """What imports it belongs into the function that needs it, or into `setup_module`."""
     done = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True)

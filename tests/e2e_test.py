@@ -187,8 +187,11 @@ def test_kill_9_in_every_stage_and_the_next_run_finishes(demo, tmp_path):
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize(("preset", "num_examples", "views"), [("hushem", 216, 8), ("smids", 2947, 1)])
-def test_the_real_datasets_run_end_to_end(preset, num_examples, views, tmp_path, request):
+@pytest.mark.parametrize(
+    ("preset", "num_examples", "model", "views"),
+    [("hushem", 216, "simple_cnn", 8), ("smids", 2947, "efficientnet_b0_cbam", 1)],
+)
+def test_the_real_datasets_run_end_to_end(preset, num_examples, model, views, tmp_path, request):
     if preset == "smids":  # prepared once for all tests; HuSHeM is prepared by the run
         from pipelines.components.example_gen import describe_source
 
@@ -203,8 +206,9 @@ def test_the_real_datasets_run_end_to_end(preset, num_examples, views, tmp_path,
         f"--manual_dir={real_data_dir()}",
         *QUICK,
         "--config.trainer.full_epochs=1",
+        f"--config.trainer.model.name={model}",
         f"--config.trainer.views={views}",
-        "--config.trainer.model.weights=none",  # the preset's belong to another network
+        "--config.trainer.model.weights=none",
         "--config.transform.image_size=64",  # so that maps have more than one cell
         "--config.explainer.images_per_class=2",
     )

@@ -37,6 +37,7 @@ def test_other_errors_keep_their_words():
     assert missing_packages.say(unknown) == "No module named 'nobody_knows_it'"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "hidden"),
     [

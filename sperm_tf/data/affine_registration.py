@@ -144,10 +144,10 @@ class _Aligner:
 
     def __init__(self, image: np.ndarray, other: np.ndarray, *, every: int = 1):
         self._shape, self._centre = np.array(image.shape), (np.array(image.shape) - 1) / 2
-        self._layers = np.stack([image, *np.gradient(image)], axis=-1).reshape(-1, 3)
+        self._layers = np.stack([image, *np.gradient(image)], axis=-1).reshape(-1, 3).astype(np.float32)
         rows, columns = np.mgrid[: other.shape[0] : every, : other.shape[1] : every]
         self._points = np.stack([rows.ravel(), columns.ravel()]) - (np.array(other.shape)[:, None] - 1) / 2
-        self._other = other[::every, ::every].ravel().astype(float)
+        self._other = other[::every, ::every].ravel().astype(np.float32)
         self._smaller = min(image.size, other.size) / every**2
 
     def evaluate(self, linear: np.ndarray, shift: np.ndarray) -> tuple[float, float, np.ndarray | None]:
@@ -157,7 +157,8 @@ class _Aligner:
         overlap = inside.sum() / self._smaller
         if overlap < _MIN_OVERLAP:
             return -1.0, overlap, None
-        places, points, target = places[:, inside], self._points[:, inside], self._other[inside]
+        places, target = places[:, inside], self._other[inside]
+        points = self._points[:, inside].astype(np.float32)
         values, down, right = self._sample(places)
         energy, product = float(values @ values), float(values @ target)
         correlation = product / math.sqrt(energy * float(target @ target) + 1e-6)
@@ -178,7 +179,7 @@ class _Aligner:
     def _sample(self, places: np.ndarray) -> np.ndarray:
         """The image and its two gradients at places [2, N] inside it, linearly interpolated: float [3, N]."""
         corner = np.minimum(places.astype(np.int32), self._shape[:, None] - 2)
-        down, right = places - corner
+        down, right = (places - corner).astype(np.float32)
         first, width = corner[0] * self._shape[1] + corner[1], self._shape[1]
         upper, lower = (
             self._layers[at] * (1 - right)[:, None] + self._layers[at + 1] * right[:, None]

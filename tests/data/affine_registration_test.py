@@ -26,6 +26,7 @@ def affine_by_skimage(image, *, degrees, scale, shear, shift):
     return np.clip(warped, 0, 255).astype(np.uint8), linear, np.array(shift)[::-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("degrees", "scale", "shear", "shift"),
     [(0, 1, 0, (0, 0)), (10, 1, 0, (4, -3)), (-6, 1.15, 0, (0, 5)), (3, 0.9, 8, (-6, 2)), (93, 1, 0, (0, 0))],

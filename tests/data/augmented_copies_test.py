@@ -94,6 +94,7 @@ def test_copies_of_real_cells_are_found_and_no_other_pair_is(kind, real_cells):
     check(real_cells, kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["rot90", "mirror", "10 degrees", "a fifth larger", "turned and shifted"])
 def test_copies_of_drawn_cells_are_found_and_no_other_pair_is(kind, drawn_cells):
     assert all(pair.shows == "unclear" for pair in check(drawn_cells, kind)), "two cells are called one"

@@ -83,6 +83,7 @@ def test_original_keeps_everything_decodable(release):
     assert len(catalog.near_duplicates) == 3
 
 
+@pytest.mark.slow
 def test_an_image_is_in_the_same_fold_and_group_in_both(release):
     original = {image.file.image_id: image for image in build(release, clean=False).images}
     for image in build(release, clean=True).images:
@@ -112,6 +113,7 @@ def test_images_of_one_origin_join_the_groups_of_their_near_duplicates(release):
     assert len({image.group_id for image in images.values()}) == 18
 
 
+@pytest.mark.slow
 def test_turned_and_mirrored_copies_are_treated_like_identical_images(release):
     data = dict(release[1])
     turned = texture(6).transpose(Image.Transpose.ROTATE_90)
@@ -131,6 +133,7 @@ def test_turned_and_mirrored_copies_are_treated_like_identical_images(release):
     assert images["Abnormal/mirrored.bmp"].fold == images["Normal/07.bmp"].fold
 
 
+@pytest.mark.slow
 def test_what_an_image_knows(release):
     image = next(image for image in build(release, clean=True).images if image.file.image_id == "Normal/crop.bmp")
     assert (image.label_name, image.source_format, image.width, image.height) == ("normal", "BMP", 96, 94)

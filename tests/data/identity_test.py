@@ -45,6 +45,7 @@ def test_all_right_angle_views_have_one_identity():
     assert identity.view_sha256(texture(1)) != identity.view_sha256(pixels)
 
 
+@pytest.mark.slow
 def test_a_view_of_low_quality_is_found_by_its_hash(monkeypatch):
     monkeypatch.setattr(identity, "AFFINE_CORRELATION", 2.0)
     first = texture(1, grain=20)
@@ -71,6 +72,7 @@ def test_hamming_distances_against_scipy():
     np.testing.assert_array_equal(identity.hamming_distances(hashes), squareform(pdist(hashes, "hamming") * 256))
 
 
+@pytest.mark.slow
 def test_near_duplicates_are_found_and_others_are_not():
     scene = texture(1, 300, 320)
     reencoded = io.BytesIO()
@@ -87,6 +89,7 @@ def test_near_duplicates_are_found_and_others_are_not():
     assert pairs[1].registration.correlation > 0.95
 
 
+@pytest.mark.slow
 def test_a_field_photographed_again_with_another_magnification_is_found():
     scene = texture(1, 300, 320, grain=12)
     larger = np.asarray(Image.fromarray(scene).resize((350, 328), Image.Resampling.BICUBIC))[60:260, 65:285]
@@ -96,6 +99,7 @@ def test_a_field_photographed_again_with_another_magnification_is_found():
     assert pair.shows == "cell"
 
 
+@pytest.mark.slow
 def test_larger_images_of_the_same_cells_give_the_same_pairs(monkeypatch):
     monkeypatch.setattr(identity, "CERTAIN_DISTANCE", 0)  # so that every measure is asked
     scene, noise, other = (texture(seed, 180, 200, grain=grain) for seed, grain in ((1, 20), (2, 4), (3, 20)))
@@ -106,6 +110,7 @@ def test_larger_images_of_the_same_cells_give_the_same_pairs(monkeypatch):
     assert (larger.registration, larger.distinctness) == (pair.registration, pair.distinctness)
 
 
+@pytest.mark.slow
 def test_crops_of_neighbours_show_one_field():
     scene = texture(1, 400, 400)
     (pair,) = find([scene[:200, :220], scene[90:290, 80:300], texture(2)])
@@ -113,6 +118,7 @@ def test_crops_of_neighbours_show_one_field():
     assert pair.shows == "field"
 
 
+@pytest.mark.slow
 def test_a_blurred_copy_is_known_by_what_its_mirror_images_lack(monkeypatch):
     scene, noise = texture(1, grain=20), texture(2, grain=4)
     blurred = np.asarray(Image.fromarray(scene).filter(ImageFilter.GaussianBlur(4)))

@@ -116,6 +116,7 @@ def test_jpegs_that_lost_restart_intervals_are_refused(mode, subsampling, blocks
             image_formats.decode(tf.constant(damaged))
 
 
+@pytest.mark.slow
 def test_a_jpeg_of_nothing_but_fill_bytes_costs_no_time():
     data = image_files.encode(image_files.random_pixels(83, 101), "JPEG", restart_marker_blocks=3)
     filled = data[:2] + b"\xff" * 3_000_000 + data[2:]

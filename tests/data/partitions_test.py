@@ -16,6 +16,7 @@ def _make(repeat=0, fold=2, **changes):
     return make_partition(LABELS, GROUPS, folds, **arguments), folds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repeat", (0, 1))
 def test_parts_are_disjoint_stratified_and_whole(repeat):
     tested = []
@@ -49,6 +50,7 @@ def test_repeat_0_tests_on_the_datasets_own_folds():
     np.testing.assert_array_equal(partition.test, np.flatnonzero(folds == 3))
 
 
+@pytest.mark.slow
 def test_repeats_and_folds_differ_and_repeat_themselves():
     first = _make(1, 2)[0]
     for name in PARTS:

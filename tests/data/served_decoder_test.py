@@ -24,6 +24,7 @@ def test_the_pixels_are_those_that_the_file_stores(name):
     assert decoded.source_format == name.partition("_")[0].upper()
 
 
+@pytest.mark.slow
 def test_it_refuses_exactly_what_serving_refuses():
     from sperm_tf.data.preprocess import preprocess_batch
 

@@ -50,7 +50,7 @@ def assert_equal_maps(model, images, *, views=1):
     for index in range(num_classes):
         labels = [index] * len(images)
         expected = reference_maps("grad_cam_plus_plus", model, images, class_indices=labels)
-        np.testing.assert_allclose(explanation.grad_cam_plus_plus[:, index], expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(explanation.grad_cam_plus_plus[:, index], expected, rtol=1e-3, atol=1e-4)
         expected = reference_maps("layer_integrated_gradients", model, images, class_indices=labels)
         np.testing.assert_allclose(explain(images, labels).layer_integrated_gradients, expected, rtol=1e-4, atol=1e-5)
     predicted = np.argmax(explanation.logits, axis=1)
@@ -60,6 +60,7 @@ def assert_equal_maps(model, images, *, views=1):
     return explanation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", [1, 8])
 def test_maps_of_every_class_equal_the_reference(head, views):
     model = tiny_models.build(head=head)

@@ -56,6 +56,7 @@ def test_grad_cam_equals_tf_keras_vis(head):
     np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_score_cam_equals_numpy_and_ranks_as_tf_keras_vis(monkeypatch):
     from tf_keras_vis.scorecam import Scorecam
     from tf_keras_vis.utils.scores import CategoricalScore
@@ -94,6 +95,7 @@ def test_integrated_gradients_are_complete(views):
     np.testing.assert_allclose(attributions.sum(axis=(1, 2, 3)), gains[0] - gains[1], rtol=0.02, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", [1, 8])
 def test_every_method_gives_maps_of_the_images_in_one_form(views):
     model, images = tiny_models.build(), random_images(35)
@@ -154,6 +156,7 @@ def test_every_other_method_asks_the_network():
     assert {*ASKING, *faithfulness.BASELINES, "cbam_attention"} == set(methods.METHODS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ASKING)
 def test_a_network_that_looks_at_the_head_has_more_energy_in_it(name):
     images = np.full((2, SIDE, SIDE, 3), 100, np.float32)

@@ -75,6 +75,7 @@ def test_constants_of_the_input_follow_into_the_copy():
     np.testing.assert_allclose(copy(images), model(images), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_maps_of_the_network_change_and_an_edge_detector_is_found_out():
     model, images, classes = tiny_models.build(head=tiny_models.deep_head, seed=5), random_images(), [0, 1, 2, 0]
     last = {}

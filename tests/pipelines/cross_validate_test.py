@@ -99,6 +99,7 @@ def test_a_sweep_that_cannot_be_made_is_refused_before_it_trains(copy, monkeypat
     assert "Outside test fold" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "message"),
     (
@@ -113,6 +114,7 @@ def test_a_network_that_cannot_be_made_is_refused_before_it_trains(given, messag
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_with_its_own_words(tmp_path, monkeypatch, capsys):
     def diverge(*arguments):
         raise NonFiniteLossError(loss=float("nan"), epoch=1, step=3, learning_rate=9.0)

@@ -129,6 +129,7 @@ def test_a_table_of_real_images_with_patients_runs_end_to_end(tmp_path):
     assert not any(b"patient 3" in text for text in texts), "who the patients are stays in the table"
 
 
+@pytest.mark.slow
 def test_a_changed_file_runs_example_gen_again(folder, tmp_path):
     context = RunContext(tmp_path)
     before = describe_source(config(folder))
@@ -151,6 +152,7 @@ def test_a_changed_file_runs_example_gen_again(folder, tmp_path):
         relabelled.rename(path)
 
 
+@pytest.mark.slow
 def test_original_keeps_copies(folder, tmp_path):
     copy = folder / "normal" / "copy.png"
     copy.write_bytes((folder / "normal" / "cell 00.png").read_bytes())
@@ -164,6 +166,7 @@ def test_original_keeps_copies(folder, tmp_path):
     assert sizes == {"clean": 40, "original": 41}
 
 
+@pytest.mark.slow
 def test_what_was_left_out_is_in_the_artifact(folder, tmp_path):
     made = ExampleGen(config(folder)).run(RunContext(tmp_path))
     with (made.directory / "excluded.csv").open(encoding="utf-8") as file:

@@ -30,6 +30,7 @@ def run(results_dir, *more):
     return results.main(argv), page
 
 
+@pytest.mark.slow
 def test_it_writes_figures_page_and_plots(results_dir, capsys):
     status, page = run(results_dir)
     assert status == 0
@@ -50,6 +51,7 @@ def test_it_writes_figures_page_and_plots(results_dir, capsys):
         assert name in printed
 
 
+@pytest.mark.slow
 def test_every_model_keeps_its_own_repeats_and_pairs_share_theirs(results_dir):
     folder = results_dir / "hushem"
     alone = published.analyze_folder(folder, bootstrap_samples=100)[0]["models"]
@@ -66,12 +68,14 @@ def test_every_model_keeps_its_own_repeats_and_pairs_share_theirs(results_dir):
     assert [pair["num_repeats"] for pair in content["comparisons"]] == [1, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_caller_keeps_its_environment(results_dir):
     before = dict(os.environ)
     run(results_dir)
     assert dict(os.environ) == before  # processes that the caller starts next inherit it
 
 
+@pytest.mark.slow
 def test_the_same_predictions_give_the_same_bytes(results_dir):
     status, page = run(results_dir)
     files = [page, page.with_name("trust.md"), *sorted(results_dir.rglob("*.*"))]
@@ -118,6 +122,7 @@ def test_audits_of_networks_that_are_no_longer_published_are_left_out(results_di
     assert published.read_audits(folder) == {}
 
 
+@pytest.mark.slow
 def test_other_files_are_no_models(results_dir):
     (results_dir / "hushem" / "label_issues.csv").write_text("image_id,score\n", encoding="utf-8")
     (results_dir / "hushem" / ".unfinished.efficientnet_b0.csv").write_text("half", encoding="utf-8")
@@ -135,6 +140,7 @@ def test_an_empty_folder_says_what_to_do(tmp_path, capsys, exists):
     assert "pipelines.cross_validate" in error
 
 
+@pytest.mark.slow
 def test_damaged_fits_are_named(results_dir, capsys):
     (results_dir / "hushem" / "fits.json").write_text("{", encoding="utf-8")
     assert run(results_dir)[0] == 1
@@ -164,6 +170,7 @@ def test_help_lists_every_flag(capsys):
         assert f"--{name}={value}" in printed
 
 
+@pytest.mark.slow
 def test_nothing_imports_tensorflow(results_dir):
     code = """
 import runpy, sys

@@ -80,6 +80,7 @@ def test_progress_is_said_every_two_seconds_with_the_time_left(monkeypatch, caps
     ]
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_named(tmp_path, capsys, monkeypatch):
     arguments = ["review", "--model=nothing", f"--output={tmp_path / 'reviews'}"]
     assert review.main(arguments) == 1
@@ -89,6 +90,7 @@ def test_what_is_missing_is_named(tmp_path, capsys, monkeypatch):
     assert "pip install 'gradio>=6'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_port_in_use_is_named(tmp_path, capsys):
     pytest.importorskip("gradio")
     with socket.socket() as other:

@@ -377,6 +377,7 @@ def test_a_run_without_explanations_says_so(run, tmp_path):
     assert "No image was explained." in page.text
 
 
+@pytest.mark.slow
 def test_maps_are_judged_against_the_baselines(run, page, tmp_path):
     assert "Measured on 9 test images in which a segmentation found a head, of 12 looked at" in page.text
     assert (

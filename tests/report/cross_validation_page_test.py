@@ -187,11 +187,13 @@ def test_paired_tests_are_shown_with_their_outcome(report, written):
         assert f"simple_cnn, efficientnet_b0 {test['repeat'] + 1} {test['only_first']} {test['only_second']}" in text
 
 
+@pytest.mark.slow
 def test_an_undecided_pair_is_not_called_a_difference(tmp_path):
     _, report = write(tmp_path, draw_tables({"simple_cnn": 1.5, "vit_tiny": 1.5}))
     assert "no difference in accuracy is shown" in section(report, "comparisons").text
 
 
+@pytest.mark.slow
 def test_training_is_summarized_by_model(report, tmp_path, tables):
     assert "simple_cnn 10 22 (20–24) 15 " in section(report, "training").text
     fits = [{"model": "simple_cnn", "repeat": 0, "fold": 0, "num_epochs": 7, "best_epoch": 7, "seconds": 90.0}]
@@ -231,6 +233,7 @@ def test_expected_errors_of_every_class_pair_are_shown(report, issues):
         assert (row in text) == bool(pair["expected_errors"] or pair["num_listed"])
 
 
+@pytest.mark.slow
 def test_near_duplicates_with_another_label_stand_beside_the_image(tables, tmp_path):
     table = tables["efficientnet_b0"]
     found = label_quality.find_label_issues(table)
@@ -300,6 +303,7 @@ def test_names_from_outside_are_escaped(tmp_path):
     assert "c&d" in parsed.text and "a<b" in parsed.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("info", "expected"),
     [
@@ -314,6 +318,7 @@ def test_the_limit_of_the_data_is_said(info, expected, tmp_path, tables):
     assert {name for name in banners if name in section(report, "summary").text} == {expected}
 
 
+@pytest.mark.slow
 def test_the_same_content_gives_the_same_bytes(tables, issues, tmp_path):
     (tmp_path / "again").mkdir()
     _, first = write(tmp_path, tables, issues=issues)

@@ -84,6 +84,7 @@ def test_groups_stay_with_their_images_and_others_get_one_of_their_own(journal):
     assert rows[0]["group"] == "P 07" and rows[1]["group"].startswith("image-")
 
 
+@pytest.mark.slow
 def test_the_labels_are_training_data(journal, tmp_path):
     expected = {}
     for seed in range(20):

@@ -38,6 +38,7 @@ def test_answers_are_those_of_the_classifier(reader, files):
     assert told == [(0, len(files))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", (1, 8))
 def test_the_map_is_that_of_the_served_model(classifier, files, tmp_path, views):
     averaged = dataclasses.replace(classifier, views=views)
@@ -80,6 +81,7 @@ def test_the_digest_is_that_of_the_model_however_it_is_stored(classifier, rule, 
     assert len({digest, *map(digest_classifier, others)}) == 1 + len(others)
 
 
+@pytest.mark.slow
 def test_what_pillow_alone_refuses_is_shown_like_any_other(reader, tmp_path):
     """A PNG whose text has a wrong checksum: the model reads it, so the page must."""
     text = PngImagePlugin.PngInfo()

@@ -303,6 +303,7 @@ def test_a_used_classifier_travels_to_another_process(classifier):
     assert (copied.class_names, copied.views) == (classifier.class_names, classifier.views)
 
 
+@pytest.mark.slow
 def test_a_classifier_is_short_to_look_at():
     assert len(repr(sperm_tf.load_model("hushem"))) < 500
 
@@ -329,7 +330,10 @@ def test_no_files_one_file_and_many_files(classifier):
     alone = classifier.predict(FILES[0])
     many = classifier.predict(FILES * 14)  # more than one batch
     assert len(alone) == 1 and len(many) == 42
-    np.testing.assert_allclose(_probabilities(many), np.tile(_probabilities(classifier.predict(FILES)), (14, 1)))
+    expected = np.tile(_probabilities(classifier.predict(FILES)), (14, 1))
+    np.testing.assert_allclose(
+        _probabilities(many), expected, rtol=1e-5
+    )  # batches of another size sum in another order
 
 
 def test_eight_views_are_averaged(model):
@@ -410,6 +414,7 @@ def test_names_for_a_released_model_and_damaged_files_are_refused(tmp_path):
         sperm_tf.load_model(tmp_path / "half.keras", class_names=["a", "b"])
 
 
+@pytest.mark.slow
 def test_what_is_saved_opens_with_its_rule_and_views(tmp_path):
     classifier = sperm_tf.load_model("smids")
     classifier.save(tmp_path / "kept")
@@ -423,6 +428,7 @@ def test_what_is_saved_opens_with_its_rule_and_views(tmp_path):
         classifier.save(tmp_path / "kept")
 
 
+@pytest.mark.slow
 def test_a_rule_decides_for_no_other_weights(tmp_path):
     classifier = sperm_tf.load_model("smids")
     classifier.save(tmp_path / "kept")
@@ -486,6 +492,7 @@ FOLDERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FOLDERS))
 def test_released_models_know_the_images_that_they_were_trained_on(name):
     if name not in released.read_manifest():

@@ -82,6 +82,7 @@ def decide(exported, pixels):
     return {name: keras.ops.convert_to_numpy(value) for name, value in vars(found).items()}
 
 
+@pytest.mark.slow
 def test_a_process_with_tensorflow_alone_answers_every_signature(each_exported, tmp_path):
     exported = each_exported
     files = [file for pair in zip(GOOD.values(), [data for data, _ in BAD.values()], strict=False) for file in pair]
@@ -116,6 +117,7 @@ def test_a_process_with_tensorflow_alone_answers_every_signature(each_exported, 
         assert not np.any(answers["explain"][name][1::2])
 
 
+@pytest.mark.slow
 def test_the_saved_model_preprocesses_to_the_same_bits(tmp_path):
     """A network that gives its input away through the attention map, on which a gate of one pixel does nothing."""
 
@@ -151,6 +153,7 @@ def test_a_turned_image_gets_the_same_answer_and_the_turned_maps(exported_averag
             np.testing.assert_allclose(back[:, ::-1] if row >= 4 else back, maps[0], atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["serving_default", "explain", "serving_examples"])
 def test_batches_of_bad_rows_alone_and_of_no_rows(each_exported, name):
     function = signature(each_exported, name)
@@ -211,6 +214,7 @@ def test_the_real_model_explains_itself_like_tf_keras_vis(tmp_path):
     np.testing.assert_allclose(answer["layer_integrated_gradients"][::2], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_attention_has_the_resolution_of_its_own_layer(tmp_path):
     model = tiny_models.build(gate_at_double_resolution=True)
     export_saved_model(model, tmp_path / "1", class_names=CLASS_NAMES, image_size=IMAGE_SIZE)
@@ -234,6 +238,7 @@ def test_attention_has_the_resolution_of_its_own_layer(tmp_path):
     assert [check for check in checks if not check.passed] == []
 
 
+@pytest.mark.slow
 def test_a_white_point_is_served_with_its_model(tmp_path):
     config = ModelConfig(name="simple_cnn", white_point=True)
     model = build_classifier(config, num_classes=len(CLASS_NAMES), image_size=IMAGE_SIZE)
@@ -253,6 +258,7 @@ def test_a_white_point_is_served_with_its_model(tmp_path):
     assert np.abs(np.diff(keras.ops.softmax(plain.predict(images, verbose=0)), axis=0)).max() > 0.02
 
 
+@pytest.mark.slow
 def test_models_without_cbam_have_no_attention_output(tmp_path):
     model = tiny_models.build(with_gate=False)
     export_saved_model(model, tmp_path / "1", class_names=CLASS_NAMES, image_size=IMAGE_SIZE)

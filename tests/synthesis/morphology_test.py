@@ -57,6 +57,7 @@ def _ellipse_misfit(mask, region):
     return np.count_nonzero(ellipse != mask) / mask.sum()
 
 
+@pytest.mark.slow
 def test_normal_heads_have_the_dimensions_of_the_who_manual():
     normal = _measured("normal")
     assert np.all((normal["length_um"] > 3.6) & (normal["length_um"] < 4.8))
@@ -66,18 +67,21 @@ def test_normal_heads_have_the_dimensions_of_the_who_manual():
     assert np.median(normal["length_um"]) == pytest.approx(4.1, abs=0.15)
 
 
+@pytest.mark.slow
 def test_tapered_heads_are_longer_for_their_width_than_normal_ones():
     tapered, normal = _measured("tapered"), _measured("normal")
     assert np.percentile(tapered["ratio"], 10) > np.percentile(normal["ratio"], 90)
     assert np.median(tapered["width_um"]) < normal["width_um"].min()
 
 
+@pytest.mark.slow
 def test_pyriform_heads_have_one_narrow_end():
     pyriform, normal = _measured("pyriform"), _measured("normal")
     assert np.percentile(pyriform["end_ratio"], 90) < np.percentile(normal["end_ratio"], 10)
     assert np.median(pyriform["end_ratio"]) < 0.5
 
 
+@pytest.mark.slow
 def test_amorphous_heads_are_irregular():
     amorphous, normal = _measured("amorphous"), _measured("normal")
     assert np.median(amorphous["misfit"]) > 2 * np.median(normal["misfit"])

@@ -167,6 +167,7 @@ def test_subfolders_of_a_class_are_groups_across_classes(tmp_path):
     assert "a/loose.png" not in images.origins
 
 
+@pytest.mark.slow
 def test_defects_are_left_out_and_listed(tmp_path):
     folder = fill(tmp_path / "images")
     (folder / "normal" / "broken.png").write_bytes(b"no image")

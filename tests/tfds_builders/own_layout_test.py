@@ -51,6 +51,7 @@ def test_splits_with_classes_inside_are_refused(tmp_path, splits, words, classes
     assert "a table with the columns file, label and group" in message
 
 
+@pytest.mark.slow
 def test_folds_with_splits_inside_are_refused_at_once(tmp_path, capsys):
     folder = make(
         tmp_path / "images",

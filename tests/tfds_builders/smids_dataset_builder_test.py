@@ -1,11 +1,13 @@
 """`smids` in TFDS's own test, on drawn images."""
 
+import pytest
 import tensorflow_datasets as tfds
 
 from tests.tfds_builders.builder_case import check_builder
 from tfds_builders.smids import smids_dataset_builder
 
 
+@pytest.mark.slow
 def test_the_clean_images():
     class SmidsCleanTest(tfds.testing.DatasetBuilderTestCase):
         DATASET_CLASS = smids_dataset_builder.Builder
@@ -16,6 +18,7 @@ def test_the_clean_images():
     check_builder(SmidsCleanTest)
 
 
+@pytest.mark.slow
 def test_the_original_images():
     class SmidsOriginalTest(tfds.testing.DatasetBuilderTestCase):
         DATASET_CLASS = smids_dataset_builder.Builder

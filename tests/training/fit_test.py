@@ -62,6 +62,7 @@ def test_answers_for_every_part_held_out_and_learns(tmp_path):
     assert fit.best_epoch == 4 == len(fit.history["val_loss"])
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_a_fit_exactly_and_another_does_not(tmp_path):
     first, again = _fit(tmp_path / "a"), _fit(tmp_path / "b")
     np.testing.assert_array_equal(first.probabilities["test"], again.probabilities["test"])
@@ -69,6 +70,7 @@ def test_a_seed_repeats_a_fit_exactly_and_another_does_not(tmp_path):
     assert not np.array_equal(first.probabilities["test"], other.probabilities["test"])
 
 
+@pytest.mark.slow
 def test_a_fit_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path):
     whole = _fit(tmp_path / "whole")
 
@@ -92,6 +94,7 @@ def test_a_fit_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path):
     np.testing.assert_array_equal(resumed.probabilities["test"], whole.probabilities["test"])
 
 
+@pytest.mark.slow
 def test_a_recipe_for_memorizing_learns_shuffled_labels_by_heart(tmp_path):
     images, labels = _dataset(24)
     shuffled = np.random.default_rng(0).permutation(labels)
@@ -103,6 +106,7 @@ def test_a_recipe_for_memorizing_learns_shuffled_labels_by_heart(tmp_path):
     assert known.mean() > 0.95
 
 
+@pytest.mark.slow
 def test_the_test_part_does_not_touch_the_training(tmp_path):
     images, labels = _dataset()
     config = dataclasses.replace(CONFIG, checkpoint="best")  # so that the choice of the epoch is part of it

@@ -217,6 +217,7 @@ def test_mcnemar_is_run_for_each_repeat(tables, results):
         assert test["p_value"] == pytest.approx(scipy.stats.binomtest(only_first, only_first + only_second).pvalue)
 
 
+@pytest.mark.slow
 def test_one_model_alone_and_models_with_unequal_repeats():
     short, long = draw_table(num_repeats=1, seed=1), draw_table(num_repeats=2, seed=2)
     alone = analysis.analyze({"vit_tiny": short}, CLASS_NAMES, bootstrap_samples=100)
@@ -229,6 +230,7 @@ def test_one_model_alone_and_models_with_unequal_repeats():
     assert len(pair["mcnemar"]) == 1
 
 
+@pytest.mark.slow
 def test_the_same_model_twice_does_not_differ(tables):
     table = tables["simple_cnn"]
     both = analysis.analyze({"simple_cnn": table, "vit_tiny": table}, CLASS_NAMES, bootstrap_samples=100)
@@ -236,6 +238,7 @@ def test_the_same_model_twice_does_not_differ(tables):
     assert pair["accuracy"]["p_value"] == pair["macro_f1"]["p_value_holm"] == pair["mcnemar"][0]["p_value"] == 1
 
 
+@pytest.mark.slow
 def test_results_are_json_and_repeat(tables, results):
     text = json.dumps(results, allow_nan=False, sort_keys=True)
     again = analysis.analyze(tables, CLASS_NAMES, bootstrap_samples=SAMPLES)

@@ -68,6 +68,7 @@ def test_counting_finds_errors_and_correction_the_truth(table):
         assert entry["corrected_error"] < entry["counted_error"] / 2
 
 
+@pytest.mark.slow
 def test_a_slide_without_normal_forms_is_every_other_image_of_a_fold(table):
     entry = describe(table)[0]
     counted, corrected = [], []
@@ -112,6 +113,7 @@ def test_accepted_answers_are_weighed_by_the_mix_of_the_slide():
     assert found[0.04]["wrong_normal"] > 0.9
 
 
+@pytest.mark.slow
 def test_wrong_accepted_answers_are_foretold():
     table = draw_table(num_images=3000, seed=3)
     labels, answers = oof.labels(table), oof.probabilities(table).argmax(axis=1)

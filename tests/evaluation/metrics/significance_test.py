@@ -87,6 +87,7 @@ def test_wrong_arguments_are_named(differences, ratio, message):
         significance.corrected_resampled_t_test(differences, test_train_ratio=ratio)
 
 
+@pytest.mark.slow
 def test_holm_by_hand():
     np.testing.assert_allclose(significance.holm([0.04, 0.01, 0.03]), [0.06, 0.03, 0.06])
     np.testing.assert_allclose(significance.holm([0.6, 0.9]), [1, 1])

@@ -150,6 +150,7 @@ def test_images_that_were_not_answered_clean_are_named(answers):
         describe_robustness(answers.select(~is_left_out), bootstrap_samples=10)
 
 
+@pytest.mark.slow
 def test_tfma_finds_the_same_in_its_slices(answers, figures, tmp_path):
     from sperm_tf.evaluation.tfma.robustness_slices import analyze_answers
 

@@ -70,6 +70,7 @@ def test_what_is_known_to_be_no_sperm_is_not_in_the_denominator(tmp_path, name):
     assert f"Of 500 images as the model classified them: 250 spermatozoa; 250 of other objects ({name})" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["other", "Verunreinigung", "residuos", "unknown"])
 def test_a_class_of_unknown_role_stops_the_report_with_the_flag(tmp_path, capsys, name):
     answers = ["normal"] * 2 + ["abnormal"] * 23 + [name] * 25

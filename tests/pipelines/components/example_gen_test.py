@@ -64,11 +64,13 @@ def test_dataset_card_lies_beside_the_examples(artifact):
     json.dumps(info)
 
 
+@pytest.mark.slow
 def test_another_run_writes_the_same_bytes(artifact, tmp_path):
     again = ExampleGen(CONFIG).run(RunContext(tmp_path))
     assert again.digest == artifact.digest
 
 
+@pytest.mark.slow
 def test_a_run_of_other_folds_that_waits_finds_the_data_prepared(tmp_path, monkeypatch):
     context, real_lock, runs = RunContext(tmp_path), filelock.FileLock, []
 
@@ -83,6 +85,7 @@ def test_a_run_of_other_folds_that_waits_finds_the_data_prepared(tmp_path, monke
     assert len(runs) == 2 and {row["fold"] for row in read(waited.directory, "test")} == {2}
 
 
+@pytest.mark.slow
 def test_a_small_test_set_leaves_the_rest_of_its_fold_unused(artifact, tmp_path):
     small = ExampleGen(dataclasses.replace(CONFIG, max_test_images=7)).run(RunContext(tmp_path))
     assert small.properties["num_examples"] == {**artifact.properties["num_examples"], "test": 7}
@@ -107,6 +110,7 @@ def test_validation_and_calibration_share_a_fold_by_whole_groups(artifact):
         assert 0 <= sizes[0] - sizes[1] <= 1
 
 
+@pytest.mark.slow
 def test_the_images_of_a_patient_stay_together_in_a_shared_fold(tmp_path):
     for number in range(80):
         path = tmp_path / "lab" / "ab"[number % 2] / f"patient_{number // 4}" / f"{number}.png"
@@ -119,6 +123,7 @@ def test_the_images_of_a_patient_stay_together_in_a_shared_fold(tmp_path):
     assert not set(halves[0]) & set(halves[1])
 
 
+@pytest.mark.slow
 def test_files_that_no_exported_model_reads_are_named_and_left_out(tmp_path, caplog):
     for number in range(40):
         path = tmp_path / "lab" / "ab"[number % 2] / f"{number}.png"
@@ -154,6 +159,7 @@ def test_a_changed_archive_changes_the_fingerprint(tmp_path):
     assert describe_source(config) != before
 
 
+@pytest.mark.slow
 def test_manual_dir_is_searched_once_for_the_fingerprint(tmp_path, monkeypatch):
     import tfds_builders
     from sperm_tf.data import archives

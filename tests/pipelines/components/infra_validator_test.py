@@ -26,6 +26,7 @@ def validate(tmp_path, examples_artifact, model, **config):
     return report
 
 
+@pytest.mark.slow
 def test_a_good_model_is_blessed(tmp_path, examples_artifact, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = fixtures.make_model(pathlib.Path("model"))  # a relative path, as of a relative pipeline root
@@ -39,6 +40,7 @@ def test_a_good_model_is_blessed(tmp_path, examples_artifact, monkeypatch):
     assert answers["serving_default"]["second_call_s"] > 0
 
 
+@pytest.mark.slow
 def test_a_broken_saved_model_is_not_blessed(tmp_path, examples_artifact):
     model = fixtures.make_model(tmp_path / "model")
     saved_model = model.directory / "saved_model" / "saved_model.pb"
@@ -94,6 +96,7 @@ def test_a_model_that_hangs_is_not_blessed(tmp_path, examples_artifact):
     assert report["failure"]["kind"] == "timeout"
 
 
+@pytest.mark.slow
 def test_a_model_that_breaks_the_contract_is_not_blessed_and_says_where(tmp_path, examples_artifact):
     model = fixtures.make_model(tmp_path / "model")
     (model.directory / "model.json").write_text(json.dumps({"class_names": ["a", "b", "c", "d"]}), encoding="utf-8")

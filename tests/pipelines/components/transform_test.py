@@ -38,6 +38,7 @@ def read(folder, split):
     return [examples.from_example(item) for item in serialized.as_numpy_iterator()]
 
 
+@pytest.mark.slow
 def test_every_image_is_what_preprocess_makes_of_it(tmp_path):
     source, target = transform(tmp_path)
     for split in examples.SPLITS:
@@ -50,6 +51,7 @@ def test_every_image_is_what_preprocess_makes_of_it(tmp_path):
     assert examples.read_dataset_info(target) == examples.read_dataset_info(source)
 
 
+@pytest.mark.slow
 def test_known_undecodable_images_are_left_out_and_unknown_ones_stop_the_run(tmp_path):
     splits = examples_fixture.default_splits()
     splits["train"][5]["image"] = b"no image"

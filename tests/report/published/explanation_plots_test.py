@@ -1,3 +1,4 @@
+import pytest
 from PIL import Image
 
 from sperm_tf.evaluation.attribution.attribution_metrics import describe_explanations
@@ -5,6 +6,7 @@ from sperm_tf.report.published.explanation_plots import explanation_figures
 from tests.evaluation.attribution.attribution_metrics_test import draw_answers
 
 
+@pytest.mark.slow
 def test_the_same_figures_give_the_same_file_and_missing_ones_a_gap(tmp_path):
     found = describe_explanations(draw_answers())
     for name in ("one.png", "other.png"):

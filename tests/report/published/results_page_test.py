@@ -221,6 +221,7 @@ def test_notes_are_copied_verbatim(hushem, tmp_path):
     assert "Departures and remarks" not in render({"hushem": hushem}, tmp_path)[0]
 
 
+@pytest.mark.slow
 def test_plots_are_linked_small_and_repeat(hushem, smids, tmp_path):
     text, files = render({"hushem": hushem, "smids": smids}, tmp_path)
     links = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)

@@ -48,6 +48,7 @@ def test_models_stand_side_by_side(figures):
     assert second[8:] == [f"{least:.2f}–0.61", "7–30"]
 
 
+@pytest.mark.slow
 def test_the_figure_draws_the_values(figures, tmp_path):
     robustness.plot_robustness(tmp_path / "a.png", figures, title="A title", set_coverage=0.9)
     flat = [{**row, "accuracy": figures["severities"][0]["accuracy"]} for row in figures["severities"]]

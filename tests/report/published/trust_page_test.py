@@ -101,6 +101,7 @@ def test_the_page_shows_the_figures_of_every_repeat(decisions, tmp_path, monkeyp
     assert "*not measured yet* | open |" in page
 
 
+@pytest.mark.slow
 def test_ood_inputs_are_shown_with_the_own_images_that_are_referred(decisions, tmp_path, monkeypatch):
     monkeypatch.setattr(trust_plots, "trust", lambda path, *args, **kwargs: path.touch())
     audits = {
