@@ -42,6 +42,7 @@ def build(release, *, clean):
     return build_catalog(files, data.__getitem__, label_names=LABEL_NAMES, clean=clean)
 
 
+@pytest.mark.slow
 def test_clean_lists_everything_it_leaves_out(release):
     catalog = build(release, clean=True)
     assert (catalog.num_source_images, catalog.num_undecodable, len(catalog.images)) == (24, 1, 20)

@@ -75,6 +75,7 @@ def test_limits_are_inclusive():
     assert preprocess(smallest, 16).shape == (16, 16, 3)
 
 
+@pytest.mark.slow
 def test_good_rows_are_the_same_beside_bad_ones_and_alone():
     good = {name: data for name, (data, _) in LOSSLESS.items()}
     mixed = [file for pair in zip(good.values(), [data for data, _ in BAD.values()], strict=False) for file in pair]

@@ -70,6 +70,7 @@ def test_maps_of_every_class_equal_the_reference(head, views):
     assert min(getattr(explanation, method).numpy().max() for method in METHODS) > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["efficientnet_b0_cbam", "simple_cnn"])
 def test_maps_of_the_real_models_equal_the_reference(name):
     keras.utils.set_random_seed(0)

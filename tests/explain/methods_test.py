@@ -111,6 +111,7 @@ def test_every_method_gives_maps_of_the_images_in_one_form(views):
     assert explain("grad_cam", classifier, images, labels).shape == (35, SIDE, SIDE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SERVED_MAPS)
 def test_maps_are_the_served_ones(name):
     from sperm_tf.explain.activation_maps import ClassActivationMaps

@@ -217,6 +217,7 @@ def test_the_command_line_says_what_is_wrong_with_the_data(tmp_path):
     assert "Traceback" not in output
 
 
+@pytest.mark.slow
 def test_the_intervals_of_the_documentation_are_those_of_its_command():
     text = (ROOT / "docs" / "adding_a_dataset.md").read_text(encoding="utf-8")
     command = text.split('python -c "')[1].split('"\n```')[0]

@@ -111,6 +111,7 @@ def test_pixels_are_classified_like_their_file(classifier):
             classifier.predict(wrong)
 
 
+@pytest.mark.slow
 def test_scalars_are_told_before_arrays_and_sequences(classifier, tmp_path):
     path = tmp_path / "cell [1].png"  # brackets are part of its name
     path.write_bytes(FILES[0])
@@ -244,6 +245,7 @@ def test_predictions_are_a_list_and_become_a_table(classifier, tmp_path):
     assert list(classifier.predict([]).to_frame().columns) == list(table.columns)
 
 
+@pytest.mark.slow
 def test_an_explained_prediction_draws_its_map(classifier, tmp_path):
     pixels = image_files.random_pixels(40, 70, seed=0)
     (found,) = classifier.explain(pixels)
@@ -452,6 +454,7 @@ def test_a_crop_without_pixels_sinks_no_batch(classifier):
     assert [prediction.status for prediction in found] == ["ok", "empty"]
 
 
+@pytest.mark.slow
 def test_a_saved_model_is_not_taken_for_a_model_that_can_be_opened(model, tmp_path):
     Classifier(model, NAMES, SIZE).export(tmp_path / "1")
     with pytest.raises(ValueError, match=r"That is a SavedModel.* Name the folder that the Calibrator wrote"):

@@ -119,6 +119,7 @@ def test_a_folder_of_class_folders(folder, from_folder):
     }
 
 
+@pytest.mark.slow
 def test_a_table_of_the_same_images_is_the_same_dataset(folder, from_folder, tmp_path):
     table = write_table(folder / "labels.csv", [row[:2] for row in table_rows(folder)], header=("file", "label"))
     try:
