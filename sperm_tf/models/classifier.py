@@ -12,6 +12,7 @@ from sperm_tf.models.registry import BACKBONES, find_backbone
 
 FEATURE_MAP = "feature_map"
 LOGITS = "logits"
+_IMAGENET = {name for backbone in BACKBONES.values() for name in backbone.imagenet_weights}
 RESCALING = "rescale_pixels"
 """The layer of every backbone that the image enters."""
 
@@ -87,10 +88,11 @@ def _with_white_point(model: keras.Model) -> keras.Model:
 def _build_backbone(config: ModelConfig, image: keras.KerasTensor) -> keras.Model:
     """The backbone with its initial weights, checked against its entry."""
     entry = find_backbone(config.name)
-    if config.weights == "imagenet" and not entry.imagenet_weights:
+    if config.weights in _IMAGENET and config.weights not in entry.imagenet_weights:
+        choices = ", ".join(map(repr, (*entry.imagenet_weights, "none")))
         raise weights_lib.WeightsError(
-            f"weights must be 'none' or the path of a file for {config.name}, which nobody trained on ImageNet. "
-            "Received: weights='imagenet'."
+            f"weights must be {choices}, or the path of a file, for {config.name}. Received: "
+            f"weights={config.weights!r}, which are weights of another network."
         )
     file = None if entry.imagenet_weights else released.find_weights_file(config.weights)
     backbone = entry.load_builder()(image, config)

@@ -32,11 +32,14 @@ class Backbone:
         explained_layer: name of the layer that attribution maps are made of. Every path to the logits leads through it;
             `feature_map` is the last one. One at a quarter of the input's resolution is better where there is one.
         image_size_multiple: S is a multiple of it.
-        imagenet_weights: whether weights trained on ImageNet exist. If so, the builder loads `config.weights` itself,
-            since it knows how those of ImageNet are made; if not, what `config.weights` names is loaded into what the
-            builder returns, and `imagenet` is refused.
-        starts_pretrained: whether a cross-validation starts it from the preset's weights. The others start at random,
-            with no frozen phase and more epochs.
+        imagenet_weights: names of the weights trained on ImageNet that it may start from, `imagenet` of Keras
+            Applications or `imagenet_lite0`. If there are any, the builder loads `config.weights` itself, since it
+            knows how those of ImageNet are made; if not, what `config.weights` names is loaded into what the builder
+            returns.
+        initial_weights: what a cross-validation starts it from. Backbones with the same share the preset's weights; the
+            others start from theirs, those with `none` at random, with no frozen phase and more epochs.
+        extra: extra of this package that its initial weights need; such a backbone is cross-validated only where it is
+            named.
         has_cbam: whether `config.cbam_after` and `config.reduction` apply.
         max_learning_rate: highest peak rate of its training in a cross-validation; None takes the preset's.
         warmup_share: share of the steps, 0-1, over which its rate rises there; None takes the preset's.
@@ -47,8 +50,9 @@ class Backbone:
     early_layers: tuple[str, ...]
     explained_layer: str
     image_size_multiple: int = 1
-    imagenet_weights: bool = False
-    starts_pretrained: bool = False
+    imagenet_weights: tuple[str, ...] = ()
+    initial_weights: str = "none"
+    extra: str = ""
     has_cbam: bool = False
     max_learning_rate: float | None = None
     warmup_share: float | None = None
@@ -90,16 +94,35 @@ BACKBONES: dict[str, Backbone] = {
         min_image_size=32,
         early_layers=_EFFICIENTNET_EARLY,
         explained_layer=_EFFICIENTNET_EXPLAINED,
-        imagenet_weights=True,
-        starts_pretrained=True,
+        imagenet_weights=("imagenet", "imagenet_lite0"),
+        initial_weights="synthetic",
     ),
     "efficientnet_b0_cbam": Backbone(
         "sperm_tf.models.efficientnet:build_efficientnet_b0_cbam",
         min_image_size=32,
         early_layers=_EFFICIENTNET_EARLY,
         explained_layer=_EFFICIENTNET_EXPLAINED,
-        imagenet_weights=True,
-        starts_pretrained=True,
+        imagenet_weights=("imagenet", "imagenet_lite0"),
+        initial_weights="synthetic",
+        has_cbam=True,
+    ),
+    "efficientnet_lite0": Backbone(
+        "sperm_tf.models.efficientnet_lite:build_efficientnet_lite0",
+        min_image_size=32,
+        early_layers=_EFFICIENTNET_EARLY,
+        explained_layer=_EFFICIENTNET_EXPLAINED,
+        imagenet_weights=("imagenet_lite0",),
+        initial_weights="imagenet_lite0",
+        extra="imagenet",
+    ),
+    "efficientnet_lite0_cbam": Backbone(
+        "sperm_tf.models.efficientnet_lite:build_efficientnet_lite0_cbam",
+        min_image_size=32,
+        early_layers=_EFFICIENTNET_EARLY,
+        explained_layer=_EFFICIENTNET_EXPLAINED,
+        imagenet_weights=("imagenet_lite0",),
+        initial_weights="imagenet_lite0",
+        extra="imagenet",
         has_cbam=True,
     ),
     "vit_tiny": Backbone(
@@ -113,6 +136,8 @@ BACKBONES: dict[str, Backbone] = {
     ),
 }
 """Name, as in `ModelConfig.name` -> its entry, in the order in which tables show them."""
+DEFAULT_BACKBONES = tuple(name for name, entry in BACKBONES.items() if not entry.extra)
+"""What is cross-validated where nobody names others."""
 
 
 def find_backbone(name: str) -> Backbone:

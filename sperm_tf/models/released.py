@@ -23,8 +23,8 @@ from sperm_tf.whole_files import write_text
 
 NAMES = ("smids", "hushem", "synthetic")
 """Released with the package: two classifiers, and a classifier of drawn sperm, whose backbone others start from."""
-WITHOUT_FILE = ("none", "imagenet")
-"""Settings of `ModelConfig.weights` that name no file."""
+WITHOUT_FILE = ("none", "imagenet", "imagenet_lite0")
+"""Settings of `ModelConfig.weights` that name no file; those of ImageNet are known by a checksum of their own."""
 RELEASE_SUFFIX = ".npz"
 SUFFIXES = (".weights.h5", ".h5", ".keras", RELEASE_SUFFIX)
 DRAWN, DRAWN_SEED = "synthetic_sperm", 0
@@ -169,7 +169,7 @@ def find_release(name: str, folder: pathlib.Path | None = None) -> Release:
 
 
 def identify_weights(weights: str) -> str:
-    """What initial weights are known by: the SHA-256 of their file, or `none` and `imagenet` as they are.
+    """What initial weights are known by: the SHA-256 of their file, or those of `WITHOUT_FILE` as they are.
 
     Args:
         weights: as for `find_weights_file`, which says what is refused.
@@ -182,10 +182,10 @@ def find_weights_file(weights: str) -> pathlib.Path | None:
     """The file of `ModelConfig.weights`.
 
     Args:
-        weights: `imagenet`, `none`, the name of a release of this package, or a path.
+        weights: of `WITHOUT_FILE`, the name of a release of this package, or a path.
 
     Returns:
-        The file; None for `imagenet` and `none`.
+        The file; None for those of `WITHOUT_FILE`.
 
     Raises:
         WeightsError: there is no such release or file, it is damaged, or its name has none of `SUFFIXES`.

@@ -142,8 +142,9 @@ def test_a_seed_repeats_the_initial_weights():
         ({"name": "vit_tiny"}, {"image_size": 15}, "image_size must be at least 16"),
         ({"name": "vit_tiny"}, {"image_size": 100}, "multiple of 16 for vit_tiny.*image_size=100. Use 96 or 112"),
         ({"name": "efficientnet_b0_cbam", "cbam_after": ()}, {}, "set model.name='efficientnet_b0'"),
-        ({"weights": "imagenet"}, {}, "for simple_cnn, which nobody trained on ImageNet"),
-        ({"name": "vit_tiny", "weights": "imagenet"}, {}, "for vit_tiny, which nobody trained on ImageNet"),
+        ({"weights": "imagenet"}, {}, "must be 'none', or the path of a file, for simple_cnn"),
+        ({"name": "vit_tiny", "weights": "imagenet"}, {}, "must be 'none', or the path of a file, for vit_tiny"),
+        ({"name": "efficientnet_lite0", "weights": "imagenet"}, {}, "must be 'imagenet_lite0', 'none', or"),
     ),
 )
 def test_refuses_invalid_settings(change, arguments, message):

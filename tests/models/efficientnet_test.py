@@ -9,7 +9,8 @@ def setup_module():
     global build_with_cbam, keras, resolve_places
     import keras
 
-    from sperm_tf.models.efficientnet import build_with_cbam, resolve_places
+    from sperm_tf.models.cbam_insertion import resolve_places
+    from sperm_tf.models.efficientnet import build_with_cbam
 
 
 SETTINGS = {"weights": "none", "cbam_after": (), "reduction": 4, "norm_momentum": 0.99}

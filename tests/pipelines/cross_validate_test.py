@@ -441,6 +441,12 @@ def test_models_without_pretraining_take_longer():
     assert plain == dataclasses.replace(trainer, model=dataclasses.replace(trainer.model, name="efficientnet_b0"))
     vit = recipes.trainer_for(trainer, "vit_tiny")
     assert (vit.model.weights, vit.full_epochs, vit.frozen_epochs) == ("none", 25, 0)
+    lite = recipes.trainer_for(trainer, "efficientnet_lite0_cbam")
+    assert (lite.model.weights, lite.full_epochs, lite.frozen_epochs) == ("imagenet_lite0", 10, 2)
+    assert recipes.trainer_for(lite, "efficientnet_lite0").model.weights == "imagenet_lite0"
+    assert recipes.trainer_for(lite, "efficientnet_b0").model.weights == "synthetic"
+    random = dataclasses.replace(trainer, model=dataclasses.replace(trainer.model, weights="none"))
+    assert recipes.trainer_for(random, "efficientnet_lite0").model.weights == "none"
 
 
 def test_a_limit_of_test_images_leaves_no_image_out(tmp_path):

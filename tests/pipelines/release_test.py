@@ -155,7 +155,7 @@ def test_a_second_release_keeps_the_first(trained, run, tmp_path):
     assert manifest["smids"].sha256 == manifest["synthetic"].sha256, "equal weights give equal bytes"
     assert first == (tmp_path / "released" / "synthetic.npz").read_bytes()
     card = (tmp_path / "cards" / "synthetic.md").read_text(encoding="utf-8")
-    assert "its answers to\n  photographs mean nothing" in card and "CC0 1.0" in card
+    assert "its predictions for\n  photographs mean nothing" in card and "CC0 1.0" in card
     assert "--config.trainer.model.weights=synthetic" in card and "load_model" not in card
 
 
@@ -164,7 +164,7 @@ def test_without_results_the_card_says_so(trained, run, tmp_path):
     (tmp_path / "results" / "hushem" / "results.json").write_text('{"models": {"vit_tiny": {}}}', encoding="utf-8")
     assert run(f"--model={trained}", name="hushem") == 0
     card = (tmp_path / "cards" / "hushem.md").read_text(encoding="utf-8")
-    assert "No cross-validated figures of `simple_cnn` on `hushem`" in card
+    assert "No cross-validated metrics of `simple_cnn` on `hushem`" in card
 
 
 def test_a_training_that_nobody_cross_validated_quotes_no_figures(trained, run, tmp_path):
@@ -175,7 +175,7 @@ def test_a_training_that_nobody_cross_validated_quotes_no_figures(trained, run, 
     (trained / "artifact.json").write_text(json.dumps(artifact | {"producer": "Trainer"}), encoding="utf-8")
     assert run(f"--model={trained}") == 0
     card = (tmp_path / "cards" / "smids.md").read_text(encoding="utf-8")
-    assert "| Accuracy |" not in card and "no figure of another recipe is quoted" in card
+    assert "| Accuracy |" not in card and "no metric of another recipe is quoted" in card
 
 
 def test_a_card_is_written_again_with_newer_figures(trained, run, tmp_path, capsys):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sperm_tf.models.registry import BACKBONES
+from sperm_tf.models.registry import BACKBONES, DEFAULT_BACKBONES
 from sperm_tf.report import text
 from sperm_tf.report.published.literature import HONEST, Published, paper
 from sperm_tf.schemas.cross_validation import ModelResults, Results
@@ -22,7 +22,8 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def model_names(results: Mapping[str, Any]) -> list[str]:
     """The configured models, then any others that were measured."""
-    return [*BACKBONES, *(name for name in results["models"] if name not in BACKBONES)]
+    known = [name for name in BACKBONES if name in DEFAULT_BACKBONES or name in results["models"]]
+    return [*known, *(name for name in results["models"] if name not in BACKBONES)]
 
 
 def comparison_table(results: Mapping[str, Results], titles: Mapping[str, str]) -> str:

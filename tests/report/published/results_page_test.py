@@ -10,7 +10,7 @@ from PIL import Image
 
 from sperm_tf.evaluation.cross_validation import analysis, fits_file, relatives
 from sperm_tf.evaluation.metrics import intervals
-from sperm_tf.models.registry import BACKBONES
+from sperm_tf.models.registry import DEFAULT_BACKBONES
 from sperm_tf.report.published import literature, results_page, results_plots, results_tables
 from tests.evaluation.cross_validation.oof_tables import CLASS_NAMES, draw_table
 
@@ -73,7 +73,7 @@ def test_every_row_says_its_version_and_how_many_images_had_a_relative_elsewhere
 
 def test_every_model_has_its_row(hushem, tmp_path):
     text, _ = render({"hushem": hushem}, tmp_path)
-    for name in BACKBONES:
+    for name in DEFAULT_BACKBONES:
         model = hushem["models"][name]
         mean, sd = model["over_folds"]["accuracy"]["mean"], model["over_folds"]["accuracy"]["sd"]
         pooled = model["pooled"]
