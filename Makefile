@@ -18,7 +18,7 @@ run: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 $(DIST) $(ARGS)
 
-# While developing: most of the tests, in three minutes.
+# While developing: most of the tests.
 test-fast: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 $(DIST) -m "not slow and not simulation and not integration" $(ARGS)
 

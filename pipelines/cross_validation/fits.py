@@ -30,7 +30,7 @@ LEFT_OUT_OF_FINGERPRINT = {
 }
 """What a fit's fingerprint leaves out, and why: published predictions are recognised by it on every machine.
 
-Every other field of `FitConfig` counts; of `trainer.model.weights`, `none` and `imagenet` do as well.
+Every other field of `FitConfig` counts; of `trainer.model.weights`, `none`, `imagenet` and `imagenet_lite0` do as well.
 `recipe_of`, `weights_identity` and `Fit.fingerprint_fields` are what does so. A field that is added to `TrainerConfig`
 or `ModelConfig` is left out by `recipe_of` where it has the value that means what was done before, and entered here;
 otherwise every published fit would have to be trained again.
@@ -153,7 +153,7 @@ def recipe_of(config: FitConfig) -> dict[str, Any]:
 
 
 def weights_identity(trainer: TrainerConfig) -> str:
-    """SHA-256 of the file of initial weights; empty for `none` and `imagenet`."""
+    """SHA-256 of the file of initial weights; empty for those that name no file."""
     weights = trainer.model.weights
     return "" if weights in WITHOUT_FILE else identify_weights(weights)
 

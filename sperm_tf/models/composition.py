@@ -55,7 +55,7 @@ def _radial_profile(pixels: Any) -> Any:
     coarse = ops.mean(_split_blocks(pixels, SIDE // _COARSE_SIDE), axis=(2, 4))
     coarse = ops.reshape(coarse, (-1, _COARSE_SIDE**2, 3))
     half = _COARSE_SIDE**2 // 2
-    # The median, as every runtime can compute it: the mean of the two in the middle.
+    # The median, the mean of the two in the middle; `ops.median` has operations that ONNX and LiteRT lack.
     brightest = ops.top_k(ops.transpose(coarse, (0, 2, 1)), half + 1)[0]
     ground = ops.mean(brightest[:, None, :, half - 1 :], axis=-1)
     distance = ops.sqrt(ops.sum(ops.square(coarse - ground), axis=-1))

@@ -129,8 +129,7 @@ def _block(
         depthwise_initializer=_KERNEL_INIT,
         name=f"{name}dwconv",
     )(features)
-    features = layers.BatchNormalization(epsilon=_NORM_EPSILON, name=f"{name}bn")(features)
-    features = layers.ReLU(6, name=f"{name}activation")(features)
+    features = _normalize(features, name, activate=True)
     features = _convolve(features, channels, f"{name}project", activate=False)
     if stride > 1 or inputs.shape[-1] != channels:
         return features
@@ -151,5 +150,9 @@ def _convolve(
         kernel_initializer=_KERNEL_INIT,
         name=f"{name}_conv",
     )(features)
-    features = layers.BatchNormalization(epsilon=_NORM_EPSILON, name=f"{name}_bn")(features)
-    return layers.ReLU(6, name=f"{name}_activation")(features) if activate else features
+    return _normalize(features, f"{name}_", activate=activate)
+
+
+def _normalize(features: keras.KerasTensor, name: str, *, activate: bool) -> keras.KerasTensor:
+    features = layers.BatchNormalization(epsilon=_NORM_EPSILON, name=f"{name}bn")(features)
+    return layers.ReLU(6, name=f"{name}activation")(features) if activate else features

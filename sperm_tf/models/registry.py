@@ -11,6 +11,7 @@ Imports nothing heavy, and nothing of this package: the configuration checks nam
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -76,11 +77,21 @@ class Backbone:
         return getattr(importlib.import_module(module), function)
 
 
-_EFFICIENTNET_EARLY = ("block1a_project_bn", "block2b_add")
-# The last layer at a quarter of the input's resolution. The feature map is too coarse to explain: 4x4 cells of a
-# 128-pixel crop, in which a trained network keeps what it found wherever it likes (the comparison:
-# docs/decisions/attribution_maps.md).
-_EFFICIENTNET_EXPLAINED = "block3a_expand_activation"
+_efficientnet = functools.partial(
+    Backbone,
+    min_image_size=32,
+    early_layers=("block1a_project_bn", "block2b_add"),
+    # The last layer at a quarter of the input's resolution. The feature map is too coarse to explain: 4x4 cells of a
+    # 128-pixel crop, in which a trained network keeps what it found wherever it likes (the comparison:
+    # docs/decisions/attribution_maps.md).
+    explained_layer="block3a_expand_activation",
+)
+_efficientnet_b0 = functools.partial(
+    _efficientnet, imagenet_weights=("imagenet", "imagenet_lite0"), initial_weights="synthetic"
+)
+_efficientnet_lite0 = functools.partial(
+    _efficientnet, imagenet_weights=("imagenet_lite0",), initial_weights="imagenet_lite0", extra="imagenet"
+)
 
 BACKBONES: dict[str, Backbone] = {
     "simple_cnn": Backbone(
@@ -89,40 +100,18 @@ BACKBONES: dict[str, Backbone] = {
         early_layers=("stage1_relu", "stage2_relu"),
         explained_layer="feature_map",
     ),
-    "efficientnet_b0": Backbone(
+    "efficientnet_b0": _efficientnet_b0(
         "sperm_tf.models.efficientnet:build_efficientnet_b0",
-        min_image_size=32,
-        early_layers=_EFFICIENTNET_EARLY,
-        explained_layer=_EFFICIENTNET_EXPLAINED,
-        imagenet_weights=("imagenet", "imagenet_lite0"),
-        initial_weights="synthetic",
     ),
-    "efficientnet_b0_cbam": Backbone(
+    "efficientnet_b0_cbam": _efficientnet_b0(
         "sperm_tf.models.efficientnet:build_efficientnet_b0_cbam",
-        min_image_size=32,
-        early_layers=_EFFICIENTNET_EARLY,
-        explained_layer=_EFFICIENTNET_EXPLAINED,
-        imagenet_weights=("imagenet", "imagenet_lite0"),
-        initial_weights="synthetic",
         has_cbam=True,
     ),
-    "efficientnet_lite0": Backbone(
+    "efficientnet_lite0": _efficientnet_lite0(
         "sperm_tf.models.efficientnet_lite:build_efficientnet_lite0",
-        min_image_size=32,
-        early_layers=_EFFICIENTNET_EARLY,
-        explained_layer=_EFFICIENTNET_EXPLAINED,
-        imagenet_weights=("imagenet_lite0",),
-        initial_weights="imagenet_lite0",
-        extra="imagenet",
     ),
-    "efficientnet_lite0_cbam": Backbone(
+    "efficientnet_lite0_cbam": _efficientnet_lite0(
         "sperm_tf.models.efficientnet_lite:build_efficientnet_lite0_cbam",
-        min_image_size=32,
-        early_layers=_EFFICIENTNET_EARLY,
-        explained_layer=_EFFICIENTNET_EXPLAINED,
-        imagenet_weights=("imagenet_lite0",),
-        initial_weights="imagenet_lite0",
-        extra="imagenet",
         has_cbam=True,
     ),
     "vit_tiny": Backbone(

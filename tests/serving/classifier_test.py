@@ -333,9 +333,7 @@ def test_no_files_one_file_and_many_files(classifier):
     many = classifier.predict(FILES * 14)  # more than one batch
     assert len(alone) == 1 and len(many) == 42
     expected = np.tile(_probabilities(classifier.predict(FILES)), (14, 1))
-    np.testing.assert_allclose(
-        _probabilities(many), expected, rtol=1e-5
-    )  # batches of another size sum in another order
+    np.testing.assert_allclose(_probabilities(many), expected, rtol=1e-5)  # other batches sum in another order
 
 
 def test_eight_views_are_averaged(model):
