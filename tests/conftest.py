@@ -6,11 +6,12 @@ import shutil
 import pytest
 from filelock import FileLock
 
+from sperm_tf.models.registry import BACKBONES
 from tests.helpers import real_data_dir
 
 _LONGEST = ("tests/e2e_test.py", "tests/tfds_builders/real_data_test.py")
 _INTEGRATION_FIXTURES = frozenset({"demo", "exported", "exported_averaged", "finished_sweep", "trained", "transformed"})
-_LARGE_NETWORKS = frozenset({"efficientnet_b0", "efficientnet_b0_cbam", "vit_tiny"})
+_LARGE_NETWORKS = frozenset(BACKBONES) - {"simple_cnn"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks

@@ -82,6 +82,7 @@ def test_maps_of_the_real_models_equal_the_reference(name):
     assert (explanation.attention is not None) == (name == "efficientnet_b0_cbam")
 
 
+@pytest.mark.slow
 def test_attention_is_what_the_layer_multiplies_with():
     model = tiny_models.build()
     images = random_images()

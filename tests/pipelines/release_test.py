@@ -217,6 +217,7 @@ def test_a_keras_file_with_class_names_and_images_of_ones_own(run, tmp_path, cap
     assert sperm_tf.load_model(tmp_path / "released" / "mine.npz").class_names == ("a", "b", "c")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("white_point", (False, True))
 def test_the_architecture_is_read_from_the_model(white_point):
     config = ModelConfig(

@@ -87,6 +87,7 @@ def test_paths_and_bytes_are_classified_like_the_model(model, classifier, tmp_pa
     assert len(set(expected.argmax(axis=1))) > 1 or np.ptp(expected, axis=0).max() > 0.05, "the images must differ"
 
 
+@pytest.mark.slow
 def test_pixels_are_classified_like_their_file(classifier):
     pixels = image_files.random_pixels(seed=0)
     from_file = classifier.predict(image_files.encode(pixels, "PNG"))

@@ -26,6 +26,7 @@ def test_the_builder():
     check_builder(SyntheticSpermTest)
 
 
+@pytest.mark.slow
 def test_load(tmp_path):
     assert tfds_builders.synthetic_sperm.Builder.name == "synthetic_sperm"
     splits = tfds.load(
