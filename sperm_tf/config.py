@@ -196,6 +196,9 @@ class TrainerConfig:
         batch_size: images in a training step.
         label_smoothing: 0-1.
         mixup_alpha: parameter of MixUp's Beta distribution (Zhang et al. 2018); 0 switches it off.
+        view_consistency: weight of the divergence between the predictions of an image and of a random view of it
+            (`sperm_tf.layers.view_consistency`), so that one view predicts as the average of eight does. A batch then
+            holds `batch_size` images, each in two views, at twice the cost; 0 switches it off.
         augmentation: names from `sperm_tf.training.augmentation.AUGMENTATIONS`.
         class_weights: weigh classes by their inverse frequency in the training split.
         early_stopping_patience: epochs without a better validation loss before a phase ends; 0 never stops.
@@ -219,6 +222,7 @@ class TrainerConfig:
     batch_size: int = 32
     label_smoothing: float = 0.0
     mixup_alpha: float = 0.0
+    view_consistency: float = 0.0
     augmentation: tuple[str, ...] = ("flip", "rotation", "zoom")
     class_weights: bool = False
     early_stopping_patience: int = 8
@@ -232,7 +236,7 @@ class TrainerConfig:
         for name in ("frozen_epochs", "full_epochs", "early_stopping_patience"):
             check_range(f"trainer.{name}", getattr(self, name), low=0)
         check_range("trainer.seed", self.seed, low=0, high=2**32 - 1)
-        for name in ("frozen_learning_rate", "full_learning_rate", "weight_decay", "mixup_alpha"):
+        for name in ("frozen_learning_rate", "full_learning_rate", "weight_decay", "mixup_alpha", "view_consistency"):
             check_range(f"trainer.{name}", getattr(self, name), low=0, high=10)
         check_range("trainer.frozen_epochs + trainer.full_epochs", self.frozen_epochs + self.full_epochs, low=1)
         both_phases = self.frozen_epochs > 0 and self.full_epochs > 0

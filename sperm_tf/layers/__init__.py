@@ -4,6 +4,7 @@ from sperm_tf.layers.attention import CBAM, ChannelAttention, SpatialAttention
 from sperm_tf.layers.position_embedding import PositionEmbedding
 from sperm_tf.layers.random_affine import RandomAffine
 from sperm_tf.layers.random_quality import RandomNoise, RandomStain
+from sperm_tf.layers.view_consistency import RandomView, ViewConsistency
 from sperm_tf.layers.white_point import WhitePoint
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "RandomAffine",
     "RandomNoise",
     "RandomStain",
+    "RandomView",
     "SpatialAttention",
+    "ViewConsistency",
     "WhitePoint",
 ]

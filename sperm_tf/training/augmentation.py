@@ -17,6 +17,7 @@ import numpy as np
 from sperm_tf.config import TrainerConfig
 from sperm_tf.layers.random_affine import RandomAffine
 from sperm_tf.layers.random_quality import RandomNoise, RandomStain
+from sperm_tf.layers.view_consistency import RandomView
 
 _PIXELS = (0, 255)
 
@@ -61,18 +62,26 @@ colour channel by up to 10 % of the range.
 
 
 class Augmentation:
-    """A chain of random layers, then MixUp.
+    """A chain of random layers, then MixUp, then a second view of every image.
 
     Args:
         layers: image layers, in order, computing in float32 on pixels 0-255.
         mixup: `keras.layers.MixUp`, or None.
+        second_view: makes the second view of images, or None for one view.
     """
 
-    def __init__(self, layers: list[keras.layers.Layer], mixup: keras.layers.Layer | None):
+    def __init__(
+        self,
+        layers: list[keras.layers.Layer],
+        mixup: keras.layers.Layer | None,
+        second_view: keras.layers.Layer | None = None,
+    ):
         self.layers = layers
         self.mixup = mixup
+        self.second_view = second_view
         # A cast of integers to float32 that works on tensors of tf.data whatever the backend.
         self._cast = keras.layers.Rescaling(1.0, dtype="float32")
+        self._join = keras.layers.Concatenate(axis=0, dtype="float32")
 
     def __call__(self, images, labels):
         """Augments a batch; safe inside `tf.data.Dataset.map` (one call at a time keeps it repeatable).
@@ -82,7 +91,8 @@ class Augmentation:
             labels: [B, C], float one-hot.
 
         Returns:
-            images float32 [B, S, S, 3], 0-255, and labels [B, C].
+            images float32 [B, S, S, 3], 0-255, and labels [B, C]; with a second view [2 * B, ...], all first views
+            before all second ones.
         """
         images = self._cast(images)
         for layer in self.layers:
@@ -90,6 +100,9 @@ class Augmentation:
         if self.mixup is not None:
             mixed = self.mixup({"images": images, "labels": labels}, training=True)
             images, labels = mixed["images"], mixed["labels"]
+        if self.second_view is not None:
+            images = self._join([images, self.second_view(images, training=True)])
+            labels = self._join([labels, labels])
         return images, labels
 
 
@@ -97,7 +110,8 @@ def build_augmentation(config: TrainerConfig, *, epoch: int = 0) -> Augmentation
     """The augmentation of a training epoch.
 
     Args:
-        config: its `augmentation`, `mixup_alpha` and `seed` are used. MixUp: Zhang et al. 2018, one weight an image.
+        config: its `augmentation`, `mixup_alpha`, `view_consistency` and `seed` are used. MixUp: Zhang et al. 2018, one
+            weight an image.
         epoch: counted from 0; build one anew for every epoch, so that a resumed training draws what an uninterrupted
             one would.
 
@@ -113,4 +127,8 @@ def build_augmentation(config: TrainerConfig, *, epoch: int = 0) -> Augmentation
         if name not in GEOMETRIC:
             layers += AUGMENTATIONS[name](seed=int(seed), dtype="float32")
     mixup = keras.layers.MixUp(config.mixup_alpha, seed=int(seeds[-1]), dtype="float32") if config.mixup_alpha else None
-    return Augmentation(layers, mixup)
+    if not config.view_consistency:
+        return Augmentation(layers, mixup)
+    # The number of seeds settles them all, so this one is drawn apart.
+    seed = np.random.SeedSequence([config.seed, epoch, 1]).generate_state(1)[0] >> 1
+    return Augmentation(layers, mixup, RandomView(seed=int(seed), dtype="float32"))

@@ -14,6 +14,7 @@ import numpy as np
 
 from sperm_tf import kernels
 from sperm_tf.config import TrainerConfig
+from sperm_tf.layers.view_consistency import ViewConsistency
 from sperm_tf.models.classifier import FEATURE_MAP, backbone_layers
 from sperm_tf.models.released import identify_weights
 from sperm_tf.training.callbacks import FiniteLossGuard, StopAfterEpoch, current_learning_rate
@@ -100,29 +101,35 @@ def train(
         "shuffle": False,  # the order is the data's own; Keras would shuffle a PyDataset by a global generator
     }
 
+    trained = _with_consistency(model, config.view_consistency)
     with kernels.fused(model):
         for phase in _phases(config):
             if _is_over(phase, history, config.early_stopping_patience):
                 continue
-            _compile(model, phase, config, num_steps=num_steps)
+            _compile(trained, phase, config, num_steps=num_steps)
             if phase.name in history.get("phase", ()):
-                store.restore_last(model)
+                store.restore_last(trained)
             elif history:
-                store.restore_best(model)
+                store.restore_best(trained)
             while not _is_over(phase, history, config.early_stopping_patience):
                 epoch = len(history.get("epoch", ()))
                 data = train_data(epoch) if callable(train_data) else train_data
-                entry = {"epoch": epoch + 1, "phase": phase.name, **_run_epoch(model, data, epoch, **fit_arguments)}
+                entry = {"epoch": epoch + 1, "phase": phase.name, **_run_epoch(trained, data, epoch, **fit_arguments)}
                 for name, value in entry.items():
                     history.setdefault(name, []).append(value)
                 store.commit(
-                    model, history, is_best=_kept_index(history, config.checkpoint) == len(history["val_loss"]) - 1
+                    trained, history, is_best=_kept_index(history, config.checkpoint) == len(history["val_loss"]) - 1
                 )
                 _write_history(work_dir, history)
 
-    store.restore_best(model)
+    store.restore_best(trained)
     _write_history(work_dir, history)
     return TrainingResult(model, history, _kept_index(history, config.checkpoint) + 1)
+
+
+def _with_consistency(model: keras.Model, weight: float) -> keras.Model:
+    """The same layers, and a loss between the views of a batch where `weight` is not 0."""
+    return keras.Model(model.inputs, ViewConsistency(weight)(model.outputs[0])) if weight else model
 
 
 def _phases(config: TrainerConfig) -> tuple[_Phase, _Phase]:

@@ -14,11 +14,12 @@ from sperm_tf.data.partitions import Partition
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
-    global build_classifier, EvaluationBatches, keras, predict_probabilities, run_fit, train_on_arrays
+    global build_classifier, EvaluationBatches, keras, make_views, predict_probabilities, run_fit, train_on_arrays
     global TrainingBatches
     import keras
 
     from sperm_tf.models.classifier import build_classifier
+    from sperm_tf.models.views import make_views
     from sperm_tf.training.arrays import EvaluationBatches, TrainingBatches
     from sperm_tf.training.fit import predict_probabilities, run_fit, train_on_arrays
 
@@ -139,6 +140,19 @@ def test_an_epoch_holds_every_image_once_in_an_order_of_its_own():
         orders.append(np.concatenate([part[:, 0, 0, 0] for part, _ in pairs]).astype(int).tolist())
         assert np.concatenate([part for _, part in pairs]).argmax(1).tolist() == [index % 3 for index in orders[-1]]
     assert sorted(orders[0]) == list(range(20)) and orders[0] == orders[1] != orders[2]
+
+
+def test_with_view_consistency_a_batch_holds_every_image_in_two_views():
+    images, labels = _dataset(8)
+    for alpha in (0.0, 0.4):
+        config = dataclasses.replace(CONFIG, augmentation=(), batch_size=4, mixup_alpha=alpha, view_consistency=1.0)
+        batches = TrainingBatches(images, labels, num_classes=3, config=config, epoch=0)
+        pixels, targets = batches[1]
+        assert len(batches) == 2 and len(pixels) == 8
+        np.testing.assert_array_equal(targets[:4], targets[4:])
+        for first, second in zip(pixels[:4], pixels[4:], strict=True):
+            views = np.asarray(make_views(first[None], 8))
+            assert [np.array_equal(view, second) for view in views].index(True) > 0
 
 
 def test_class_weights_follow_the_labels():

@@ -17,10 +17,11 @@ pytestmark = pytest.mark.slow
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
     global backbone_layers, Batches, build_attention_model, build_model, CONFIG, draw_images, keras
-    global NonFiniteLossError, recipe, run, train
+    global make_views, NonFiniteLossError, recipe, run, train
     import keras
 
     from sperm_tf.models.classifier import backbone_layers
+    from sperm_tf.models.views import make_views
     from sperm_tf.training import recipe
     from sperm_tf.training.callbacks import NonFiniteLossError
     from sperm_tf.training.recipe import train
@@ -103,6 +104,18 @@ def test_two_runs_give_identical_weights(uninterrupted, tmp_path):
         np.testing.assert_array_equal(first, second)
     other = run(tmp_path / "other", config=dataclasses.replace(CONFIG, seed=5, full_epochs=0))
     assert other.history["loss"][0] != result.history["loss"][0]
+
+
+def test_view_consistency_draws_views_together_and_leaves_the_validation_loss_alone(tmp_path):
+    images, _ = draw_images(1)
+    spreads = []
+    for weight in (0.0, 8.0):
+        config = dataclasses.replace(CONFIG, view_consistency=weight, checkpoint="last", augmentation=())
+        result = run(tmp_path / str(weight), config=config)
+        np.testing.assert_allclose(_losses(result.model).mean(), result.history["val_loss"][-1], rtol=1e-4)
+        views = np.asarray(result.model(make_views(images, 8))).reshape(8, len(images), -1)
+        spreads.append(keras.ops.softmax(views).numpy().std(axis=0).mean())
+    assert spreads[1] < 0.7 * spreads[0]
 
 
 @pytest.mark.integration
