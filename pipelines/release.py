@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from pipelines.cli.flags import HELP_FLAGS, FlagError, parse_own
-from pipelines.model_release.packing import ReleaseError, describe_training, pack
+from pipelines.model_release.packing import ReleaseError, describe_training, keep_version, pack, pack_graph
 from sperm_tf import missing_packages
 from sperm_tf.models import released
 from sperm_tf.whole_files import write_text
@@ -36,6 +36,7 @@ Flags:
                                     model.json beside it
   --dataset=NAME                    what it was trained on; default: the name of the release
   --views=1|8                       what an answer is averaged over; default: as in model.json, or 1
+  --new_version                     keep the release that has the name as NAME@VERSION; default: replace it
   --training=FILE                   JSON file with an object: how the weights came about, beyond what the folder says
   --images=DIR                      images to compare the precisions on; default: drawn ones
   --released_dir=DIR                default: sperm_tf/released of this installation
@@ -88,6 +89,7 @@ def _define_flags() -> flags.FlagValues:
         ("results_dir", "docs/results", False),
     ):
         flags.DEFINE_string(name, default, "see USAGE", required=required, flag_values=values)
+    flags.DEFINE_bool("new_version", False, "see USAGE", flag_values=values)
     flags.DEFINE_list("class_names", [], "see USAGE", flag_values=values)
     flags.DEFINE_enum("views", None, ["1", "8"], "see USAGE", flag_values=values)
     return values
@@ -119,8 +121,14 @@ def _run(values: flags.FlagValues) -> None:
         packed = pack(classifier, name=values.name, dataset=dataset, training=training, folder=pathlib.Path(unfinished))
         difference = precision.compare(classifier.keras_model, packed, images, source)
         training["half_precision"] = dataclasses.asdict(difference)
-        release = dataclasses.replace(packed, folder=folder)
+        packed = pack_graph(packed)
+        before = releases.get(values.name)
+        version = 1 if before is None else before.version + int(values.new_version)
+        release = dataclasses.replace(packed, folder=folder, version=version)
         card = release_card.write(release, dataset=dataset, results_dir=pathlib.Path(values.results_dir))
+        if before is not None and values.new_version:
+            kept = keep_version(before)
+            releases[kept.name] = kept
         packed.path.replace(release.path)
         shutil.rmtree(folder / release.name, ignore_errors=True)
         if release.rule:
@@ -153,7 +161,8 @@ def _write_card(release: released.Release, card: str, values: flags.FlagValues) 
 
 
 def _open(path: pathlib.Path, class_names: Sequence[str] | None) -> Classifier:
-    from sperm_tf.serving.loading import KERAS_SUFFIX, load_model
+    from sperm_tf.serving.loading import load_model
+    from sperm_tf.serving.sources import KERAS_SUFFIX
 
     if not (path.is_dir() or (path.is_file() and path.suffix == KERAS_SUFFIX)):
         raise ReleaseError(

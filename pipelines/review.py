@@ -185,7 +185,7 @@ def _say(line: str) -> None:
 
 def name_model(source: str) -> str:
     """A short name for the model, without the path to it: `smids`, `Calibrator/1a2b3c` or `tuned.keras`."""
-    from sperm_tf.serving.loading import is_trained_model
+    from sperm_tf.serving.sources import is_trained_model
 
     path = pathlib.Path(source).expanduser()
     return "/".join(path.resolve().parts[-2:]) if path.is_dir() and is_trained_model(path) else path.name

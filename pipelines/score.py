@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from absl import flags as absl_flags
 
 from pipelines.cli import flags
-from pipelines.cli.quiet import import_tensorflow_quietly
 from sperm_tf import missing_packages
+from sperm_tf.runtimes.registry import RUNTIMES, TENSORFLOW
 
 USAGE = """Classifies every crop of an input; writes scores.parquet, scores.csv and summary.json.
 
@@ -27,6 +27,8 @@ Flags:
   --model=NAME|DIR           a released model (smids, hushem), a folder that the Calibrator wrote, or a SavedModel
   --input=PATH               folder, tar, zip, CSV table with a column file, or a pattern in quotes
   --output=DIR               a new folder, or that of a run to go on with
+  --runtime=NAME             tensorflow, openvino, onnxruntime or litert; the default is the fastest installed one
+                             that opens the model without a conversion
   --overlays=none            draw where the network looked: none, referred or all
   --shard_size=512           files in a unit of work
   --runner=..., --direct_num_workers=... and Apache Beam's other flags are passed on to Beam.
@@ -57,10 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (absl_flags.Error, flags.FlagError) as error:
         print(f"pipelines.score: {str(error).rstrip('. ')}. See --help", file=sys.stderr)
         return 2
-    print(f"Scores {values.input} with {values.model}. TensorFlow is being loaded.", file=sys.stderr, flush=True)
+    print(f"Scores {values.input} with {values.model}.", file=sys.stderr, flush=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    import_tensorflow_quietly()
     from pipelines.bulk_inference import runner, unreadable
 
     request = runner.Request(
@@ -70,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         overlays=values.overlays,
         shard_size=values.shard_size,
         beam_args=beam_args,
+        runtime=values.runtime,
     )
     try:
         summary = runner.run(request)
@@ -90,6 +92,7 @@ def _define_flags() -> absl_flags.FlagValues:
     absl_flags.DEFINE_string("input", "", "the images", flag_values=values)
     absl_flags.DEFINE_string("output", "", "where scores go", flag_values=values)
     absl_flags.DEFINE_enum("overlays", _OVERLAYS[0], _OVERLAYS, "overlays to draw", flag_values=values)
+    absl_flags.DEFINE_enum("runtime", "", ("", TENSORFLOW, *RUNTIMES), "what computes the answers", flag_values=values)
     absl_flags.DEFINE_integer("shard_size", 512, "files in a shard", lower_bound=1, flag_values=values)
     return values
 

@@ -10,10 +10,11 @@ _MODULES = {
     "Classifier": "sperm_tf.serving.classifier",
     "Prediction": "sperm_tf.serving.prediction",
     "Predictions": "sperm_tf.serving.prediction",
+    "RuntimeClassifier": "sperm_tf.serving.runtime_classifier",
     "load_model": "sperm_tf.serving.loading",
 }
 
-__all__ = ["Classifier", "Prediction", "Predictions", "__version__", "load_model"]
+__all__ = ["Classifier", "Prediction", "Predictions", "RuntimeClassifier", "__version__", "load_model"]
 
 
 def __getattr__(name: str) -> Any:

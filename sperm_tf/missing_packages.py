@@ -6,6 +6,7 @@ import importlib.metadata
 import re
 
 _DISTRIBUTIONS = {
+    "ai_edge_litert": "ai-edge-litert",
     "keras_cv": "keras-cv",
     "rarfile": "rarfile",
     "serving": "tensorflow-serving-api",

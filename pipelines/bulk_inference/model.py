@@ -1,4 +1,7 @@
-"""The model that scores: whatever was named becomes a SavedModel, the same one that would be served."""
+"""The model that scores: whatever was named becomes a SavedModel, the same one that would be served, or a graph.
+
+A graph is what `Classifier.export` writes for other runtimes than TensorFlow; they predict the same, faster.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,12 @@ from typing import Any, cast
 from pipelines.bulk_inference import progress
 from pipelines.orchestration.artifacts import digest_directory, digest_file
 from sperm_tf.models.released import Release
+from sperm_tf.runtimes.model import graph_format, is_exported
+from sperm_tf.runtimes.registry import GRAPH_FILES, INFO_FILE, RUNTIMES, TENSORFLOW, check_runtime, is_installed
 from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import ANSWER_OUTPUTS, EXPLAIN, SERVING_DEFAULT, SHOWN_MAP
 from sperm_tf.serving.export_cache import copy_export
+from sperm_tf.serving.sources import EXTRA, find_release, is_trained_model
 
 SAVED_MODEL, CARD_FILE = "saved_model", "model_card.md"
 NETWORK_BATCH = 32  # images, or views of images, in one pass of the network: bounds memory
@@ -36,6 +42,8 @@ class ScoringModel:
         export: writes the SavedModel to the folder that it is given; None where there is one.
         release: the released model, whose SavedModel is kept for the next time; None for others.
         card: text of the model card; empty where there is none.
+        graph: folder of a graph that lies ready; None where there is none.
+        export_graph: writes a graph, to the folder and in the format that it is given; None for a bare SavedModel.
     """
 
     name: str
@@ -47,11 +55,87 @@ class ScoringModel:
     export: Callable[[pathlib.Path], None] | None = None
     release: Release | None = None
     card: str = ""
+    graph: pathlib.Path | None = None
+    export_graph: Callable[[pathlib.Path, str], None] | None = None
 
     @property
     def batch_size(self) -> int:
         """Files in one pass."""
         return max(1, NETWORK_BATCH // self.views)
+
+    def fastest_runtime(self) -> str:
+        """The first installed runtime that opens the graph that lies ready; `tensorflow` where there is none."""
+        if self.graph is None:
+            return TENSORFLOW
+        able = [name for name, runtime in RUNTIMES.items() if graph_format(self.graph) in runtime.formats]
+        return next((name for name in able if is_installed(name)), TENSORFLOW)
+
+    def check_runtime(self, runtime: str) -> None:
+        """Checks that the model can be opened in a runtime.
+
+        Raises:
+            ValueError: it cannot; the message says why.
+            ImportError: the runtime is not installed.
+        """
+        if runtime == TENSORFLOW:
+            self.check_saved_model()
+            return
+        formats = check_runtime(runtime).formats
+        is_ready = self.graph is not None and graph_format(self.graph) in formats
+        if not is_ready and self.export_graph is None:
+            raise ValueError(
+                f"runtime must be {TENSORFLOW!r} for a bare SavedModel. Received: runtime={runtime!r} for {self.name}. "
+                "Name the folder that the Calibrator wrote, or push with --config.pusher.formats=onnx."
+            )
+
+    def check_saved_model(self) -> None:
+        """Checks that there is a SavedModel of this package, or that one can be exported.
+
+        Raises:
+            ValueError: there is neither.
+        """
+        if self.saved_model is not None:
+            _check_signature(self.saved_model)
+        elif self.export is None:
+            raise ValueError(
+                f"model must be one that TensorFlow opens, which overlays need, too. Received: {self.name}, a graph of "
+                "the format "
+                f"{graph_format(cast(pathlib.Path, self.graph))!r}. Name a runtime that is installed and opens it, or "
+                "the folder that the Calibrator wrote."
+            )
+
+    def prepare_graph(self, folder: pathlib.Path, runtime: str) -> pathlib.Path:
+        """Puts a graph for a runtime, and what reports need, into a folder; one that lies ready is copied.
+
+        Args:
+            folder: made when it is missing; what an earlier call left there is used again.
+            runtime: that `check_runtime` accepts.
+
+        Returns:
+            The folder of the graph.
+        """
+        folder.mkdir(exist_ok=True)
+        formats = RUNTIMES[runtime].formats
+        target = folder / formats[0]
+        if not target.is_dir():
+            unfinished = folder / f".{formats[0]}.tmp"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            if self.graph is not None and graph_format(self.graph) in formats:
+                shutil.copytree(self.graph, unfinished)
+            else:
+                assert self.export_graph is not None
+                with progress.step(f"Converting {self.name} for {runtime}"):
+                    self._convert(unfinished, formats[0])
+            unfinished.rename(target)
+        self._write_facts(folder)
+        return target
+
+    def _convert(self, target: pathlib.Path, format: str) -> None:
+        export = functools.partial(cast(Callable, self.export_graph), format=format)
+        if self.release is None:
+            export(target)
+        else:
+            copy_export(self.release, target, export, format=format)
 
     def prepare(self, folder: pathlib.Path) -> pathlib.Path:
         """Puts what scoring and reports need of the model into a folder.
@@ -73,29 +157,34 @@ class ScoringModel:
                 else:
                     copy_export(self.release, unfinished, self.export)
             unfinished.rename(target)
+        self._write_facts(folder)
+        return self.saved_model or target
+
+    def _write_facts(self, folder: pathlib.Path) -> None:
+        """The rule and the card, for reports."""
         for name in _RULE_FILES:
             if self.folder is not None and (self.folder / name).is_file():
                 shutil.copyfile(self.folder / name, folder / name)
         if self.card:
             (folder / CARD_FILE).write_text(self.card, encoding="utf-8")
-        return self.saved_model or target
 
 
 def find(source: str) -> ScoringModel:
     """Finds a model.
 
     Args:
-        source: name of a released model; a folder that the Calibrator or the Trainer wrote; a SavedModel's folder; or
-            anything else that `sperm_tf.load_model` opens.
+        source: name of a released model; a folder that the Calibrator or the Trainer wrote, or `Classifier.export`; a
+            SavedModel's folder; or anything else that `sperm_tf.load_model` opens.
 
     Raises:
-        ValueError: there is no such model, or the SavedModel is of another program.
+        ValueError: there is no such model.
     """
     path = pathlib.Path(source).expanduser()
+    if is_exported(path):
+        return _describe_graph(path.resolve())
     for saved_model in (path, path / SAVED_MODEL):
         if (saved_model / "saved_model.pb").is_file():
-            _check_signature(saved_model.resolve())
-            return _describe(saved_model.resolve(), _call(path.resolve()))
+            return _describe(saved_model.resolve(), path.resolve())
     return _find_classifier(source, path)
 
 
@@ -112,18 +201,40 @@ def _check_signature(saved_model: pathlib.Path) -> None:
         )
 
 
-def _describe(saved_model: pathlib.Path, name: str) -> ScoringModel:
-    from sperm_tf.serving.export import EXTRA, INFO_FILE
+def _describe_graph(graph: pathlib.Path) -> ScoringModel:
+    info = json.loads((graph / INFO_FILE).read_text(encoding="utf-8"))
+    return ScoringModel(_call(graph), digest_directory(graph), "", None, info["views"], graph, graph=graph)
 
+
+def _describe(saved_model: pathlib.Path, folder: pathlib.Path) -> ScoringModel:
     extra = saved_model / EXTRA  # only models of earlier versions are without
     info = extra / INFO_FILE
     views = json.loads(info.read_text(encoding="utf-8"))["views"] if info.is_file() else 1
     rule_folder = extra if (extra / _RULE_FILES[0]).is_file() else None
-    return ScoringModel(name, digest_directory(saved_model), "", saved_model, views, rule_folder)
+    graphs = [extra / format for format in GRAPH_FILES if is_exported(extra / format)]
+    return ScoringModel(
+        _call(folder),
+        digest_directory(saved_model),
+        "",
+        saved_model,
+        views,
+        rule_folder,
+        graph=graphs[0] if graphs else None,
+        export_graph=_export_of(folder) if is_trained_model(folder) else None,
+    )
+
+
+def _export_of(source: str | pathlib.Path) -> Callable[[pathlib.Path, str], None]:
+    def export(target: pathlib.Path, format: str) -> None:
+        from sperm_tf.serving.loading import load_model
+
+        load_model(source).export(target, format=format)
+
+    return export
 
 
 def _find_classifier(source: str, path: pathlib.Path) -> ScoringModel:
-    from sperm_tf.serving.loading import find_release, is_trained_model, load_model
+    from sperm_tf.serving.loading import load_model
 
     release = None if is_trained_model(source) else find_release(source)
     if release is not None:
@@ -141,6 +252,7 @@ def _find_classifier(source: str, path: pathlib.Path) -> ScoringModel:
         folder,
         classifier.export,
         card=classifier.card,
+        export_graph=_export_of(source),
     )
 
 
@@ -150,7 +262,6 @@ def _describe_release(release: Release) -> ScoringModel:
 
     release.verify()
     folder = release.verify_rule()
-    card = release.card_path.read_text(encoding="utf-8") if release.card_path.is_file() else ""
     return ScoringModel(
         release.name,
         release.sha256,
@@ -160,7 +271,9 @@ def _describe_release(release: Release) -> ScoringModel:
         folder,
         export=lambda target: load_model(release.path).export(target),
         release=release,
-        card=card,
+        card=release.read_card(),
+        graph=release.verify_graph() if release.graph else None,
+        export_graph=_export_of(release.path),
     )
 
 
@@ -197,11 +310,6 @@ def ask(saved_model: str, encoded: Sequence[bytes], *, explain: bool = False) ->
     signature = load(saved_model).signatures[EXPLAIN if explain else SERVING_DEFAULT]
     answer = signature(image_bytes=tf.constant(list(encoded), tf.string))
     return cast(ServedAnswer, {name: value.numpy() for name, value in answer.items()})
-
-
-def class_names(saved_model: str) -> tuple[str, ...]:
-    """The names of the classes, in the order of the probabilities."""
-    return tuple(name.decode() for name in ask(saved_model, [b""])["class_names"][0])
 
 
 def _call(folder: pathlib.Path) -> str:

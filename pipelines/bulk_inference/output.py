@@ -1,7 +1,8 @@
 """The folder that scores go to: whose they are, which shards are finished, and the merged files.
 
 Layout: `run.json` (what is scored by what), `inputs.parquet` (the images, one row group a shard), `shards/` while the
-run goes on, `model/` (the SavedModel where it had to be exported, its rule and card), `overlays/` where asked for; at
+run goes on, `model/` (the SavedModel or the graph, where it had to be
+exported, its rule and card), `overlays/` where asked for; at
 the end `scores.parquet`, `scores.csv` and `summary.json`. A file appears under its name only when it is complete.
 """
 
@@ -34,6 +35,7 @@ _IDENTITY = {
     "model_digest": "--model",
     "rule_digest": "--model (its decision rule)",
     "inputs_digest": "--input (a file was added, removed or changed, or a column)",
+    "runtime": "--runtime",
     "overlays": "--overlays",
     "shard_size": "--shard_size",
     "package_version": "the version of sperm_tf",
@@ -72,6 +74,11 @@ class ScoreFolder:
             raise ScoreFolderError(
                 f"output must not be in use. Received: {self.path}, where another run is at work. Wait for it."
             ) from error
+
+    def earlier_runtime(self) -> str:
+        """The runtime of the run that is there; empty where there is none."""
+        file = self.path / RUN_FILE
+        return json.loads(file.read_text(encoding="utf-8")).get("runtime", "") if file.is_file() else ""
 
     def claim(self, record: dict[str, Any], crops: CropList) -> dict[str, Any]:
         """Starts a run, or takes up the one that is there.

@@ -14,18 +14,20 @@ from typing import Any
 
 import apache_beam as beam
 
+from pipelines.bulk_inference import answers
 from pipelines.bulk_inference import model as scoring_model
 from pipelines.bulk_inference import output as score_folder
 from pipelines.bulk_inference import progress as score_progress
 from pipelines.bulk_inference.inputs import Crop, CropList, list_crops
 from pipelines.bulk_inference.output import ScoreFolder
 from pipelines.bulk_inference.reader import CropReader
+from pipelines.cli.quiet import import_tensorflow_quietly
 from pipelines.orchestration.component import RunContext
 from sperm_tf.data.decode import UndecodableImageError
 from sperm_tf.data.image_files import describe_ignored
 from sperm_tf.data.quality import measure_quality
-from sperm_tf.data.served_decoder import decode_served
 from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.runtimes.registry import TENSORFLOW
 from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import OK, REFER, SHOWN_MAP, UNREADABLE
 from sperm_tf.version import __version__
@@ -38,7 +40,10 @@ _LARGE = 12_000_000  # values, of 2,000 by 2,000 pixels
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What the command line asks for; the fields are the flags of `pipelines.score`."""
+    """What the command line asks for; the fields are the flags of `pipelines.score`.
+
+    An empty `runtime` is that of the run which goes on, or the fastest one.
+    """
 
     model: str
     input: str
@@ -46,6 +51,7 @@ class Request:
     overlays: str = NO_OVERLAYS
     shard_size: int = 512
     beam_args: tuple[str, ...] = ()
+    runtime: str = ""
 
 
 def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str, Any]:
@@ -66,13 +72,22 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
         crops = list_crops(request.input)
     scores_file.check_columns(crops.columns)
     _say_gaps(crops, report)
+    folder = ScoreFolder(request.output.expanduser().resolve())
     with score_progress.step(f"Opening the model {request.model}"):
         model = scoring_model.find(request.model)
-    if model.saved_model:  # before anything is written
+    runtime = request.runtime or folder.earlier_runtime() or model.fastest_runtime()
+    if runtime == TENSORFLOW or request.overlays != NO_OVERLAYS:
+        with score_progress.step("Loading TensorFlow"):
+            import_tensorflow_quietly()
+    model.check_runtime(runtime)  # before anything is written, like what follows
+    if request.overlays != NO_OVERLAYS:
+        model.check_saved_model()
+    if model.saved_model and request.overlays != NO_OVERLAYS:
         _check_maps(request, model.saved_model, "Export it again with this version of the package, or ask for none")
-    folder = ScoreFolder(request.output.expanduser().resolve())
+    if runtime != TENSORFLOW:
+        report(f"Runtime: {runtime}.")
     with folder.locked():
-        record = folder.claim(_describe(request, model, crops), crops)
+        record = folder.claim(_describe(request, model, crops, runtime), crops)
         if folder.is_finished():
             report(f"All {record['num_files']:,} files are scored already.")
             summary = folder.finish()
@@ -81,17 +96,39 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
             return summary
         if crops.ignored:
             report(f"{describe_ignored(crops.ignored)}.")
-        saved_model = str(model.prepare(folder.path / score_folder.MODEL))
-        with score_progress.step("Loading the SavedModel"):
-            _check_maps(request, saved_model, "Delete that folder, and the same command exports it again")
-            names = scoring_model.class_names(saved_model)
+        opened = _prepare(request, model, folder, runtime)
+        with score_progress.step("Loading the model"):
+            names = opened.open().class_names
         schema = scores_file.schema(names, crops.columns, record, overlays=request.overlays != NO_OVERLAYS)
         if missing := folder.missing_shards(record):
-            scorer = ShardScorer(str(folder.path), saved_model, model.batch_size, record, schema)
+            scorer = ShardScorer(str(folder.path), opened, record, schema)
             with score_progress.shown(folder, record, missing):
                 _score(scorer, missing, RunContext(folder.path, request.beam_args))
         folder.merge(record, schema)
         return folder.finish()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Opened:
+    """What the shards are scored with: folders, so that it travels to other processes."""
+
+    folder: str
+    runtime: str
+    batch_size: int
+    saved_model: str  # for the overlays; empty without
+
+    def open(self) -> answers.Answerer:
+        return answers.open_answerer(self.folder, runtime=self.runtime, batch_size=self.batch_size)
+
+
+def _prepare(request: Request, model: scoring_model.ScoringModel, folder: ScoreFolder, runtime: str) -> _Opened:
+    target = folder.path / score_folder.MODEL
+    saved_model = ""
+    if runtime == TENSORFLOW or request.overlays != NO_OVERLAYS:
+        saved_model = str(model.prepare(target))
+        _check_maps(request, saved_model, "Delete that folder, and the same command exports it again")
+    graph = saved_model if runtime == TENSORFLOW else str(model.prepare_graph(target, runtime))
+    return _Opened(graph, runtime, model.batch_size, saved_model)
 
 
 def describe(summary: dict[str, Any]) -> str:
@@ -129,7 +166,7 @@ def _say_gaps(crops: CropList, report: Callable[[str], None]) -> None:
             )
 
 
-def _describe(request: Request, model: scoring_model.ScoringModel, crops: Any) -> dict[str, Any]:
+def _describe(request: Request, model: scoring_model.ScoringModel, crops: Any, runtime: str) -> dict[str, Any]:
     """The record of a run."""
     return {
         "model": model.name,
@@ -137,6 +174,8 @@ def _describe(request: Request, model: scoring_model.ScoringModel, crops: Any) -
         "rule_digest": model.rule_digest,
         "saved_model": str(model.saved_model or ""),
         "views": model.views,
+        "source": request.model,
+        "runtime": runtime,
         "root": str(crops.root),
         "inputs_digest": crops.digest(),
         "num_files": len(crops.crops),
@@ -159,16 +198,14 @@ class ShardScorer(beam.DoFn):
 
     Args:
         folder: of a `ScoreFolder`.
-        saved_model: folder of the SavedModel.
-        batch_size: files that the model is asked about at once.
+        model: what answers.
         record: of the run.
         schema: of the scores.
     """
 
-    def __init__(self, folder: str, saved_model: str, batch_size: int, record: dict[str, Any], schema: Any):
+    def __init__(self, folder: str, model: _Opened, record: dict[str, Any], schema: Any):
         self._folder = ScoreFolder(pathlib.Path(folder))
-        self._saved_model = saved_model
-        self._batch_size = batch_size
+        self._model = model
         self._record = record
         self._schema = schema
 
@@ -177,8 +214,7 @@ class ShardScorer(beam.DoFn):
         self._reader = CropReader(self._record["root"])
         self._large = threading.Lock()
         self._pool = concurrent.futures.ThreadPoolExecutor(_NUM_READERS)
-        with contextlib.suppress(UndecodableImageError):  # traced once; TensorFlow warns where threads do it at once
-            decode_served(b"")
+        self._answerer = self._model.open()
 
     def teardown(self) -> None:
         """Closes it."""
@@ -206,8 +242,9 @@ class ShardScorer(beam.DoFn):
     def _batches(self, crops: Sequence[Crop]) -> Iterator[list[_Image]]:
         """Reads one batch ahead of the model, in parallel."""
         waiting: list[Any] = []
-        for start in range(0, len(crops), self._batch_size):
-            reading = [self._pool.submit(self._read, crop) for crop in crops[start : start + self._batch_size]]
+        size = self._answerer.batch_size
+        for start in range(0, len(crops), size):
+            reading = [self._pool.submit(self._read, crop) for crop in crops[start : start + size]]
             if waiting:
                 yield [future.result() for future in waiting]
             waiting = reading
@@ -220,17 +257,16 @@ class ShardScorer(beam.DoFn):
                 f"the input's folder {self._record['root']} is gone. Bring it back and run the same command again: "
                 "what is scored is kept."
             )
-        try:
-            pixels = decode_served(content or b"").pixels  # those that the network sees
-            # Of 25 million pixels the figures take more than a gigabyte: one such image at a time.
-            with self._large if pixels.size > _LARGE else contextlib.nullcontext():
-                quality = dataclasses.asdict(measure_quality(pixels))
-        except UndecodableImageError:
-            quality = {}
-        return _Image(crop, content, quality)
+        decoded = self._answerer.decode(content or b"")
+        if decoded.pixels is None:
+            return _Image(crop, content, decoded.request, {})
+        # Of 25 million pixels the figures take more than a gigabyte: one such image at a time.
+        with self._large if decoded.pixels.size > _LARGE else contextlib.nullcontext():
+            quality = dataclasses.asdict(measure_quality(decoded.pixels))
+        return _Image(crop, content, decoded.request, quality)
 
     def _score_batch(self, images: Sequence[_Image], first: int) -> list[dict[str, Any]]:
-        answer = scoring_model.ask(self._saved_model, [image.content or b"" for image in images])
+        answer = self._answerer.answer([image.request for image in images])
         rows = [self._row(image, answer, index) for index, image in enumerate(images)]
         if self._record["overlays"] != NO_OVERLAYS:
             self._draw_overlays(images, rows, first)
@@ -272,7 +308,7 @@ class ShardScorer(beam.DoFn):
                 wanted.append((image.content or b"", row))
         if not wanted:
             return
-        maps = scoring_model.ask(self._saved_model, [content for content, _ in wanted], explain=True)[SHOWN_MAP]
+        maps = scoring_model.ask(self._model.saved_model, [content for content, _ in wanted], explain=True)[SHOWN_MAP]
         drawing = []
         for (content, row), heat_map in zip(wanted, maps, strict=True):
             path = self._folder.path / row[scores_file.OVERLAY]
@@ -290,4 +326,5 @@ class _Image:
 
     crop: Crop
     content: bytes | None
+    request: Any
     quality: dict[str, float]

@@ -16,9 +16,10 @@ from sperm_tf.decision import rule as rule_lib
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.evaluation.quantification import scores_file
 from sperm_tf.review.items import CHANGED, Item, identify
+from sperm_tf.runtimes.registry import TENSORFLOW
 from sperm_tf.served_names import EXPLAIN, OK, REFER, SHOWN_MAP, UNREADABLE
-from sperm_tf.serving.export import EXTRA
 from sperm_tf.serving.prediction import Prediction
+from sperm_tf.serving.sources import EXTRA
 
 _GROUP_COLUMNS = ("patient", "slide")  # of the run's table; what the images of one cannot be torn apart by
 
@@ -116,7 +117,10 @@ class ScoredRun:
     def _open_model(self) -> Callable[[Any], Any]:
         import tensorflow as tf
 
-        path, record = self._saved_model, self.scores.record
+        record = self.scores.record
+        if not self._saved_model.is_dir() and record.get("runtime", TENSORFLOW) != TENSORFLOW:
+            self._prepare_saved_model()
+        path = self._saved_model
         if not path.is_dir():
             raise ValueError(f"the model is no longer at {path}.")
         if record["saved_model"] and scoring_model.find(str(path)).digest != record["model_digest"]:
@@ -126,6 +130,13 @@ class ScoredRun:
         signature = scoring_model.load(str(path)).signatures[EXPLAIN]
         # One output: what only the other maps need is then left out of the graph.
         return tf.function(lambda encoded: signature(image_bytes=encoded)[SHOWN_MAP], autograph=False)
+
+    def _prepare_saved_model(self) -> None:
+        """Where another runtime than TensorFlow scored: it does not compute maps."""
+        model = scoring_model.find(self.scores.record["source"])
+        if model.digest != self.digest:
+            raise ValueError(f"{self.scores.record['source']} is not the model that scored.")
+        self._saved_model = model.prepare(self.folder / score_folder.MODEL)
 
     def _read_rows(self, reader: CropReader) -> Iterator[Item]:
         columns = {name.casefold(): name for name in self.scores.record["columns"]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from pipelines.orchestration.artifacts import ARTIFACT_FILE, digest_file
@@ -72,6 +73,45 @@ def pack(
         dataset=dataset,
         initial_sha256=initial,
     )
+
+
+def pack_graph(packed: released.Release) -> released.Release:
+    """Writes the ONNX graph of a packed model beside its decision rule; a model without a rule gets none.
+
+    Args:
+        packed: of `pack`; its weights in half precision are those of the graph, in float32.
+
+    Returns:
+        The release with the digests of the graph's files.
+    """
+    if not packed.rule:
+        return packed
+    from sperm_tf.runtimes.registry import GRAPH_FILES, INFO_FILE, ONNX
+    from sperm_tf.serving.keras_loading import load_release
+
+    folder = packed.folder / f"{packed.name}_graph"
+    load_release(packed, None).export(folder, format=ONNX)
+    for name in (GRAPH_FILES[ONNX], INFO_FILE):
+        (folder / name).replace(packed.folder / packed.name / name)
+    digests = {name: digest_file(packed.folder / packed.name / name) for name in (GRAPH_FILES[ONNX], INFO_FILE)}
+    return dataclasses.replace(packed, graph=digests)
+
+
+def keep_version(release: released.Release) -> released.Release:
+    """Copies the files of a release to `<name>@<version>`, so that another can take its name.
+
+    Returns:
+        The release under that name.
+    """
+    kept = dataclasses.replace(
+        release, name=f"{release.name}@{release.version}", file=f"{release.name}@{release.version}.npz"
+    )
+    shutil.copyfile(release.path, kept.path)
+    if release.card_path.is_file():
+        shutil.copyfile(release.card_path, kept.card_path)
+    if (release.folder / release.name).is_dir():
+        shutil.copytree(release.folder / release.name, release.folder / kept.name, dirs_exist_ok=True)
+    return kept
 
 
 def _identify(weights: str) -> str:

@@ -45,18 +45,25 @@ def preprocess_files(contents: Sequence[bytes], image_size: int) -> tuple[np.nda
     images = np.zeros((len(contents), image_size, image_size, 3), np.uint8)
 
     def fill(row: int) -> str:
-        status = inspect(contents[row])
-        if status != OK:
-            return status
-        try:
-            images[row] = fit(decode(contents[row]), image_size)
-        except UndecodableImageError:
-            return UNDECODABLE
-        return OK
+        status, pixels = read_pixels(contents[row])
+        if pixels is not None:
+            images[row] = fit(pixels, image_size)
+        return status
 
     if len(contents) == 1:
         return images, [fill(0)]
     return images, list(_pool().map(fill, range(len(contents))))
+
+
+def read_pixels(content: bytes) -> tuple[str, np.ndarray | None]:
+    """The status of a file, and its pixels, uint8 [H, W, 3]; None where the status is not ok."""
+    status = inspect(content)
+    if status != OK:
+        return status, None
+    try:
+        return OK, decode(content)
+    except UndecodableImageError:
+        return UNDECODABLE, None
 
 
 def inspect(content: bytes) -> str:

@@ -45,9 +45,26 @@ def summarize_composition(images: Any) -> Any:
     """
     pixels = ops.cast(images, "float32")
     if tuple(pixels.shape[1:3]) != (SIDE, SIDE):
-        pixels = ops.image.resize(pixels, (SIDE, SIDE), interpolation="bilinear", antialias=True)
+        pixels = _resize(pixels)
     pixels = pixels / 255.0
     return ops.concatenate([_radial_profile(pixels), _detail_bands(pixels)], axis=1)
+
+
+def _resize(pixels: Any) -> Any:
+    """As `keras.ops.image.resize` with antialiasing, which ONNX and LiteRT lack: a matrix product for each axis."""
+    height, width = pixels.shape[1:3]
+    rows, columns = _resizing_weights(height), _resizing_weights(width)
+    tall = ops.reshape(ops.matmul(rows, ops.reshape(pixels, (-1, height, width * 3))), (-1, SIDE, width, 3))
+    flat = ops.reshape(ops.transpose(tall, (0, 2, 1, 3)), (-1, width, SIDE * 3))
+    return ops.transpose(ops.reshape(ops.matmul(columns, flat), (-1, SIDE, SIDE, 3)), (0, 2, 1, 3))
+
+
+def _resizing_weights(size: int) -> np.ndarray:
+    """What each of `SIDE` samples is made of, float32 [SIDE, size]: a triangle at least two pixels wide."""
+    step = size / SIDE
+    centres = (np.arange(SIDE) + 0.5) * step - 0.5
+    weights = np.maximum(0, 1 - np.abs(np.arange(size) - centres[:, None]) / max(step, 1.0))
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _radial_profile(pixels: Any) -> Any:

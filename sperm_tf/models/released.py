@@ -52,6 +52,8 @@ class Release:
         rule: name -> SHA-256 of the files of the decision rule, in the folder `<name>`; empty for a model without.
         dataset: TFDS name of what it was trained on.
         initial_sha256: of the file that the training started from; empty for none, and where it was not known.
+        graph: name -> SHA-256 of the files of its ONNX graph, in the folder `<name>`; empty for a model without.
+        version: counts from 1; `<name>@<version>` names it, too, and an earlier one is an entry of that name.
     """
 
     name: str
@@ -67,6 +69,8 @@ class Release:
     rule: dict[str, str] = dataclasses.field(default_factory=dict)
     dataset: str = ""
     initial_sha256: str = ""
+    graph: dict[str, str] = dataclasses.field(default_factory=dict)
+    version: int = 1
 
     @property
     def path(self) -> pathlib.Path:
@@ -77,6 +81,10 @@ class Release:
     def card_path(self) -> pathlib.Path:
         """The model card's file."""
         return self.folder / f"{self.name}.md"
+
+    def read_card(self) -> str:
+        """Text of the model card; empty where there is none."""
+        return self.card_path.read_text(encoding="utf-8") if self.card_path.is_file() else ""
 
     def verify(self) -> pathlib.Path:
         """The weights' file, once its content is known to be what was released.
@@ -104,13 +112,24 @@ class Release:
         Raises:
             WeightsError: a file is missing or damaged.
         """
+        return self._verify_files("decision rule", self.rule)
+
+    def verify_graph(self) -> pathlib.Path:
+        """The folder of the ONNX graph, once its files are known to be what was released; others may lie there.
+
+        Raises:
+            WeightsError: a file is missing or damaged.
+        """
+        return self._verify_files("ONNX graph", self.graph)
+
+    def _verify_files(self, what: str, digests: Mapping[str, str]) -> pathlib.Path:
         folder = self.folder / self.name
-        for name, digest in self.rule.items():
+        for name, digest in digests.items():
             file = folder / name
             if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
                 state = "is damaged" if file.is_file() else "does not exist"
                 raise WeightsError(
-                    f"decision rule of {self.name!r} must have the SHA-256 {digest} in {name}. Received: "
+                    f"{what} of {self.name!r} must have the SHA-256 {digest} in {name}. Received: "
                     f"{str(file)!r}, which {state}. {self._remedy(f'{self.name}/{name}')}"
                 )
         return folder
@@ -153,19 +172,32 @@ def write_manifest(releases: Mapping[str, Release], folder: pathlib.Path) -> Non
     write_text(folder / MANIFEST, json.dumps(entries, indent=2) + "\n")
 
 
+def look_up(name: str, folder: pathlib.Path | None = None) -> Release | None:
+    """The release of a name, which may end in the number of its version (`smids@1`); None where there is none.
+
+    Raises:
+        WeightsError: the manifest is damaged.
+    """
+    releases = read_manifest(folder)
+    plain, _, version = name.partition("@")
+    if name not in releases and version and plain in releases and str(releases[plain].version) == version:
+        return releases[plain]
+    return releases.get(name)
+
+
 def find_release(name: str, folder: pathlib.Path | None = None) -> Release:
-    """The release of a name.
+    """As `look_up`.
 
     Raises:
         WeightsError: there is none, or the manifest is damaged.
     """
-    releases = read_manifest(folder)
-    if name not in releases:
+    release = look_up(name, folder)
+    if release is None:
         raise WeightsError(
-            f"name must be one of the released weights: {', '.join(releases) or 'none so far'}. Received: "
+            f"name must be one of the released weights: {', '.join(read_manifest(folder)) or 'none so far'}. Received: "
             f"name={name!r}. Use one of them, or make it with `python -m pipelines.release --name={name}`."
         )
-    return releases[name]
+    return release
 
 
 def identify_weights(weights: str) -> str:
@@ -192,7 +224,7 @@ def find_weights_file(weights: str) -> pathlib.Path | None:
     """
     if weights in WITHOUT_FILE:
         return None
-    if weights in NAMES:
+    if is_name(weights):
         return find_release(weights).verify()
     file = pathlib.Path(weights).expanduser()
     named = ", ".join(map(repr, (*WITHOUT_FILE, *NAMES)))
@@ -202,6 +234,11 @@ def find_weights_file(weights: str) -> pathlib.Path | None:
     if not file.name.endswith(SUFFIXES):
         raise WeightsError(f"weights must be {choices}. Received: weights={weights!r}.")
     return file
+
+
+def is_name(weights: str) -> bool:
+    """Whether `ModelConfig.weights` names a release of this package: one of `NAMES`, or a version of it (`smids@1`)."""
+    return weights.partition("@")[0] in NAMES and "/" not in weights
 
 
 def default_dataset(name: str) -> str:
@@ -223,7 +260,7 @@ def check_unseen(weights: str, dataset: str, *, seed: int = 0) -> None:
     if weights in WITHOUT_FILE:
         return
     known = list(read_manifest().values()) if (RELEASED_DIR / MANIFEST).is_file() else []
-    if weights not in NAMES:
+    if not is_name(weights):
         with contextlib.suppress(WeightsError):  # no manifest beside the file, or one of another program
             known += read_manifest(pathlib.Path(weights).expanduser().parent).values()
     by_digest = {release.sha256: release for release in known}

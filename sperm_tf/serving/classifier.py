@@ -23,16 +23,17 @@ import keras
 import numpy as np
 
 import sperm_tf.models.weights  # noqa: F401  (registers the layers that a .keras file may hold)
+from sperm_tf.config_checks import check_choice
 from sperm_tf.data.decode import encode_png
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.models.classifier import LOGITS
 from sperm_tf.models.views import FEATURES, build_answering_model
+from sperm_tf.runtimes.registry import FORMATS, INFO_FILE, SAVED_MODEL
 from sperm_tf.served_names import ACCEPT, CONFIDENT, MAP_OUTPUTS, OK, REASONS, REFER, UNREADABLE
 from sperm_tf.serving.files import RAISE, File, batches, name_of, read_file
 from sperm_tf.serving.prediction import Prediction, Predictions
+from sperm_tf.serving.sources import MODEL_FILE
 
-TRAINED_FILES = MODEL_FILE, INFO_FILE = "model.keras", "model.json"
-"""What `save` writes beside the rule, and the Trainer and the Calibrator do."""
 _BATCH_SIZE = 32
 _MAPS_AT_ONCE = 4  # maps need what every layer answered
 
@@ -108,30 +109,52 @@ class Classifier:
         """
         return self._collect(self._explain_batch, batches(files, _MAPS_AT_ONCE, errors=errors))
 
-    def export(self, directory: str | os.PathLike[str]) -> None:
-        """Writes the SavedModel for TensorFlow Serving, with preprocessing and explanation in its graph.
+    def export(self, directory: str | os.PathLike[str], *, format: str = SAVED_MODEL) -> None:
+        """Writes the classifier for a server or a runtime.
 
-        It carries warm-up requests with an empty image, so that the first caller does not wait.
+        `saved_model` is for TensorFlow Serving, with preprocessing and explanation in its graph, and carries warm-up
+        requests with an empty image, so that the first caller does not wait. `onnx`, `openvino` and `litert` hold the
+        network with its decision rule and OOD score, from pixels to decisions; `sperm_tf.load_model` opens them with
+        `runtime=`, and reads and resizes files itself.
 
         Args:
-            directory: where the SavedModel goes; it must not exist, or be empty.
+            directory: where it goes; it must not exist, or be empty.
+            format: of `sperm_tf.runtimes.registry.FORMATS`.
 
         Raises:
-            ValueError: the directory is in use, or Keras does not run on TensorFlow.
+            ValueError: the directory is in use, there is no such format, or Keras does not run on TensorFlow.
+            ImportError: a package that converts is not installed; the message names it.
         """
+        check_choice("format", format, FORMATS)
+        folder = pathlib.Path(directory)
+        if format == SAVED_MODEL:
+            self._export_saved_model(folder)
+            return
+        from sperm_tf.runtimes.conversion import write_graph
+
+        write_graph(
+            self.keras_model,
+            folder,
+            format=format,
+            class_names=self.class_names,
+            views=self.views,
+            rule=self.rule,
+        )
+
+    def _export_saved_model(self, folder: pathlib.Path) -> None:
         from sperm_tf.serving.export import export_saved_model
         from sperm_tf.serving.warmup import write_warmup_requests
 
         export_saved_model(
             self.keras_model,
-            pathlib.Path(directory),
+            folder,
             class_names=list(self.class_names),
             image_size=self.image_size,
             views=self.views,
             rule=self.rule,
         )
         empty = np.full([self.image_size, self.image_size, 3], 127, np.uint8)
-        write_warmup_requests(pathlib.Path(directory), [encode_png(empty)])
+        write_warmup_requests(folder, [encode_png(empty)])
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Writes a folder that `load_model` opens again, with rule and views, which a `.keras` file alone lacks.

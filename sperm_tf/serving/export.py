@@ -9,10 +9,10 @@ import keras
 import tensorflow as tf
 
 from sperm_tf.decision.rule import DecisionRule
+from sperm_tf.runtimes.registry import INFO_FILE
 from sperm_tf.served_names import EXPLAIN, INPUT_NAMES, SERVING_DEFAULT, SERVING_EXAMPLES
 from sperm_tf.serving import signatures
-
-EXTRA, INFO_FILE = "assets.extra", "model.json"
+from sperm_tf.serving.sources import EXTRA
 
 
 def export_saved_model(

@@ -1,7 +1,7 @@
-"""SavedModels of released models, kept in the user's cache: exporting takes much longer than copying.
+"""Exports of released models, kept in the user's cache: exporting takes much longer than copying.
 
 A folder is named by the SHA-256 of all that an export follows from, and is used again only while its files have the
-digests that were written beside them. Layout: `<cache>/exports/<model>-<key>/{saved_model, files.json}`.
+digests that were written beside them. Layout: `<cache>/exports/<model>-<key>/{<format>, files.json}`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ import sys
 from collections.abc import Callable, Iterator
 
 from sperm_tf.models.released import Release
+from sperm_tf.runtimes.registry import LITERT, ONNX, OPENVINO, SAVED_MODEL
 from sperm_tf.version import __version__
 from sperm_tf.whole_files import move_into_place, write_text
 
 CACHE_VARIABLE = "SPERM_TF_CACHE"
 """Environment variable that names another folder than `sperm_tf` in the user's cache."""
 _PACKAGES = ("tensorflow", "keras", "numpy")
-_SAVED_MODEL, _FILES = "saved_model", "files.json"
+_CONVERTERS = {SAVED_MODEL: (), ONNX: ("tf2onnx",), OPENVINO: ("tf2onnx", "openvino"), LITERT: ()}
+_FILES = "files.json"
 _PACKAGE_DIR = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -35,11 +37,14 @@ def cache_folder() -> pathlib.Path:
     return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sperm_tf"
 
 
-def export_key(release: Release) -> str:
+def export_key(release: Release, *, format: str = SAVED_MODEL) -> str:
     """SHA-256 of what the export of a release follows from.
 
-    Weights, decision rule, architecture, class names, image size, views; and versions of the packages and the source
-    code of this one, since that becomes the graph.
+    Weights, decision rule, architecture, class names, image size, views, format; and versions of the packages and the
+    source code of this one, since that becomes the graph.
+
+    Raises:
+        ImportError: a package that the export needs is not installed.
     """
     facts = {
         "weights": release.sha256,
@@ -50,19 +55,23 @@ def export_key(release: Release) -> str:
         "views": release.views,
         "package": __version__,
         "source": _source_digest(),
-        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "versions": {name: importlib.metadata.version(name) for name in (*_PACKAGES, *_CONVERTERS[format])},
+        "format": format,
         "python": sys.version_info[:2],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def copy_export(release: Release, target: pathlib.Path, export: Callable[[pathlib.Path], None]) -> bool:
-    """Puts the SavedModel of a release into a folder.
+def copy_export(
+    release: Release, target: pathlib.Path, export: Callable[[pathlib.Path], None], *, format: str = SAVED_MODEL
+) -> bool:
+    """Puts the export of a release into a folder.
 
     Args:
         release: the model.
-        target: folder of the SavedModel; must not exist.
+        target: folder of the export; must not exist.
         export: writes it to the folder that it is given, where none is kept.
+        format: of `sperm_tf.runtimes.registry.FORMATS`.
 
     Returns:
         Whether one was kept. A cache that cannot be written is left out.
@@ -70,17 +79,17 @@ def copy_export(release: Release, target: pathlib.Path, export: Callable[[pathli
     Raises:
         OSError: `target` cannot be written.
     """
-    entry = cache_folder() / "exports" / f"{release.name}-{export_key(release)[:32]}"
+    entry = cache_folder() / "exports" / f"{release.name}-{export_key(release, format=format)[:32]}"
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(_locked(entry))
-            is_kept = _is_whole(entry)
+            is_kept = _is_whole(entry, format)
             if not is_kept:
-                _fill(entry, export)
+                _fill(entry, export, format)
         except _CacheError:
             export(target)
             return False
-        shutil.copytree(entry / _SAVED_MODEL, target)
+        shutil.copytree(entry / format, target)
     return is_kept
 
 
@@ -105,16 +114,16 @@ def _locked(entry: pathlib.Path) -> Iterator[None]:
         lock.release()
 
 
-def _is_whole(entry: pathlib.Path) -> bool:
+def _is_whole(entry: pathlib.Path, format: str) -> bool:
     """Whether an entry holds the files that were written to it, and no other."""
     try:
         expected = json.loads((entry / _FILES).read_text(encoding="utf-8"))
-        return bool(expected) and expected == _digest_files(entry / _SAVED_MODEL)
+        return bool(expected) and expected == _digest_files(entry / format)
     except (OSError, ValueError):
         return False
 
 
-def _fill(entry: pathlib.Path, export: Callable[[pathlib.Path], None]) -> None:
+def _fill(entry: pathlib.Path, export: Callable[[pathlib.Path], None], format: str) -> None:
     unfinished = entry.with_name(f".unfinished.{entry.name}")
     try:
         for leftover in (entry, unfinished):  # damaged, or of a process that was killed
@@ -123,9 +132,9 @@ def _fill(entry: pathlib.Path, export: Callable[[pathlib.Path], None]) -> None:
         unfinished.mkdir()
     except OSError as error:
         raise _CacheError(str(error)) from error
-    export(unfinished / _SAVED_MODEL)
+    export(unfinished / format)
     try:
-        write_text(unfinished / _FILES, json.dumps(_digest_files(unfinished / _SAVED_MODEL), indent=2) + "\n")
+        write_text(unfinished / _FILES, json.dumps(_digest_files(unfinished / format), indent=2) + "\n")
         move_into_place(unfinished, entry)
     except OSError as error:  # such as a full disk
         raise _CacheError(str(error)) from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, SupportsIndex, overload
 
 import numpy as np
 
+from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import OK, REFER, SHOWN_MAP, UNREADABLE
 
 if TYPE_CHECKING:
@@ -70,6 +71,32 @@ class Prediction:
         if name not in known:
             raise ValueError(f"name must be one of {', '.join(known)}. Received: name={name!r}.")
         return overlay_file(self.image, self.maps[name])
+
+
+def prediction_of_row(answer: ServedAnswer, row: int, *, file: str) -> Prediction:
+    """One row of a served answer, without its maps.
+
+    Args:
+        answer: NumPy arrays.
+        row: its number.
+        file: what the prediction calls it.
+    """
+    status = answer["status"][row].decode()
+    if status != OK:
+        return Prediction(file, status)
+    names = [name.decode() for name in answer["class_names"][row]]
+    return Prediction(
+        file=file,
+        status=OK,
+        predicted_class=answer["predicted_class"][row].decode(),
+        probabilities=dict(zip(names, answer["probabilities"][row].tolist(), strict=True)),
+        prediction_set=tuple(
+            name for name, belongs in zip(names, answer["prediction_set"][row], strict=True) if belongs
+        ),
+        decision=answer["decision"][row].decode(),
+        reason=answer["reason"][row].decode(),
+        unfamiliarity=float(answer["unfamiliarity"][row]),
+    )
 
 
 class Predictions(list[Prediction]):

@@ -57,6 +57,13 @@ def test_it_is_what_scikit_image_and_a_loop_make_of_it():
     np.testing.assert_allclose(found, [describe(image) for image in images], rtol=1e-4)
 
 
+@pytest.mark.parametrize("side", (24, 96, 127, 160, 300))
+def test_other_sizes_are_resized_as_tensorflow_does(side):
+    images = draw(side=side)
+    resized = tf.image.resize(images, (SIDE, SIDE), method="bilinear", antialias=True)
+    np.testing.assert_allclose(summarize(images), summarize(resized.numpy()), rtol=1e-4, atol=1e-4)
+
+
 def test_all_views_of_an_image_have_one_composition():
     (image,) = draw(1)
     views = np.stack([np.rot90(each, turns) for each in (image, image[:, ::-1]) for turns in range(4)])

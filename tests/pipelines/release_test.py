@@ -17,10 +17,11 @@ from tests.helpers import ROOT
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
-    global build_classifier, keras, make_rule, weight_files
+    global build_classifier, Classifier, keras, make_rule, weight_files
     import keras
 
     from sperm_tf.models.classifier import build_classifier
+    from sperm_tf.serving.classifier import Classifier
     from tests.decision.rules import make_rule
     from tests.models import weight_files
 
@@ -295,3 +296,33 @@ def test_help_answers_without_keras():
 def test_every_dataset_has_its_licence_and_citation(dataset):
     text = release_card._data(dataset)
     assert "Licence of the images: CC" in text and "```bibtex\n@misc{" in text
+
+
+def test_a_calibrated_model_is_released_with_its_graph_and_the_earlier_one_is_kept(run, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "released"
+    monkeypatch.setattr(released, "RELEASED_DIR", folder)
+    image = image_files.encode(image_files.random_pixels(), "PNG")
+    expected = {}
+    for version, seed in ((1, 0), (2, 1)):
+        source = tmp_path / f"calibrated{version}"
+        model = weight_files.build(CONFIG, seed=seed)
+        Classifier(model, NAMES, 32, 1, make_rule(num_features=192, min_confidence=0.4)).save(source)
+        assert run(f"--model={source}", *(["--new_version"] if version == 2 else [])) == 0, capsys.readouterr().err
+        expected[version] = sperm_tf.load_model("smids").predict(image)[0]
+    assert expected[1].probabilities != expected[2].probabilities
+    manifest = released.read_manifest()
+    assert sorted(manifest) == ["smids", "smids@1"] and (manifest["smids@1"].version, manifest["smids"].version) == (
+        1,
+        2,
+    )
+    for name, version in (("smids", 2), ("smids@2", 2), ("smids@1", 1)):
+        assert sperm_tf.load_model(name).predict(image)[0] == expected[version]
+        answer = sperm_tf.load_model(name, runtime="onnxruntime").predict(image)[0]
+        assert answer.probabilities == pytest.approx(expected[version].probabilities, abs=1e-5)
+        assert answer.reason == expected[version].reason
+        assert released.find_weights_file(name).name == ("smids.npz" if version == 2 else "smids@1.npz")
+    assert sperm_tf.load_model("smids", runtime="onnxruntime").card.startswith("#")
+    graph = folder / "smids" / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1])
+    with pytest.raises(released.WeightsError, match=r"ONNX graph of 'smids' must have the SHA-256 .* is damaged"):
+        sperm_tf.load_model("smids", runtime="onnxruntime")

@@ -264,7 +264,7 @@ def test_an_explained_prediction_draws_its_map(classifier, tmp_path):
 
 
 def test_the_package_shows_what_is_public():
-    public = ["Classifier", "Prediction", "Predictions", "__version__", "load_model"]
+    public = ["Classifier", "Prediction", "Predictions", "RuntimeClassifier", "__version__", "load_model"]
     assert dir(sperm_tf) == public == sorted(sperm_tf.__all__)
     assert sperm_tf.Classifier is Classifier and sperm_tf.Prediction is Prediction
     with pytest.raises(AttributeError, match=r"no attribute 'load'\. Public are: Classifier"):

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines import score
 from pipelines.bulk_inference import model as scoring_model
-from pipelines.bulk_inference import progress
+from pipelines.bulk_inference import progress, runner
 from sperm_tf.models import released
 from sperm_tf.serving import export_cache
 
@@ -52,11 +52,15 @@ def test_unknown_models_are_told_as_load_model_does():
         scoring_model.find("smid")
 
 
-def test_score_says_what_it_does_before_tensorflow_is_loaded(monkeypatch, capsys):
-    monkeypatch.setattr(score, "import_tensorflow_quietly", lambda: (_ for _ in ()).throw(KeyboardInterrupt()))
+def test_score_says_what_it_does_before_tensorflow_is_loaded(monkeypatch, capsys, tmp_path):
+    (tmp_path / "cell.png").write_bytes(b"")
+    monkeypatch.setattr(runner, "import_tensorflow_quietly", lambda: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
-        score.main(["score", "--model=smids", "--input=crops", "--output=scores"])
-    assert capsys.readouterr().err == "Scores crops with smids. TensorFlow is being loaded.\n"
+        score.main(
+            ["score", "--model=smids", "--runtime=tensorflow", f"--input={tmp_path}", f"--output={tmp_path}/scores"]
+        )
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == f"Scores {tmp_path} with smids." and lines[-1] == "Loading TensorFlow"
 
 
 def test_a_step_says_what_it_is_at_once_and_how_long_it_takes(monkeypatch, capsys):

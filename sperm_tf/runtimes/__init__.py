@@ -1,0 +1,1 @@
+"""Classifiers in runtimes other than TensorFlow: ONNX Runtime, OpenVINO and LiteRT."""

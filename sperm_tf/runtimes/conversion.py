@@ -1,0 +1,119 @@
+"""Writes a classifier for runtimes other than TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from sperm_tf.decision.rule import DecisionRule
+from sperm_tf.runtimes.graph import INPUT, build_graph
+from sperm_tf.runtimes.registry import GRAPH_FILES, INFO_FILE, LITERT, ONNX, OPENVINO
+from sperm_tf.whole_files import write_text
+
+_ONNX_OPSET = 18
+
+
+def write_graph(
+    model: keras.Model,
+    directory: pathlib.Path,
+    *,
+    format: str,
+    class_names: Sequence[str],
+    views: int,
+    rule: DecisionRule | None,
+) -> None:
+    """Writes the graph of `sperm_tf.runtimes.graph.build_graph` with its class names and its decision rule.
+
+    ONNX is written by tf2onnx, OpenVINO's files are made of that, LiteRT's by TensorFlow's converter. All weights are
+    float32.
+
+    Args:
+        model: of `sperm_tf.models.classifier.build_classifier`; its outputs are logits.
+        directory: new, or empty.
+        format: of `sperm_tf.runtimes.registry.GRAPH_FILES`.
+        class_names: in the order of the logits.
+        views: 1 or 8, see `sperm_tf.models.views`.
+        rule: None refers every image as `not_calibrated`.
+
+    Raises:
+        ValueError: the directory holds files.
+        ImportError: a package that converts is not installed.
+    """
+    if directory.exists() and any(directory.iterdir()):
+        raise ValueError(
+            f"directory must be new or empty. Received: directory={str(directory)!r}, which holds files. "
+            "Choose another one or remove its content"
+        )
+    converter = {ONNX: _write_onnx, OPENVINO: _write_openvino, LITERT: _write_litert}[format]
+    answer = build_graph(model, views=views, rule=rule).answer.get_concrete_function()
+    directory.mkdir(parents=True, exist_ok=True)
+    converter(convert_variables_to_constants_v2(answer), sorted(answer.structured_outputs), directory)
+    info = {
+        "format": format,
+        "class_names": list(class_names),
+        "image_size": model.input_shape[1],
+        "views": views,
+        "outputs": sorted(answer.structured_outputs),
+        "sha256": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(directory.iterdir())},
+    }
+    if rule is not None:
+        rule.write(directory)
+    write_text(directory / INFO_FILE, json.dumps(info, indent=2) + "\n")
+
+
+def _write_onnx(frozen: Any, outputs: Sequence[str], directory: pathlib.Path) -> None:
+    (directory / GRAPH_FILES[ONNX]).write_bytes(_to_onnx(frozen, outputs).SerializeToString())
+
+
+def _to_onnx(frozen: Any, outputs: Sequence[str]) -> Any:
+    import onnx
+    import tf2onnx
+
+    names = dict(zip([tensor.name for tensor in frozen.outputs], outputs, strict=True))
+    (pixels,) = [tensor.name for tensor in frozen.inputs]
+    with _quiet("tf2onnx", "tensorflow"):
+        model, _ = tf2onnx.convert.from_graph_def(
+            frozen.graph.as_graph_def(),
+            name="sperm_tf",
+            input_names=[pixels],
+            output_names=list(names),
+            opset=_ONNX_OPSET,
+            tensors_to_rename={pixels: INPUT, **names},
+        )
+    onnx.checker.check_model(model)  # operations that it does not know are left in the graph, with a log line
+    return model
+
+
+@contextlib.contextmanager
+def _quiet(*loggers: str) -> Iterator[None]:
+    """Drops what converters log, such as advice to programmers."""
+    levels = {name: logging.getLogger(name).level for name in loggers}
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _write_openvino(frozen: Any, outputs: Sequence[str], directory: pathlib.Path) -> None:
+    import openvino
+
+    model = openvino.Core().read_model(_to_onnx(frozen, outputs).SerializeToString())
+    openvino.save_model(model, directory / GRAPH_FILES[OPENVINO], compress_to_fp16=False)
+
+
+def _write_litert(frozen: Any, outputs: Sequence[str], directory: pathlib.Path) -> None:
+    del outputs  # a .tflite file made of a function numbers its outputs
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], frozen)
+    (directory / GRAPH_FILES[LITERT]).write_bytes(converter.convert())

@@ -1,0 +1,85 @@
+"""Sessions of the runtimes: pixels in, the outputs of `sperm_tf.runtimes.graph.build_graph` out, without TensorFlow."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from sperm_tf.runtimes.registry import check_runtime
+
+Session = Callable[[np.ndarray], dict[str, np.ndarray]]
+"""uint8 [B, S, S, 3] -> name -> array with B rows."""
+
+
+def open_session(file: pathlib.Path, runtime: str, outputs: Sequence[str]) -> Session:
+    """Opens a file in a runtime, in float32 on all cores.
+
+    Args:
+        file: of a format that the runtime opens.
+        runtime: of `sperm_tf.runtimes.registry.RUNTIMES`.
+        outputs: names of the graph's outputs, in their order.
+
+    Raises:
+        ImportError: the runtime is not installed.
+    """
+    check_runtime(runtime)
+    return {"onnxruntime": _open_onnxruntime, "openvino": _open_openvino, "litert": _open_litert}[runtime](
+        file, outputs
+    )
+
+
+def _open_onnxruntime(file: pathlib.Path, outputs: Sequence[str]) -> Session:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # Threads that wait for work would take the cores from the decoding of the next images.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    (pixels,) = [node.name for node in session.get_inputs()]
+    return lambda images: dict(zip(outputs, session.run(list(outputs), {pixels: images}), strict=True))
+
+
+def _open_openvino(file: pathlib.Path, outputs: Sequence[str]) -> Session:
+    import openvino
+
+    core = openvino.Core()
+    # Its default is bfloat16 where the processor has it, which changes decisions.
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+
+    @functools.cache
+    def compiled(num_rows: int):
+        model = core.read_model(file)
+        model.reshape([num_rows, *model.input().get_partial_shape()[1:]])  # a fixed shape is faster
+        return core.compile_model(model, "CPU", settings)
+
+    def answer(images: np.ndarray) -> dict[str, np.ndarray]:
+        found = compiled(len(images))(images)
+        return {name: np.array(found[name]) for name in outputs}  # a copy: its memory is used again
+
+    return answer
+
+
+def _open_litert(file: pathlib.Path, outputs: Sequence[str]) -> Session:
+    import os
+
+    from ai_edge_litert.interpreter import Interpreter
+
+    @functools.cache
+    def interpreter(num_rows: int):
+        opened = Interpreter(model_path=str(file), num_threads=os.cpu_count())
+        pixels = opened.get_input_details()[0]
+        opened.resize_tensor_input(pixels["index"], [num_rows, *pixels["shape"][1:]])
+        opened.allocate_tensors()
+        return opened
+
+    def answer(images: np.ndarray) -> dict[str, np.ndarray]:
+        opened = interpreter(len(images))
+        opened.set_tensor(opened.get_input_details()[0]["index"], images)
+        opened.invoke()
+        details = opened.get_output_details()
+        return {name: opened.get_tensor(detail["index"]) for name, detail in zip(outputs, details, strict=True)}
+
+    return answer
