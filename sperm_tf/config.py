@@ -12,6 +12,7 @@ import re
 from sperm_tf.audit_config import AuditConfig
 from sperm_tf.config_checks import VIEWS, check_choice, check_range
 from sperm_tf.models.registry import BACKBONES
+from sperm_tf.served_names import FORMATS
 
 BUILDER_CONFIGS = {
     "synthetic_sperm": ("head_shape", "quality", "all"),
@@ -401,10 +402,17 @@ class PusherConfig:
     Attributes:
         serving_base: TensorFlow Serving's model base; empty means `<pipeline_root>/serving`.
         model_name: name of the served model; empty means `sperm_<dataset>`.
+        formats: of `onnx`, `openvino` and `litert`: graphs for other runtimes, which are pushed in the SavedModel's
+            `assets.extra` once they predict the same for every test image.
     """
 
     serving_base: str = ""
     model_name: str = ""
+    formats: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.formats:
+            check_choice("pusher.formats", name, FORMATS[1:])
 
 
 @dataclasses.dataclass(frozen=True)

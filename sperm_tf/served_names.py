@@ -61,3 +61,7 @@ PER_CLASS_MAPS = (GRAD_CAM_PLUS_PLUS,)
 """Those that are served for every class, too; the others cost as much again for each."""
 MAP_OUTPUTS = (*SERVED_MAPS, GRAD_CAM_PLUS_PLUS_PER_CLASS, CBAM_ATTENTION)
 """Every output of `explain` that is a map."""
+
+# Formats of an exported classifier.
+SAVED_MODEL, ONNX, OPENVINO, LITERT = FORMATS = ("saved_model", "onnx", "openvino", "litert")
+"""What `sperm_tf.Classifier.export` writes; all but the first hold a graph from pixels to decisions."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from pipelines.bulk_inference import model as scoring_model
 from pipelines.orchestration.artifacts import Artifact, fingerprint
 from sperm_tf.config import ExampleGenConfig
 from tests.helpers import ROOT, real_data_dir
@@ -39,7 +40,8 @@ QUICK = (
     "--config.evaluator.min_accuracy=0",  # two epochs are not enough for a blessing
 )
 MODEL = ("--config.trainer.model.name=simple_cnn", "--config.trainer.model.weights=none")
-SMALL = ("--config.example_gen.num_images=100", *MODEL, *QUICK)
+FORMATS = ("onnx", "openvino", "litert")
+SMALL = ("--config.example_gen.num_images=100", f"--config.pusher.formats={','.join(FORMATS)}", *MODEL, *QUICK)
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -88,7 +90,11 @@ def test_every_stage_leaves_one_artifact_and_a_model_is_pushed(demo):
     assert {stage: len(found) for stage, found in artifacts.items()} == dict.fromkeys(STAGES, 1)
     (pushed,) = artifacts["Pusher"]
     assert pushed.properties["version"] == 1
-    assert (root / "serving" / "sperm_synthetic" / "1" / "saved_model.pb").is_file()
+    version = root / "serving" / "sperm_synthetic" / "1"
+    assert (version / "saved_model.pb").is_file()
+    assert [one["format"] for one in pushed.properties["formats"]] == ["saved_model", *FORMATS]
+    assert all((version / "assets.extra" / name / "model.json").is_file() for name in FORMATS)
+    assert scoring_model.find(str(version)).fastest_runtime() == "openvino"
     assert f"Pushed: {pushed.properties['path']}" in output
     assert "Traceback" not in output
     assert not [path for stage in STAGES for path in (root / stage).glob(".*.tmp")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -41,8 +42,11 @@ class Answerer(Protocol):
         batch_size: files to be asked about at once.
     """
 
-    class_names: tuple[str, ...]
     batch_size: int
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the probabilities."""
 
     def decode(self, content: bytes) -> Decoded:
         """Decodes the bytes of a file."""
@@ -69,10 +73,12 @@ class _SavedModelAnswerer:
         from sperm_tf.data.served_decoder import decode_served
 
         self._saved_model, self._decode, self.batch_size = saved_model, decode_served, batch_size
-        names = scoring_model.ask(saved_model, [b""])["class_names"][0]
-        self.class_names = tuple(name.decode() for name in names)
         with contextlib.suppress(UndecodableImageError):  # traced once; TensorFlow warns where threads do it at once
             decode_served(b"")
+
+    @functools.cached_property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(name.decode() for name in scoring_model.ask(self._saved_model, [b""])["class_names"][0])
 
     def decode(self, content: bytes) -> Decoded:
         try:
@@ -88,7 +94,11 @@ class _GraphAnswerer:
     batch_size = _GRAPH_BATCH
 
     def __init__(self, model: RuntimeModel):
-        self._model, self.class_names = model, model.class_names
+        self._model = model
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self._model.class_names
 
     def decode(self, content: bytes) -> Decoded:
         status, pixels = read_pixels(content)

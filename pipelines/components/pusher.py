@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import pathlib
@@ -35,7 +36,10 @@ class Pusher(Component):
 
     The copy is made beside it and renamed, so TensorFlow Serving never sees half a model. Without all blessings
     nothing is pushed: `pushed.json` (`pushed`, `model_name`, `version`, `path`, `reasons`) then says why. A pushed
-    version carries `assets.extra/push.json` with the digests of the model, the examples and the evaluation.
+    version carries `assets.extra/push.json` with the digests of the model, the examples and the evaluation, and
+    the graphs that `config.formats` asks for in `assets.extra/<format>`. `pushed.json` then holds `formats`, a list of
+    `pipelines.components.graph_formats.GraphFacts`; a graph that predicts otherwise than the SavedModel for any test
+    image keeps the model from being pushed.
     """
 
     config: PusherConfig
@@ -51,7 +55,6 @@ class Pusher(Component):
 
     def execute(self, inputs: Mapping[str, Artifact], output: pathlib.Path, context: RunContext) -> dict[str, Any]:
         """Pushes, or says why not."""
-        del context
         marker = {
             "model_digest": inputs["model"].digest,
             "examples_digest": inputs["examples"].digest,
@@ -60,11 +63,14 @@ class Pusher(Component):
         result: dict[str, Any] = {"pushed": False, "model_name": self.serving_model_dir.name, "reasons": []}
         try:
             check_blessings(**{name: inputs[name] for name in ("model", *BLESSINGS)})
+            graphs, result["formats"] = self._write_graphs(inputs, context)
+            marker |= {"formats": ",".join(self.config.formats)} if graphs else {}
             version = push(
                 inputs["model"].directory / "saved_model",
                 self.serving_model_dir,
                 marker,
                 check=lambda: check_baseline(inputs["evaluation"], self.serving_model_dir, marker),
+                graphs=graphs,
             )
             result |= {"pushed": True, "version": version, "path": str(self.serving_model_dir / str(version))}
         except NotBlessedError as error:
@@ -72,12 +78,43 @@ class Pusher(Component):
         (output / PUSHED_FILE).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
         return result
 
+    def _write_graphs(
+        self, inputs: Mapping[str, Artifact], context: RunContext
+    ) -> tuple[pathlib.Path | None, list[dict[str, Any]]]:
+        """The folder of the graphs, None where none are asked for, and what is known of them.
+
+        Raises:
+            NotBlessedError: one predicts otherwise than the SavedModel.
+        """
+        if not self.config.formats:
+            return None, []
+        from pipelines.components import graph_formats
+        from pipelines.components.source_images import read_images
+
+        folder = context.work_dir / "graphs"
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+        folder.mkdir(parents=True)
+        images = [image.image for image in read_images(inputs["examples"], ("test",))]
+        facts = graph_formats.write_formats(inputs["model"].directory, images, self.config.formats, folder)
+        if unequal := [one for one in facts if not one.is_equal]:
+            raise NotBlessedError(
+                "\n".join(
+                    f"the graph {one.format} differs from the SavedModel: {one.num_different} of {one.num_images} test "
+                    f"images are answered otherwise, probabilities by up to {one.max_probability_difference:.2g}"
+                    for one in unequal
+                )
+            )
+        return folder, [dataclasses.asdict(one) for one in facts]
+
     def is_intact(self, artifact: Artifact) -> bool:
         """Whether the pushed model is still the newest version, which is what is served."""
         if not artifact.properties["pushed"]:
             return True
         versions = pushed_versions(self.serving_model_dir)
-        return bool(versions) and _pushed_model(versions[max(versions)]) == artifact.inputs["model"]["digest"]
+        return bool(versions) and _pushed(versions[max(versions)]) == (
+            artifact.inputs["model"]["digest"],
+            ",".join(self.config.formats),
+        )
 
 
 def check_blessings(*, model: Artifact, **blessings: Artifact) -> None:
@@ -129,6 +166,7 @@ def push(
     marker: Mapping[str, str],
     *,
     check: Callable[[], None] = lambda: None,
+    graphs: pathlib.Path | None = None,
 ) -> int:
     """Copies a SavedModel to the next version.
 
@@ -138,8 +176,9 @@ def push(
     Args:
         saved_model: directory of the SavedModel.
         serving_model_dir: `<serving_base>/<model_name>`.
-        marker: digests to record; `model_digest` identifies the model.
+        marker: digests to record; `model_digest` identifies the model, with `formats`, the names of its graphs.
         check: raises where nothing is to be copied; it is called while no other run can push.
+        graphs: folder whose content goes to the copy's `assets.extra`, too; None for none.
 
     Returns:
         The version, a positive integer.
@@ -148,7 +187,7 @@ def push(
     with filelock.FileLock(serving_model_dir / ".push.lock"):
         versions = pushed_versions(serving_model_dir)
         newest = max(versions, default=0)
-        if newest and _pushed_model(versions[newest]) == marker["model_digest"]:
+        if newest and _pushed(versions[newest]) == (marker["model_digest"], marker.get("formats", "")):
             return newest
         check()
         version = newest + 1
@@ -162,6 +201,8 @@ def push(
             "pushed_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
         (copy / PUSH_FILE).parent.mkdir(exist_ok=True)
+        if graphs is not None:
+            shutil.copytree(graphs, (copy / PUSH_FILE).parent, dirs_exist_ok=True)
         (copy / PUSH_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         move_into_place(copy, serving_model_dir / str(version))
     return version
@@ -173,9 +214,14 @@ def pushed_versions(serving_model_dir: pathlib.Path) -> dict[int, pathlib.Path]:
     return dict(sorted(found.items()))
 
 
-def _pushed_model(version: pathlib.Path) -> str | None:
-    """Digest of the model that a version holds; None when the version is gone or was not pushed by this pipeline."""
+def _pushed(version: pathlib.Path) -> tuple[str, str] | None:
+    """Digest of the model that a version holds, and the names of its graphs.
+
+    Returns:
+        None when the version is gone or was not pushed by this pipeline.
+    """
     try:
-        return json.loads((version / PUSH_FILE).read_text(encoding="utf-8"))["model_digest"]
+        record = json.loads((version / PUSH_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    return record["model_digest"], record.get("formats", "")

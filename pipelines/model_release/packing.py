@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.orchestration.artifacts import ARTIFACT_FILE, digest_file
 from sperm_tf.models import released
 from sperm_tf.models.errors import WeightsError
+from sperm_tf.served_names import ONNX
 
 if TYPE_CHECKING:
     import keras
@@ -86,7 +87,7 @@ def pack_graph(packed: released.Release) -> released.Release:
     """
     if not packed.rule:
         return packed
-    from sperm_tf.runtimes.registry import GRAPH_FILES, INFO_FILE, ONNX
+    from sperm_tf.runtimes.registry import GRAPH_FILES, INFO_FILE
     from sperm_tf.serving.keras_loading import load_release
 
     folder = packed.folder / f"{packed.name}_graph"

@@ -16,7 +16,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.runtimes.graph import INPUT, build_graph
-from sperm_tf.runtimes.registry import GRAPH_FILES, INFO_FILE, LITERT, ONNX, OPENVINO
+from sperm_tf.runtimes.registry import GRAPH_FILES, INFO_FILE
+from sperm_tf.served_names import LITERT, ONNX, OPENVINO
 from sperm_tf.whole_files import write_text
 
 _ONNX_OPSET = 18

@@ -6,9 +6,8 @@ import dataclasses
 import importlib.util
 
 from sperm_tf.config_checks import check_choice
+from sperm_tf.served_names import LITERT, ONNX, OPENVINO
 
-SAVED_MODEL, ONNX, OPENVINO, LITERT = FORMATS = ("saved_model", "onnx", "openvino", "litert")
-"""What `sperm_tf.Classifier.export` writes."""
 TENSORFLOW = "tensorflow"
 GRAPH_FILES = {ONNX: "model.onnx", OPENVINO: "model.xml", LITERT: "model.tflite"}
 """Format -> the file that a runtime opens; OpenVINO's weights lie beside it in `model.bin`."""

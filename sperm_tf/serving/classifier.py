@@ -28,8 +28,18 @@ from sperm_tf.data.decode import encode_png
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.models.classifier import LOGITS
 from sperm_tf.models.views import FEATURES, build_answering_model
-from sperm_tf.runtimes.registry import FORMATS, INFO_FILE, SAVED_MODEL
-from sperm_tf.served_names import ACCEPT, CONFIDENT, MAP_OUTPUTS, OK, REASONS, REFER, UNREADABLE
+from sperm_tf.runtimes.registry import INFO_FILE
+from sperm_tf.served_names import (
+    ACCEPT,
+    CONFIDENT,
+    FORMATS,
+    MAP_OUTPUTS,
+    OK,
+    REASONS,
+    REFER,
+    SAVED_MODEL,
+    UNREADABLE,
+)
 from sperm_tf.serving.files import RAISE, File, batches, name_of, read_file
 from sperm_tf.serving.prediction import Prediction, Predictions
 from sperm_tf.serving.sources import MODEL_FILE
@@ -119,7 +129,7 @@ class Classifier:
 
         Args:
             directory: where it goes; it must not exist, or be empty.
-            format: of `sperm_tf.runtimes.registry.FORMATS`.
+            format: of `sperm_tf.served_names.FORMATS`.
 
         Raises:
             ValueError: the directory is in use, there is no such format, or Keras does not run on TensorFlow.

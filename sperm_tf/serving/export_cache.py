@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from sperm_tf.models.released import Release
-from sperm_tf.runtimes.registry import LITERT, ONNX, OPENVINO, SAVED_MODEL
+from sperm_tf.served_names import LITERT, ONNX, OPENVINO, SAVED_MODEL
 from sperm_tf.version import __version__
 from sperm_tf.whole_files import move_into_place, write_text
 
@@ -71,7 +71,7 @@ def copy_export(
         release: the model.
         target: folder of the export; must not exist.
         export: writes it to the folder that it is given, where none is kept.
-        format: of `sperm_tf.runtimes.registry.FORMATS`.
+        format: of `sperm_tf.served_names.FORMATS`.
 
     Returns:
         Whether one was kept. A cache that cannot be written is left out.

@@ -10,7 +10,8 @@ import tempfile
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, overload
 
-from sperm_tf.runtimes.registry import ONNX, TENSORFLOW, check_runtime
+from sperm_tf.runtimes.registry import TENSORFLOW, check_runtime
+from sperm_tf.served_names import ONNX
 from sperm_tf.serving.sources import MODEL_FILE, describe_unknown, find_release, is_trained_model
 
 if TYPE_CHECKING:

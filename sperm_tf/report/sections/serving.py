@@ -37,8 +37,23 @@ def describe_serving(stages: Mapping[str, Stage]) -> dict[str, Any]:
                 "text": f"version {pushed.get('version')}" if is_pushed else "no" if pushed else "not run",
             },
         ],
+        "formats": [_describe_format(entry) for entry in pushed.get("formats") or []],
         "trial": _describe_trial(infra.read_json("report.json")),
         "commands": _commands(saved_model, name, is_pushed) if saved_model else [],
+    }
+
+
+def _describe_format(entry: Mapping[str, Any]) -> dict[str, str]:
+    """A row of the table of formats."""
+    rates = entry["images_per_second"]
+    return {
+        "format": str(entry["format"]),
+        "runtime": str(entry["runtime"]),
+        "size": f"{entry['num_bytes'] / 1e6:.1f} MB",
+        "compared": f"{entry['num_images']:,}",
+        "difference": f"{entry['max_probability_difference']:.1g}",
+        "rate_1": f"{rates['1']:.3g}",
+        "rate_32": f"{rates['32']:.3g}",
     }
 
 

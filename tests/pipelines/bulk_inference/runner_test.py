@@ -28,12 +28,13 @@ from tests.serving.conftest import CLASS_NAMES, IMAGE_SIZE, export
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
-    global Classifier, overlay, runner, tf
+    global Classifier, load_model, overlay, runner, tf
     import tensorflow as tf
 
     from pipelines.bulk_inference import runner
     from sperm_tf.explain import overlay
     from sperm_tf.serving.classifier import Classifier
+    from sperm_tf.serving.loading import load_model
 
 
 pytestmark = pytest.mark.integration
@@ -314,6 +315,80 @@ def test_nothing_is_lost_or_doubled_after_a_kill(exported, crops, tmp_path):
     killed, whole = (scores_file.read(folder).table for folder in (output, tmp_path / "whole"))
     assert list(killed["file"]) == sorted(path.name for path in crops.iterdir() if path.suffix != ".csv")
     pd.testing.assert_frame_equal(killed, whole, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def calibrated(exported, tmp_path_factory):
+    """A folder as the Calibrator writes it, without a SavedModel."""
+    folder = tmp_path_factory.mktemp("calibrated") / "model"
+    Classifier(exported.model, tuple(CLASS_NAMES), IMAGE_SIZE, 1, exported.rule).save(folder)
+    return folder
+
+
+def test_another_runtime_scores_as_tensorflow_does(exported, calibrated, crops, tmp_path):
+    lines = []
+    request = runner.Request(
+        model=str(calibrated),
+        input=str(crops / "table.csv"),
+        output=tmp_path / "onnx",
+        shard_size=4,
+        runtime="onnxruntime",
+        overlays="referred",
+    )
+    runner.run(request, report=lines.append)
+    assert lines[0] == "Runtime: onnxruntime."
+    runner.run(_request(exported, crops / "table.csv", tmp_path / "tensorflow", shard_size=4, overlays="referred"))
+    found, expected = (scores_file.read(tmp_path / name).table for name in ("onnx", "tensorflow"))
+    assert (found["model_digest"] != expected["model_digest"]).all(), "the weights' file; the SavedModel"
+    other = ["model", "model_digest"]
+    # A pixel of a resized image may be a grey level off.
+    pd.testing.assert_frame_equal(found.drop(columns=other), expected.drop(columns=other), rtol=3e-3, atol=1e-3)
+    assert all((tmp_path / "onnx" / name).is_file() for name in found["overlay"] if name)
+    assert json.loads((tmp_path / "onnx" / "run.json").read_text())["runtime"] == "onnxruntime"
+
+
+def test_a_run_goes_on_in_its_runtime(calibrated, crops, tmp_path):
+    request = runner.Request(model=str(calibrated), input=str(crops), output=tmp_path / "out", runtime="onnxruntime")
+    runner.run(request)
+    lines = []
+    runner.run(dataclasses.replace(request, runtime=""), report=lines.append)
+    assert lines == ["Runtime: onnxruntime.", "All 9 files are scored already."]
+    with pytest.raises(ValueError, match=r"whose scores differ in: --runtime\. Nothing there was touched"):
+        runner.run(dataclasses.replace(request, runtime="openvino"))
+
+
+def test_a_bare_saved_model_and_a_bare_graph_have_one_runtime_each(exported, calibrated, crops, tmp_path):
+    request = _request(exported, crops, tmp_path / "out", runtime="onnxruntime")
+    with pytest.raises(ValueError, match=r"runtime must be 'tensorflow' for a bare SavedModel.* Calibrator wrote"):
+        runner.run(request)
+    load_model(calibrated).export(tmp_path / "graph", format="onnx")
+    request = dataclasses.replace(request, model=str(tmp_path / "graph"))
+    for change in ({"runtime": "tensorflow"}, {"overlays": "all"}):
+        with pytest.raises(ValueError, match="model must be one that TensorFlow opens, which overlays need, too"):
+            runner.run(dataclasses.replace(request, **change))
+    assert not (tmp_path / "out").exists()
+    assert runner.run(dataclasses.replace(request, runtime=""))["runtime"] == "openvino", "the fastest"
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+
+from pipelines import score
+
+status = score.main(["score", *sys.argv[1:]])
+loaded = {"tensorflow", "keras", "sklearn"} & set(sys.modules)
+assert status == 0 and not loaded, (status, loaded)
+"""
+
+
+def test_scoring_in_another_runtime_does_not_import_tensorflow(calibrated, crops, tmp_path):
+    load_model(calibrated).export(tmp_path / "graph", format="onnx")
+    arguments = [f"--model={tmp_path / 'graph'}", f"--input={crops}", f"--output={tmp_path / 'out'}"]
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW, *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert "Runtime: openvino." in run.stdout and "6 files" not in run.stderr
 
 
 def test_flags_are_explained(capsys, tmp_path):
