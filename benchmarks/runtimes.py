@@ -59,8 +59,8 @@ def main():
         bare = {}
         for runtime in filter(is_installed, RUNTIMES):
             model = sperm_tf.load_model(arguments.model, runtime=runtime).model
-            rivals[runtime] = model.answer
-            bare[runtime] = model.answer_images
+            rivals[runtime] = model.predict
+            bare[runtime] = model.predict_images
         images, statuses = preprocess_files(crops, model.image_size)
         for size in BATCHES:
             calls = {name: functools.partial(ask, crops[:size]) for name, ask in rivals.items()}

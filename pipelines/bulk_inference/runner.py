@@ -12,11 +12,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import apache_beam as beam
-
-from pipelines.bulk_inference import answers
 from pipelines.bulk_inference import model as scoring_model
 from pipelines.bulk_inference import output as score_folder
+from pipelines.bulk_inference import predictors
 from pipelines.bulk_inference import progress as score_progress
 from pipelines.bulk_inference.inputs import Crop, CropList, list_crops
 from pipelines.bulk_inference.output import ScoreFolder
@@ -117,8 +115,8 @@ class _Opened:
     batch_size: int
     saved_model: str  # for the overlays; empty without
 
-    def open(self) -> answers.Answerer:
-        return answers.open_answerer(self.folder, runtime=self.runtime, batch_size=self.batch_size)
+    def open(self) -> predictors.Predictor:
+        return predictors.open_predictor(self.folder, runtime=self.runtime, batch_size=self.batch_size)
 
 
 def _prepare(request: Request, model: scoring_model.ScoringModel, folder: ScoreFolder, runtime: str) -> _Opened:
@@ -189,16 +187,26 @@ def _describe(request: Request, model: scoring_model.ScoringModel, crops: Any, r
 
 
 def _score(scorer: ShardScorer, missing: Sequence[int], context: RunContext) -> None:
-    with context.beam_pipeline() as pipeline:
-        _ = pipeline | beam.Create(missing) | beam.Reshuffle() | "Score" >> beam.ParDo(scorer)
+    if context.beam_args:
+        from pipelines.bulk_inference.shard_fn import score_with_beam
+
+        score_with_beam(scorer, missing, context)
+        return
+    # In one process Beam would do nothing but take seconds to be imported (docs/decisions/runtimes.md).
+    scorer.setup()
+    try:
+        for number in missing:
+            scorer.score(number)
+    finally:
+        scorer.teardown()
 
 
-class ShardScorer(beam.DoFn):
-    """Scores the images of a shard, and writes its file.
+class ShardScorer:
+    """Scores the images of a shard, and writes its file; in any process, after `setup`.
 
     Args:
         folder: of a `ScoreFolder`.
-        model: what answers.
+        model: what predicts.
         record: of the run.
         schema: of the scores.
     """
@@ -214,35 +222,38 @@ class ShardScorer(beam.DoFn):
         self._reader = CropReader(self._record["root"])
         self._large = threading.Lock()
         self._pool = concurrent.futures.ThreadPoolExecutor(_NUM_READERS)
-        self._answerer = self._model.open()
+        self._predictor = self._model.open()
 
     def teardown(self) -> None:
         """Closes it."""
         self._pool.shutdown()
         self._reader.close()
 
-    def process(self, element: int) -> Iterator[None]:
-        """Scores shard number `element`."""
+    def score(self, number: int) -> None:
+        """Scores a shard.
+
+        Args:
+            number: of the shard.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         rows: list[dict[str, Any]] = []
-        progress = self._folder.progress_path(element)
-        first = element * self._record["shard_size"]
+        progress = self._folder.progress_path(number)
+        first = number * self._record["shard_size"]
         with progress.open("wb", buffering=0) as scored:
-            for batch in self._batches(self._folder.read_shard_inputs(element)):
+            for batch in self._batches(self._folder.read_shard_inputs(number)):
                 rows += self._score_batch(batch, first + len(rows))
                 scored.write(b"." * len(batch))
-        target = self._folder.shard_path(element)
+        target = self._folder.shard_path(number)
         with replacing(target) as unfinished:
             pq.write_table(pa.Table.from_pylist(rows, self._schema), unfinished)
         progress.unlink()
-        return iter(())
 
     def _batches(self, crops: Sequence[Crop]) -> Iterator[list[_Image]]:
         """Reads one batch ahead of the model, in parallel."""
         waiting: list[Any] = []
-        size = self._answerer.batch_size
+        size = self._predictor.batch_size
         for start in range(0, len(crops), size):
             reading = [self._pool.submit(self._read, crop) for crop in crops[start : start + size]]
             if waiting:
@@ -257,7 +268,7 @@ class ShardScorer(beam.DoFn):
                 f"the input's folder {self._record['root']} is gone. Bring it back and run the same command again: "
                 "what is scored is kept."
             )
-        decoded = self._answerer.decode(content or b"")
+        decoded = self._predictor.decode(content or b"")
         if decoded.pixels is None:
             return _Image(crop, content, decoded.request, {})
         # Of 25 million pixels the figures take more than a gigabyte: one such image at a time.
@@ -266,7 +277,7 @@ class ShardScorer(beam.DoFn):
         return _Image(crop, content, decoded.request, quality)
 
     def _score_batch(self, images: Sequence[_Image], first: int) -> list[dict[str, Any]]:
-        answer = self._answerer.answer([image.request for image in images])
+        answer = self._predictor.predict([image.request for image in images])
         rows = [self._row(image, answer, index) for index, image in enumerate(images)]
         if self._record["overlays"] != NO_OVERLAYS:
             self._draw_overlays(images, rows, first)

@@ -81,7 +81,7 @@ def write_formats(
     for format in formats:
         runtimes[format] = _installed_runtime(format)
         classifier.export(folder / format, format=format)
-        rivals[format] = RuntimeModel(folder / format, runtimes[format]).answer
+        rivals[format] = RuntimeModel(folder / format, runtimes[format]).predict
     expected = _ask_all(ask_saved_model, images)
     rates = _rates(rivals, images)
     folders = {format: folder / format for format in formats} | {"saved_model": model / "saved_model"}

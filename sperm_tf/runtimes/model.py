@@ -1,4 +1,4 @@
-"""A classifier that a runtime other than TensorFlow computes: bytes of files in, served answers out."""
+"""A classifier that a runtime other than TensorFlow computes: bytes of files in, predictions out."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class RuntimeModel:
         self.image_size, self.views, self.runtime = int(info["image_size"]), int(info["views"]), runtime
         self._session = open_session(folder / GRAPH_FILES[info["format"]], runtime, info["outputs"])
 
-    def answer(self, image_bytes: Sequence[bytes]) -> ServedAnswer:
+    def predict(self, image_bytes: Sequence[bytes]) -> ServedAnswer:
         """Classifies files as the signature `serving_default` of the SavedModel does.
 
         Args:
@@ -61,9 +61,9 @@ class RuntimeModel:
         Returns:
             NumPy arrays with B rows, strings as `bytes` in arrays of objects, as the SavedModel's are.
         """
-        return self.answer_images(*preprocess_files(image_bytes, self.image_size))
+        return self.predict_images(*preprocess_files(image_bytes, self.image_size))
 
-    def answer_images(self, images: np.ndarray, statuses: Sequence[str]) -> ServedAnswer:
+    def predict_images(self, images: np.ndarray, statuses: Sequence[str]) -> ServedAnswer:
         """Classifies what `sperm_tf.data.array_preprocess.preprocess_files` returns.
 
         Args:
@@ -71,7 +71,7 @@ class RuntimeModel:
             statuses: of the B files.
 
         Returns:
-            As `answer`.
+            As `predict`.
         """
         is_ok = np.array([status == OK for status in statuses], bool)
         found = self._compute(images[is_ok])
@@ -103,7 +103,7 @@ class RuntimeModel:
 
 
 def _empty(num_rows: int, class_names: Sequence[str]) -> ServedAnswer:
-    """The answer to files that cannot be read."""
+    """The outputs for files that cannot be read."""
     shape = (num_rows, len(class_names))
     return {
         "status": np.full(num_rows, b"", object),

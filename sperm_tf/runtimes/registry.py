@@ -1,4 +1,4 @@
-"""The formats that a classifier is exported to, and the runtimes that answer with them. Imports nothing heavy."""
+"""The formats that a classifier is exported to, and the runtimes that open them. Imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Prediction:
 
 
 def prediction_of_row(answer: ServedAnswer, row: int, *, file: str) -> Prediction:
-    """One row of a served answer, without its maps.
+    """One row of served outputs, without its maps.
 
     Args:
         answer: NumPy arrays.

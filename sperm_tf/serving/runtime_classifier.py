@@ -44,7 +44,7 @@ class RuntimeClassifier:
 
     @property
     def views(self) -> int:
-        """What an answer is averaged over, 1 or 8."""
+        """Number of views that a prediction is averaged over, 1 or 8."""
         return self.model.views
 
     @property
@@ -71,7 +71,7 @@ class RuntimeClassifier:
         predictions = Predictions((), self.class_names)
         for part in batches(files, _BATCH_SIZE, errors=errors):
             contents = [read_file(file) for file in part]
-            answer = self.model.answer([content or b"" for content in contents])
+            answer = self.model.predict([content or b"" for content in contents])
             for row, (file, content) in enumerate(zip(part, contents, strict=True)):
                 name = name_of(file)
                 unreadable = Prediction(name, UNREADABLE)

@@ -89,9 +89,9 @@ def test_answers_are_those_of_the_saved_model(runtime, format, graphs, exported)
     assert {b"confident", b"uncertain", b"unfamiliar"} <= set(expected["reason"]), "the files must differ"
     assert len(set(expected["predicted_class"])) > 2
     model = RuntimeModel(graphs[format], runtime)
-    _check(model.answer(files), expected)
+    _check(model.predict(files), expected)
     for some in (files[:1], BAD, []):
-        _check(model.answer(some), _served(exported, some))
+        _check(model.predict(some), _served(exported, some))
 
 
 @pytest.mark.parametrize(("runtime", "format"), PAIRS)
@@ -112,7 +112,7 @@ def test_eight_views(exported_averaged, tmp_path):
     for runtime in ("onnxruntime", "openvino"):
         model = RuntimeModel(tmp_path / "onnx", runtime)
         assert model.views == 8
-        _check(model.answer(PNGS[:5]), _served(exported_averaged, PNGS[:5]))
+        _check(model.predict(PNGS[:5]), _served(exported_averaged, PNGS[:5]))
 
 
 def test_without_a_rule_every_image_is_referred(exported, tmp_path):

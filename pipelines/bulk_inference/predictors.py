@@ -1,4 +1,4 @@
-"""What answers for the images of a shard: a SavedModel, or a graph in another runtime, asked in the same way."""
+"""What predicts the images of a shard: a SavedModel, or a graph in another runtime, called in the same way."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ class Decoded:
 
     Attributes:
         pixels: uint8 [H, W, 3], those that the network sees before they are resized; None where there are none.
-        request: what `Answerer.answer` takes for it.
+        request: what `Predictor.predict` takes for it.
     """
 
     pixels: np.ndarray | None
     request: Any
 
 
-class Answerer(Protocol):
-    """Decodes files, in several threads at once, and answers.
+class Predictor(Protocol):
+    """Decodes files, in several threads at once, and predicts.
 
     Attributes:
         class_names: in the order of the probabilities.
-        batch_size: files to be asked about at once.
+        batch_size: files to be predicted at once.
     """
 
     batch_size: int
@@ -51,11 +51,11 @@ class Answerer(Protocol):
     def decode(self, content: bytes) -> Decoded:
         """Decodes the bytes of a file."""
 
-    def answer(self, requests: Sequence[Any]) -> ServedAnswer:
-        """Answers, as arrays with a row for each `Decoded.request`."""
+    def predict(self, requests: Sequence[Any]) -> ServedAnswer:
+        """Predictions, as arrays with a row for each `Decoded.request`."""
 
 
-def open_answerer(model: pathlib.Path | str, *, runtime: str, batch_size: int) -> Answerer:
+def open_predictor(model: pathlib.Path | str, *, runtime: str, batch_size: int) -> Predictor:
     """Opens a model for scoring.
 
     Args:
@@ -64,11 +64,11 @@ def open_answerer(model: pathlib.Path | str, *, runtime: str, batch_size: int) -
         batch_size: files in one pass of the SavedModel.
     """
     if runtime == TENSORFLOW:
-        return _SavedModelAnswerer(str(model), batch_size)
-    return _GraphAnswerer(RuntimeModel(model, runtime))
+        return _SavedModelPredictor(str(model), batch_size)
+    return _GraphPredictor(RuntimeModel(model, runtime))
 
 
-class _SavedModelAnswerer:
+class _SavedModelPredictor:
     def __init__(self, saved_model: str, batch_size: int):
         from sperm_tf.data.served_decoder import decode_served
 
@@ -86,11 +86,11 @@ class _SavedModelAnswerer:
         except UndecodableImageError:
             return Decoded(None, content)
 
-    def answer(self, requests: Sequence[Any]) -> ServedAnswer:
+    def predict(self, requests: Sequence[Any]) -> ServedAnswer:
         return scoring_model.ask(self._saved_model, requests)
 
 
-class _GraphAnswerer:
+class _GraphPredictor:
     batch_size = _GRAPH_BATCH
 
     def __init__(self, model: RuntimeModel):
@@ -104,10 +104,10 @@ class _GraphAnswerer:
         status, pixels = read_pixels(content)
         return Decoded(pixels, (status, None if pixels is None else fit(pixels, self._model.image_size)))
 
-    def answer(self, requests: Sequence[Any]) -> ServedAnswer:
+    def predict(self, requests: Sequence[Any]) -> ServedAnswer:
         size = self._model.image_size
         images = np.zeros((len(requests), size, size, 3), np.uint8)
         for row, (_, image) in enumerate(requests):
             if image is not None:
                 images[row] = image
-        return self._model.answer_images(images, [status for status, _ in requests])
+        return self._model.predict_images(images, [status for status, _ in requests])
