@@ -11,14 +11,20 @@ from typing import Final
 SERVING_DEFAULT = "serving_default"
 SERVING_EXAMPLES = "serving_examples"
 EXPLAIN = "explain"
-INPUT_NAMES = {SERVING_DEFAULT: "image_bytes", SERVING_EXAMPLES: "examples", EXPLAIN: "image_bytes"}
+EXPLAIN_CLASSES = "explain_classes"
+INPUT_NAMES = {
+    SERVING_DEFAULT: "image_bytes",
+    SERVING_EXAMPLES: "examples",
+    EXPLAIN: "image_bytes",
+    EXPLAIN_CLASSES: "image_bytes",
+}
 """Signature -> name of its only input, string [B]."""
 
 # Outputs, see `sperm_tf.schemas.served.ServedAnswer`.
 DECISION_OUTPUTS = ("prediction_set", "decision", "reason", "unfamiliarity")
 """What an answer says about itself."""
 ANSWER_OUTPUTS = ("status", "predicted_class", "probabilities", "class_names", *DECISION_OUTPUTS)
-"""Every output of all signatures; `explain` has those of `MAP_OUTPUTS`, too."""
+"""Every output of all signatures; `explain` and `explain_classes` have maps, too."""
 
 # Statuses.
 OK = "ok"
@@ -57,10 +63,8 @@ SERVED_MAPS = (LAYER_INTEGRATED_GRADIENTS, GRAD_CAM_PLUS_PLUS)
 """The maps of gradients, which every model serves for the class that it predicts, in the order of display."""
 SHOWN_MAP: Final = LAYER_INTEGRATED_GRADIENTS
 """The one that people are shown where there is room for one, and that is judged."""
-PER_CLASS_MAPS = (GRAD_CAM_PLUS_PLUS,)
-"""Those that are served for every class, too; the others cost as much again for each."""
 MAP_OUTPUTS = (*SERVED_MAPS, GRAD_CAM_PLUS_PLUS_PER_CLASS, CBAM_ATTENTION)
-"""Every output of `explain` that is a map."""
+"""Every output of `explain_classes` that is a map."""
 
 # Formats of an exported classifier.
 SAVED_MODEL, ONNX, OPENVINO, LITERT = FORMATS = ("saved_model", "onnx", "openvino", "litert")

@@ -157,12 +157,12 @@ def test_the_evaluation_says_when_to_trust_the_answers(demo):
     assert "Every image is referred to an expert." in (report.directory / "report.html").read_text(encoding="utf-8")
 
 
-def test_saved_model_cli_lists_the_three_signatures(demo):
+def test_saved_model_cli_lists_the_signatures(demo):
     (pushed,) = demo.artifacts["Pusher"]
     script = "from tensorflow.python.tools.saved_model_cli import main; main()"
     command = [sys.executable, "-c", script, "show", "--dir", pushed.properties["path"], "--all"]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    for name in ("serving_default", "serving_examples", "explain"):
+    for name in ("serving_default", "serving_examples", "explain", "explain_classes"):
         assert f"signature_def['{name}']" in output
 
 

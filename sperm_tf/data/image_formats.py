@@ -1,9 +1,10 @@
 """PNG, JPEG, GIF and BMP files, recognised and decoded by their content inside a TensorFlow graph.
 
 TensorFlow's own decoders are used where they tell the truth. Three of its habits are avoided: `decode_bmp` ignores
-palettes, compression and bit masks, so BMP is decoded here; `decode_gif` decodes every frame of an animation,
-forgives a damaged last frame and paints transparent pixels black, so it is handed the first frame alone;
-`decode_jpeg` invents the pixels for which a file has no data (`sperm_tf.data.jpeg`).
+palettes, compression and bit masks, so it is handed checked files of 24 and 32 bits alone, and those with a palette are
+decoded here; `decode_gif` decodes every frame of an animation, forgives a damaged last frame and paints transparent
+pixels black, so it is handed the first frame alone; `decode_jpeg` invents the pixels for which a file has no data
+(`sperm_tf.data.jpeg`).
 
 Every function works eagerly, in `tf.data` and in a SavedModel. Damaged files raise `InvalidArgumentError`.
 """
@@ -212,13 +213,14 @@ def _decode_bmp(encoded):
         is_supported & is_complete,
         "a BMP must be complete, uncompressed, of 1, 4, 8, 24 or 32 bits a pixel in the order blue, green, red",
     ):
-        data = tf.io.decode_raw(tf.strings.substr(encoded, pixels_start, num_bytes), tf.uint8)
-        rows = tf.reshape(data, [height, row_length])
+        whole = tf.identity(encoded)
 
     def direct():
-        return tf.reshape(rows[:, : width * bits // 8], tf.stack([height, width, bits // 8]))
+        return tf.io.decode_bmp(whole)[:, :, :3]
 
     def indexed():
+        data = tf.io.decode_raw(tf.strings.substr(whole, pixels_start, num_bytes), tf.uint8)
+        rows = tf.reshape(data, [height, row_length])
         declared = _unsigned(header, 46, 4)
         num_colours = tf.where(declared > 0, declared, tf.bitwise.left_shift(tf.constant(1, tf.int64), bits))
         palette = tf.io.decode_raw(tf.strings.substr(encoded, 14 + info_length, 4 * num_colours), tf.uint8)
@@ -226,10 +228,11 @@ def _decode_bmp(encoded):
         last_index = tf.bitwise.left_shift(tf.constant(1, tf.int64), bits) - 1
         packed = tf.bitwise.right_shift(rows[:, :, None], tf.cast(shifts, tf.uint8))
         indices = tf.reshape(tf.bitwise.bitwise_and(packed, tf.cast(last_index, tf.uint8)), [height, -1])[:, :width]
-        return tf.gather(tf.reshape(palette, [num_colours, 4]), tf.cast(indices, tf.int32))
+        colours = tf.reverse(tf.reshape(palette, [num_colours, 4])[:, :3], axis=[1])
+        bottom_up = tf.gather(colours, tf.cast(indices, tf.int32))
+        return tf.cond(signed_height > 0, lambda: bottom_up[::-1], lambda: bottom_up)
 
-    bottom_up = tf.reverse(tf.cond(bits > 8, direct, indexed)[:, :, :3], axis=[2])
-    return tf.cond(signed_height > 0, lambda: bottom_up[::-1], lambda: bottom_up)
+    return tf.cond(bits > 8, direct, indexed)
 
 
 def _read_header(encoded):

@@ -1,7 +1,8 @@
 """Layer integrated gradients and Grad-CAM++ inside a TensorFlow graph: a served model explains what it predicts.
 
 Both maps need gradients from the class score back to the layer that is explained: what is before it runs once, forward,
-and no weight is differentiated.
+and no weight is differentiated. All gradients of a batch, at the image for Grad-CAM++ and at every point of the path
+for integrated gradients, come from one backward pass.
 
 An answer that is averaged over views (`sperm_tf.models.views`) is explained as what it is: that of one larger
 classifier, whose feature map holds the feature maps of all views, turned back, as its channels.
@@ -28,15 +29,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from sperm_tf.data.row_chunks import IMAGES_AT_ONCE, map_chunks
 from sperm_tf.models import views as views_lib
-from sperm_tf.models.classifier import FEATURE_MAP, LOGITS, explained_layer
+from sperm_tf.models.classifier import FEATURE_MAP, LOGITS, explained_layer, path_steps
 from sperm_tf.models.composition import NUM_NUMBERS
 from sperm_tf.models.style import early_maps
-from sperm_tf.served_names import GRAD_CAM_PLUS_PLUS, LAYER_INTEGRATED_GRADIENTS
+from sperm_tf.served_names import (
+    CBAM_ATTENTION,
+    GRAD_CAM_PLUS_PLUS,
+    GRAD_CAM_PLUS_PLUS_PER_CLASS,
+    LAYER_INTEGRATED_GRADIENTS,
+)
 
 CBAM_PREFIX = "cbam_"
-PATH_STEPS = 4
-"""Points of the path from the empty slide to the image at which gradients are taken: the middles of equal parts."""
 SMOOTHING = 1 / 32
 """Deviation of the Gaussian over the map, as a share of its side: one cell of EfficientNet-B0's map of 128 pixels."""
 EPSILON = 1e-7
@@ -57,24 +62,28 @@ class Explanation:
             (`sperm_tf.models.views.join_features`), the mean over the views.
         layer_integrated_gradients: float32 [B, h, w], 0-1, the map of one class at the resolution of
             `sperm_tf.models.classifier.explained_layer`: of the one that was asked for, else of the predicted one.
-        grad_cam_plus_plus: float32 [B, C, h, w], 0-1, the Grad-CAM++ maps of every class at that resolution.
-        attention: float32 [B, h', w'], 0-1, the spatial attention of the last CBAM at the resolution of that layer;
-            the mean over the views; None for a model without.
+        grad_cam_plus_plus: as that, the Grad-CAM++ map of the same class.
+        grad_cam_plus_plus_per_class: float32 [B, C, h, w], 0-1, the Grad-CAM++ maps of every class; None where they
+            were not asked for.
+        cbam_attention: float32 [B, h', w'], 0-1, the spatial attention of the last CBAM at the resolution of that
+            layer; the mean over the views; None for a model without.
     """
 
     logits: tf.Tensor
     features: tf.Tensor
     layer_integrated_gradients: tf.Tensor
     grad_cam_plus_plus: tf.Tensor
-    attention: tf.Tensor | None
+    grad_cam_plus_plus_per_class: tf.Tensor | None = None
+    cbam_attention: tf.Tensor | None = None
 
 
 class ClassActivationMaps:
     """A classifier split at the layer that is explained: one pass up to it, then gradients back to it.
 
     Call it with images, float32 [B, S, S, 3] in the range that the model takes, and, to explain another class than the
-    predicted one, with classes, int32 [B]; eagerly or in a graph. It returns an `Explanation`. Gradients need what
-    every layer answered: one image, in all its views and at all steps of its path, is in memory at a time.
+    predicted one, with classes, int32 [B]; eagerly or in a graph. It returns an `Explanation`, with Grad-CAM++ of every
+    class where `every_class` is true, which costs a backward pass for each. Gradients need what every layer answered:
+    eight images, or one in its eight views, are in memory at a time, at all points of their paths.
 
     With eight views the maps are those of the averaged classifier. Layer integrated gradients are then the mean of the
     views' maps before scaling, turned back, which is scaled to 0-1 once. So a view weighs as much as it speaks for the
@@ -106,7 +115,7 @@ class ClassActivationMaps:
                 f"model must have a layer named {FEATURE_MAP!r}. Received: model={model.name!r} with the layers "
                 f"{', '.join(layers)}. Pass a model of sperm_tf.models.classifier.build_classifier"
             )
-        self._views = views
+        self._views, self._steps = views, path_steps(model)
         features = layers[explained].output
         try:
             head = keras.Model(features, model.outputs[0])
@@ -124,84 +133,109 @@ class ClassActivationMaps:
             (behind if is_behind else before)["attention_input"] = self._attention_layer.input
         self._trunk, self._head = keras.Model(model.inputs[0], before), keras.Model(features, behind)
 
-    def __call__(self, images: tf.Tensor, classes: tf.Tensor | None = None) -> Explanation:
-        """Classifies and explains a batch; see the class."""
+    def __call__(
+        self, images: tf.Tensor, classes: tf.Tensor | None = None, *, every_class: bool = False
+    ) -> Explanation:
+        """Classifies and explains a batch of at least one image; see the class."""
         images = tf.convert_to_tensor(images)
         asked = tf.fill(tf.shape(images)[:1], _PREDICTED) if classes is None else tf.cast(classes, tf.int32)
+        found = map_chunks(
+            lambda *rows: self._explain(*rows, every_class=every_class),
+            (images, asked),
+            size=max(1, IMAGES_AT_ONCE // self._views),
+            signature=self._signature(every_class=every_class),
+        )
+        return Explanation(**found)
+
+    def _signature(self, *, every_class: bool) -> dict[str, tf.TensorSpec]:
+        """What `_explain` returns for a row."""
         height, width = self._trunk.output["features"].shape[1:3]
         num_classes = self._head.output[LOGITS].shape[-1]
         num_features = sum(2 * values.shape[-1] for values in self._trunk.output["early"]) + NUM_NUMBERS
         signature = {
             LOGITS: tf.TensorSpec([num_classes], tf.float32),
-            "features": tf.TensorSpec([num_features], tf.float32),
+            views_lib.FEATURES: tf.TensorSpec([num_features], tf.float32),
             LAYER_INTEGRATED_GRADIENTS: tf.TensorSpec([height, width], tf.float32),
-            GRAD_CAM_PLUS_PLUS: tf.TensorSpec([num_classes, height, width], tf.float32),
+            GRAD_CAM_PLUS_PLUS: tf.TensorSpec([height, width], tf.float32),
         }
+        if every_class:
+            signature[GRAD_CAM_PLUS_PLUS_PER_CLASS] = tf.TensorSpec([num_classes, height, width], tf.float32)
         if self._attention_layer is not None:
-            signature["attention"] = tf.TensorSpec(self._attention_layer.input.shape[1:3], tf.float32)
-        found = tf.map_fn(self._explain, (images, asked), fn_output_signature=signature, parallel_iterations=1)
-        return Explanation(
-            found[LOGITS],
-            found["features"],
-            found[LAYER_INTEGRATED_GRADIENTS],
-            found[GRAD_CAM_PLUS_PLUS],
-            found.get("attention"),
-        )
+            signature[CBAM_ATTENTION] = tf.TensorSpec(self._attention_layer.input.shape[1:3], tf.float32)
+        return signature
 
-    def _explain(self, arguments: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Explains one image."""
-        image, asked = arguments[0][None], arguments[1]
-        slide = tf.cast(empty_slide(image), image.dtype)
+    def _explain(self, images: tf.Tensor, asked: tf.Tensor, *, every_class: bool) -> dict[str, tf.Tensor]:
+        """Explains a few images at once."""
+        num_images = tf.shape(images)[0]
+        num_inputs = self._views * num_images
         # All views of an empty slide are the same: it is one more row.
-        trunk = self._trunk(tf.concat([views_lib.make_views(image, self._views), slide], axis=0), training=False)
-        features = views_lib.align_features(trunk["features"][:-1], self._views)
-        start = views_lib.align_features(tf.repeat(trunk["features"][-1:], self._views, axis=0), self._views)
-        answers, gradients = self._differentiate(features)
-        logits = answers[LOGITS]
-        plus_plus = [grad_cam_plus_plus(features, slope, logits[:, index]) for index, slope in enumerate(gradients)]
-        label = tf.where(asked == _PREDICTED, tf.argmax(logits[0], output_type=tf.int32), asked)
-        slopes = self._differentiate_one(tf.concat(points_of_path(start, features), axis=0), label)
-        early = [values[:-1] for values in trunk["early"]]
+        slides = tf.cast(empty_slide(images), images.dtype)
+        trunk = self._trunk(tf.concat([views_lib.make_views(images, self._views), slides], axis=0), training=False)
+        features = views_lib.align_features(trunk["features"][:num_inputs], self._views)
+        on_slide = tf.tile(trunk["features"][num_inputs:], [self._views, 1, 1, 1])
+        start = views_lib.align_features(on_slide, self._views)
+        points = [features, *points_of_path(start, features, steps=self._steps)]
+        answers, labels, gradients = self._differentiate(points, asked)
+        logits = answers[LOGITS][:num_images]
+        scores = tf.gather(logits, labels, axis=1, batch_dims=1)
+        early = [values[:num_inputs] for values in trunk["early"]]
         found = {
-            LOGITS: tf.cast(logits[0], tf.float32),
-            "features": views_lib.join_features(image, early, views=self._views)[0],
-            LAYER_INTEGRATED_GRADIENTS: layer_integrated_gradients(features - start, slopes)[0],
-            GRAD_CAM_PLUS_PLUS: tf.concat(plus_plus, axis=0),
+            LOGITS: tf.cast(logits, tf.float32),
+            views_lib.FEATURES: views_lib.join_features(images, early, views=self._views),
+            LAYER_INTEGRATED_GRADIENTS: layer_integrated_gradients(features - start, tf.stack(gradients[1:])),
+            GRAD_CAM_PLUS_PLUS: grad_cam_plus_plus(features, gradients[0], scores),
         }
+        if every_class:
+            found[GRAD_CAM_PLUS_PLUS_PER_CLASS] = self._explain_every_class(features)
         if self._attention_layer is not None:
-            is_behind = "attention_input" in answers
-            attention_input = answers["attention_input"] if is_behind else trunk["attention_input"][:-1]
-            _, spatial = self._attention_layer.attention_maps(attention_input)
-            found["attention"] = self._average_maps(tf.cast(spatial[..., 0], tf.float32))[0]
+            inputs = _attention_inputs(trunk, answers, self._views, num_points=len(points), num_inputs=num_inputs)
+            _, spatial = self._attention_layer.attention_maps(inputs)
+            found[CBAM_ATTENTION] = self._average_maps(tf.cast(spatial[..., 0], tf.float32))
         return found
+
+    def _differentiate(self, points, asked):
+        """Output of the head at all points, the classes explained [B], and for each point the gradient of their score.
+
+        The first point is the image, whose highest logit is the class that is predicted.
+        """
+        joined = tf.concat(points, axis=0)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(joined)
+            answers = self._ask_head(joined)
+            predicted = tf.argmax(answers[LOGITS][: tf.size(asked)], axis=1, output_type=tf.int32)
+            labels = tf.where(asked == _PREDICTED, predicted, asked)
+            scores = tf.gather(answers[LOGITS], tf.tile(labels, [len(points)]), axis=1, batch_dims=1)
+        gradients = tape.gradient(scores, joined, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return answers, labels, tf.split(gradients, len(points))
+
+    def _explain_every_class(self, features):
+        """Grad-CAM++ maps [B, C, h, w]."""
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(features)
+            scores = tf.unstack(self._ask_head(features)[LOGITS], axis=1)
+        zero = tf.UnconnectedGradients.ZERO
+        gradients = [tape.gradient(score, features, unconnected_gradients=zero) for score in scores]
+        pairs = zip(gradients, scores, strict=True)
+        return tf.stack([grad_cam_plus_plus(features, slope, score) for slope, score in pairs], axis=1)
 
     def _average_maps(self, maps):
         if self._views == 1:
             return maps
         return tf.reduce_mean(views_lib.undo_views(views_lib.split_views(maps, self._views)), axis=0)
 
-    def _differentiate(self, features):
-        """Output of the head, and for each class the gradient of its score with respect to the aligned features."""
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch(features)
-            answers = self._ask_head(features)
-            scores = tf.unstack(answers[LOGITS], axis=1)
-        zero = tf.UnconnectedGradients.ZERO
-        return answers, [tape.gradient(score, features, unconnected_gradients=zero) for score in scores]
-
-    def _differentiate_one(self, points, label):
-        """The gradient of one class's score at some points of the space of the aligned features."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(points)
-            scores = tf.gather(self._ask_head(points)[LOGITS], label, axis=1)
-        return tape.gradient(scores, points, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-
     def _ask_head(self, features):
         """Output of the layers behind the aligned features, the logits being the mean over the views."""
         answers = self._head(views_lib.separate_features(features, self._views), training=False)
-        if self._views > 1:
-            answers |= {LOGITS: tf.reduce_mean(views_lib.split_views(answers[LOGITS], self._views), axis=0)}
-        return answers
+        return answers | {LOGITS: views_lib.average_views(answers[LOGITS], self._views)}
+
+
+def _attention_inputs(trunk, answers, views, *, num_points, num_inputs):
+    """What the last CBAM is given for the images themselves, [views * B, h', w', K], view-major."""
+    if "attention_input" in trunk:
+        return trunk["attention_input"][:num_inputs]
+    # Every view holds all points, the first of which is the image.
+    inputs = tf.split(views_lib.split_views(answers["attention_input"], views), num_points, axis=1)[0]
+    return tf.reshape(inputs, [num_inputs, *inputs.shape[2:]])
 
 
 def empty_slide(images: tf.Tensor) -> tf.Tensor:
@@ -219,13 +253,13 @@ def empty_slide(images: tf.Tensor) -> tf.Tensor:
     return tf.broadcast_to(median[:, None, None, :], tf.shape(images))
 
 
-def points_of_path(start: tf.Tensor, end: tf.Tensor, *, steps: int = PATH_STEPS) -> list[tf.Tensor]:
+def points_of_path(start: tf.Tensor, end: tf.Tensor, *, steps: int) -> list[tf.Tensor]:
     """The middles of `steps` equal parts of the straight path between two tensors of one shape."""
     return [start + (step + 0.5) / steps * (end - start) for step in range(steps)]
 
 
 def layer_integrated_gradients(difference: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
-    """The map of one class and one image (Sundararajan et al. 2017, equation 1, summed over the channels).
+    """The map of one class for each image (Sundararajan et al. 2017, equation 1, summed over the channels).
 
     It is smoothed over its neighbourhood before what speaks against the class is cut off: cells between which a
     strided convolution does not distinguish share their evidence at random.
@@ -234,14 +268,14 @@ def layer_integrated_gradients(difference: tf.Tensor, gradients: tf.Tensor) -> t
     fades, by `total / (total + FAINT)` of the evidence that it shows.
 
     Args:
-        difference: [1, h, w, K], features of the image minus those of the empty slide.
-        gradients: [T, h, w, K], derivatives of the class score before softmax with respect to the features, at T points
-            of the path between them.
+        difference: [B, h, w, K], features of the image minus those of the empty slide.
+        gradients: [T, B, h, w, K], derivatives of the class score before softmax with respect to the features, at T
+            points of the path between them.
 
     Returns:
-        float32 [1, h, w], 0-1; zeros where nothing speaks for the class.
+        float32 [B, h, w], 0-1; zeros where nothing speaks for the class.
     """
-    mean = tf.reduce_mean(tf.cast(gradients, tf.float32), axis=0, keepdims=True)
+    mean = tf.reduce_mean(tf.cast(gradients, tf.float32), axis=0)
     evidence = tf.reduce_sum(tf.cast(difference, tf.float32) * mean, axis=3)
     shown = tf.nn.relu(_smooth(evidence))
     total = tf.reduce_sum(shown, axis=(1, 2), keepdims=True)

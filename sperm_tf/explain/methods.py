@@ -148,7 +148,7 @@ def grad_cam(classifier: ExplainedClassifier, images: np.ndarray, classes: np.nd
 
 def grad_cam_plus_plus(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Grad-CAM++ as it is served, see `sperm_tf.explain.activation_maps`, float32 [B, h, w]."""
-    return tf.gather(classifier.explain_in_graph(images, classes)[1], classes, axis=1, batch_dims=1).numpy()
+    return classifier.explain_in_graph(images, classes)[1].numpy()
 
 
 def layer_cam(classifier: ExplainedClassifier, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -260,7 +260,7 @@ METHODS: dict[str, Callable[[ExplainedClassifier, np.ndarray, np.ndarray], np.nd
 
 
 def _maps_of(explanation: Explanation) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
-    return explanation.layer_integrated_gradients, explanation.grad_cam_plus_plus, explanation.attention
+    return explanation.layer_integrated_gradients, explanation.grad_cam_plus_plus, explanation.cbam_attention
 
 
 def _batches(rows: Any) -> list[Any]:

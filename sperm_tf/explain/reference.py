@@ -9,9 +9,9 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from sperm_tf.explain.activation_maps import EPSILON, FAINT, PATH_STEPS, SMOOTHING
+from sperm_tf.explain.activation_maps import EPSILON, FAINT, SMOOTHING
 from sperm_tf.explain.faithfulness import slide_images
-from sperm_tf.models.classifier import explained_layer
+from sperm_tf.models.classifier import explained_layer, path_steps
 from sperm_tf.served_names import GRAD_CAM_PLUS_PLUS, LAYER_INTEGRATED_GRADIENTS
 
 
@@ -65,17 +65,17 @@ def _integrate(model: keras.Model, images: np.ndarray, class_indices: list[int])
 
     features = model.get_layer(explained_layer(model)).output
     trunk, head = keras.Model(model.inputs[0], features), keras.Model(features, model.outputs[0])
-    maps = []
+    maps, steps = [], path_steps(model)
     for image, label in zip(np.asarray(images, np.float32), class_indices, strict=True):
         start, end = (np.asarray(trunk(batch), np.float64) for batch in (slide_images(image[None]), image[None]))
         total = np.zeros_like(end)
-        for step in range(PATH_STEPS):
-            point = tf.constant(start + (step + 0.5) / PATH_STEPS * (end - start), tf.float32)
+        for step in range(steps):
+            point = tf.constant(start + (step + 0.5) / steps * (end - start), tf.float32)
             with tf.GradientTape() as tape:
                 tape.watch(point)
                 score = head(point)[0, label]
             total += np.asarray(tape.gradient(score, point), np.float64)
-        evidence = ((end - start) * total / PATH_STEPS).sum(axis=-1)[0]
+        evidence = ((end - start) * total / steps).sum(axis=-1)[0]
         evidence = np.maximum(ndimage.gaussian_filter(evidence, [SMOOTHING * side for side in evidence.shape]), 0)
         strength = evidence.sum() / (evidence.sum() + FAINT)
         maps.append(strength * (evidence - evidence.min()) / (evidence.max() - evidence.min() + EPSILON))

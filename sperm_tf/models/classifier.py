@@ -15,6 +15,7 @@ LOGITS = "logits"
 _IMAGENET = {name for backbone in BACKBONES.values() for name in backbone.imagenet_weights}
 RESCALING = "rescale_pixels"
 """The layer of every backbone that the image enters."""
+_PATH_STEPS = 4
 
 
 def build_classifier(config: ModelConfig, *, num_classes: int, image_size: int) -> keras.Model:
@@ -50,6 +51,12 @@ def explained_layer(model: keras.Model) -> str:
     """Name of the layer that maps are made of: that of the backbone's entry, or `feature_map` of a foreign model."""
     backbone = BACKBONES.get(model.name)
     return FEATURE_MAP if backbone is None else backbone.explained_layer
+
+
+def path_steps(model: keras.Model) -> int:
+    """Steps of the path of layer integrated gradients: those of the backbone's entry, or 4 of a foreign model."""
+    backbone = BACKBONES.get(model.name)
+    return _PATH_STEPS if backbone is None else backbone.path_steps
 
 
 def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:

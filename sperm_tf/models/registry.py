@@ -31,7 +31,9 @@ class Backbone:
             (`sperm_tf.models.style`): two near the input, such as those at a half and a quarter of its resolution. The
             last feature map does not do: it forgets what does not tell the classes apart.
         explained_layer: name of the layer that attribution maps are made of. Every path to the logits leads through it;
-            `feature_map` is the last one. One at a quarter of the input's resolution is better where there is one.
+            `feature_map` is the last one. Which one is best was measured (docs/decisions/attribution_maps.md).
+        path_steps: points of the path from the attribution baseline to the image at which layer integrated gradients
+            take gradients.
         image_size_multiple: S is a multiple of it.
         imagenet_weights: names of the weights trained on ImageNet that it may start from, `imagenet` of Keras
             Applications or `imagenet_lite0`. If there are any, the builder loads `config.weights` itself, since it
@@ -50,6 +52,7 @@ class Backbone:
     min_image_size: int
     early_layers: tuple[str, ...]
     explained_layer: str
+    path_steps: int = 4
     image_size_multiple: int = 1
     imagenet_weights: tuple[str, ...] = ()
     initial_weights: str = "none"
@@ -77,20 +80,23 @@ class Backbone:
         return getattr(importlib.import_module(module), function)
 
 
-_efficientnet = functools.partial(
-    Backbone,
-    min_image_size=32,
-    early_layers=("block1a_project_bn", "block2b_add"),
-    # The last layer at a quarter of the input's resolution. The feature map is too coarse to explain: 4x4 cells of a
-    # 128-pixel crop, in which a trained network keeps what it found wherever it likes (the comparison:
-    # docs/decisions/attribution_maps.md).
-    explained_layer="block3a_expand_activation",
-)
+# The feature map is too coarse to explain: 4x4 cells of a 128-pixel crop, in which a trained network keeps what it
+# found wherever it likes.
+_efficientnet = functools.partial(Backbone, min_image_size=32, early_layers=("block1a_project_bn", "block2b_add"))
 _efficientnet_b0 = functools.partial(
-    _efficientnet, imagenet_weights=("imagenet", "imagenet_lite0"), initial_weights="synthetic"
+    _efficientnet,
+    explained_layer="block3a_expand_activation",  # the last one at a quarter of the input's resolution
+    imagenet_weights=("imagenet", "imagenet_lite0"),
+    initial_weights="synthetic",
 )
 _efficientnet_lite0 = functools.partial(
-    _efficientnet, imagenet_weights=("imagenet_lite0",), initial_weights="imagenet_lite0", extra="imagenet"
+    _efficientnet,
+    # The last activation at a sixteenth. Gradients of ReLU6 at earlier layers need more steps to say as much.
+    explained_layer="block6a_expand_activation",
+    path_steps=3,
+    imagenet_weights=("imagenet_lite0",),
+    initial_weights="imagenet_lite0",
+    extra="imagenet",
 )
 
 BACKBONES: dict[str, Backbone] = {

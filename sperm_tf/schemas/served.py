@@ -15,10 +15,10 @@ class ServedAnswer(TypedDict):
         decision: string [B], `accept` or `refer`.
         reason: string [B], one of `REASONS`, or `unreadable`.
         unfamiliarity: float32 [B], the out-of-distribution score in units of the highest that is accepted.
-        layer_integrated_gradients: of `explain` alone: float32 [B, h, w], 0-1, of the predicted class.
+        layer_integrated_gradients: of `explain` and `explain_classes`: float32 [B, h, w], 0-1, of the predicted class.
         grad_cam_plus_plus: as that.
-        grad_cam_plus_plus_per_class: of `explain` alone: float32 [B, C, h, w].
-        cbam_attention: of `explain` alone, and of models with CBAM: float32 [B, h', w'].
+        grad_cam_plus_plus_per_class: of `explain_classes` alone: float32 [B, C, h, w].
+        cbam_attention: of `explain` and `explain_classes`, and of models with CBAM: float32 [B, h', w'].
     """
 
     status: Any

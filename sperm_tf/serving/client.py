@@ -25,18 +25,27 @@ import numpy as np
 
 from sperm_tf.probabilities import write_probability
 from sperm_tf.schemas.served import ServedAnswer
-from sperm_tf.served_names import ACCEPT, EXPLAIN, MAP_OUTPUTS, OK, SERVING_DEFAULT, SHOWN_MAP, UNREADABLE
+from sperm_tf.served_names import (
+    ACCEPT,
+    EXPLAIN,
+    EXPLAIN_CLASSES,
+    MAP_OUTPUTS,
+    OK,
+    SERVING_DEFAULT,
+    SHOWN_MAP,
+    UNREADABLE,
+)
 from sperm_tf.serving.files import RAISE, ROWS, File, batches, name_of, read_file
 from sperm_tf.serving.prediction import Prediction, Predictions
 
-SIGNATURES = (SERVING_DEFAULT, EXPLAIN)
+SIGNATURES = (SERVING_DEFAULT, EXPLAIN, EXPLAIN_CLASSES)
 TRANSPORTS = ("rest", "grpc")
 MAX_REQUEST_IMAGES = 8
 """Images in one request: the `max_batch_size` of deploy/tf_serving/batching_parameters.txt. TensorFlow Serving refuses
 requests with more."""
 MAX_EXPLAIN_IMAGES = 4
-"""Images in one request to explain: each costs some ten times as much as an answer, and the server gives a request up
-after the `rest_api_timeout_in_ms` of deploy/tf_serving/docker-compose.yml."""
+"""Images in one request to explain: of a model with eight views each costs some ten times as much as an answer, and the
+server gives a request up after the `rest_api_timeout_in_ms` of deploy/tf_serving/docker-compose.yml."""
 
 
 class ServingError(RuntimeError):
@@ -78,7 +87,7 @@ def predict(
         target: the server: `http://host:8501` (or `https://...`; without either, `http://`) for REST, `host:8500` for
             gRPC.
         model_name: name under which the model is served.
-        signature: `serving_default`, or `explain` for maps too.
+        signature: `serving_default`, `explain` for maps too, or `explain_classes` for Grad-CAM++ of every class.
         version: an integer; None leaves the choice to the server, which takes the newest.
         label: a version label such as `stable`; not together with a version.
         transport: `rest` or `grpc`.
@@ -105,7 +114,7 @@ def predict(
     model = _ServedModel(target, model_name, version, label)
     ask = _ask_rest if transport == "rest" else _ask_grpc
     predictions = Predictions()
-    request_size = MAX_EXPLAIN_IMAGES if signature == EXPLAIN else MAX_REQUEST_IMAGES
+    request_size = MAX_REQUEST_IMAGES if signature == SERVING_DEFAULT else MAX_EXPLAIN_IMAGES
     for batch in batches(files, request_size, errors=errors):
         contents = [read_file(file) for file in batch]
         readable = [content for content in contents if content is not None]

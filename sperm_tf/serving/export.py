@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.runtimes.registry import INFO_FILE
-from sperm_tf.served_names import EXPLAIN, INPUT_NAMES, SERVING_DEFAULT, SERVING_EXAMPLES
+from sperm_tf.served_names import EXPLAIN, EXPLAIN_CLASSES, INPUT_NAMES, SERVING_DEFAULT, SERVING_EXAMPLES
 from sperm_tf.serving import signatures
 from sperm_tf.serving.sources import EXTRA
 
@@ -26,7 +26,7 @@ def export_saved_model(
 ) -> None:
     """Exports a classifier with its preprocessing, its decision rule and its explanation in the graph.
 
-    The signatures `serving_default`, `serving_examples` and `explain` are described at
+    The signatures `serving_default`, `serving_examples`, `explain` and `explain_classes` are described at
     `sperm_tf.serving.signatures.ServedClassifier`. The batch dimension is free. Nothing is compiled by XLA, which
     TensorFlow Serving switches off. Beside the graph, `assets.extra` holds what a report says of the model:
     `model.json` (class names, image size, views) and the rule (`sperm_tf.decision.rule`).
@@ -56,9 +56,10 @@ def export_saved_model(
         SERVING_DEFAULT: classifier.classify,
         SERVING_EXAMPLES: classifier.classify_examples,
         EXPLAIN: classifier.explain,
+        EXPLAIN_CLASSES: classifier.explain_classes,
     }
     archive = keras.export.ExportArchive()
-    archive.track(model)
+    archive.track(classifier.network)
     for name, function in functions.items():
         spec = tf.TensorSpec([None], tf.string, name=INPUT_NAMES[name])
         archive.add_endpoint(name, function, input_signature=[spec])

@@ -32,8 +32,8 @@ class Prediction:
         unfamiliarity: distance from the training images, lack of contrast, or an unusual composition (several cells,
             another scale); above 1 it is a reason to refer.
         maps: where the image was explained, name -> float32 array, 0-1: `layer_integrated_gradients` and
-            `grad_cam_plus_plus` [h, w] of the predicted class, `grad_cam_plus_plus_per_class` [C, h, w], and
-            `cbam_attention` [h', w'] for models with CBAM, at the resolution of the last CBAM.
+            `grad_cam_plus_plus` [h, w] of the predicted class, `cbam_attention` [h', w'] for models with CBAM, at the
+            resolution of the last CBAM, and, where every class was asked for, `grad_cam_plus_plus_per_class` [C, h, w].
         image: where the image was explained, the bytes of its file, which `overlay` draws on.
     """
 

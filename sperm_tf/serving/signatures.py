@@ -7,8 +7,10 @@ import tensorflow as tf
 
 from sperm_tf.data import image_formats
 from sperm_tf.data.preprocess import preprocess_batch
+from sperm_tf.data.row_chunks import IMAGES_AT_ONCE, map_chunks
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.explain.activation_maps import ClassActivationMaps
+from sperm_tf.models.batch_norm_folding import fold_batch_norm
 from sperm_tf.models.classifier import LOGITS
 from sperm_tf.models.views import FEATURES, build_answering_model
 from sperm_tf.schemas.served import ServedAnswer
@@ -42,12 +44,15 @@ class ServedClassifier:
     * `unfamiliarity`: float32 [B], distance from the training images, lack of contrast or unusual composition, above 1
       where it is a reason to refer.
 
+    Attributes:
+        network: the model that computes: `model` with its BatchNormalization folded into convolutions.
+
     Args:
         model: of the form that `sperm_tf.explain.activation_maps.ClassActivationMaps` takes; its outputs are logits.
         class_names: name of each of the C classes, in the order of the logits.
         image_size: side S of the model's input in pixels.
-        views: 1, or 8 to average the logits of every image over its eight views, see `sperm_tf.models.views`; then B
-            images go through the model as one batch of 8 B.
+        views: 1, or 8 to average the logits of every image over its eight views, see `sperm_tf.models.views`. Eight
+            images, or one in its eight views, go through the model at once.
         rule: how sure an answer is, and when to refer; None refers every image as `not_calibrated`.
 
     Raises:
@@ -64,9 +69,11 @@ class ServedClassifier:
         rule: rule_lib.DecisionRule | None = None,
     ):
         _check(model, class_names=class_names, image_size=image_size)
-        self._model = build_answering_model(model, views=views)
-        self._explainer = ClassActivationMaps(model, views=views)
+        self.network = fold_batch_norm(model)
+        self._model = build_answering_model(self.network, views=views)
+        self._explainer = ClassActivationMaps(self.network, views=views)
         self._class_names = list(class_names)
+        self._views = views
         self._image_size = image_size
         self._rule = rule
 
@@ -80,7 +87,14 @@ class ServedClassifier:
             The answer described at the class.
         """
         images, statuses = self._read(image_bytes)
-        answers = self._model(images, training=False)
+        answers = map_chunks(
+            lambda rows: self._model(rows, training=False),
+            (images,),
+            size=max(1, IMAGES_AT_ONCE // self._views),
+            signature={
+                name: tf.TensorSpec(output.shape[1:], output.dtype) for name, output in self._model.output.items()
+            },
+        )
         return self._answer(answers[LOGITS], answers[FEATURES], statuses)
 
     def classify_examples(self, examples: tf.Tensor) -> ServedAnswer:
@@ -100,7 +114,7 @@ class ServedClassifier:
         return self.classify(image_bytes)
 
     def explain(self, image_bytes: tf.Tensor) -> ServedAnswer:
-        """Classifies files and makes attribution maps, in one pass.
+        """Classifies files and makes attribution maps of the predicted class, in one pass.
 
         Args:
             image_bytes: string [B], as for `classify`.
@@ -108,22 +122,35 @@ class ServedClassifier:
         Returns:
             The answer described at the class and maps, 0-1, zeros for a row that is not ok. At the resolution of
             `sperm_tf.models.classifier.explained_layer`: `layer_integrated_gradients` and `grad_cam_plus_plus`,
-            float32 [B, h, w], of the predicted class, and `grad_cam_plus_plus_per_class`, float32 [B, C, h, w]. For
-            models with CBAM also `cbam_attention`, float32 [B, h', w'], at the resolution of the last CBAM. Every map
-            covers the padded square; `sperm_tf.explain.overlay` lays it over the image.
+            float32 [B, h, w]. For models with CBAM also `cbam_attention`, float32 [B, h', w'], at the resolution of the
+            last CBAM. Every map covers the padded square; `sperm_tf.explain.overlay` lays it over the image.
         """
+        return self._explain(image_bytes, every_class=False)
+
+    def explain_classes(self, image_bytes: tf.Tensor) -> ServedAnswer:
+        """As `explain`, with the Grad-CAM++ map of every class, each of which costs a backward pass.
+
+        Args:
+            image_bytes: string [B], as for `classify`.
+
+        Returns:
+            What `explain` returns, and `grad_cam_plus_plus_per_class`, float32 [B, C, h, w].
+        """
+        return self._explain(image_bytes, every_class=True)
+
+    def _explain(self, image_bytes, *, every_class):
         images, statuses = self._read(image_bytes)
-        explanation = self._explainer(images)
+        explanation = self._explainer(images, every_class=every_class)
         answer = self._answer(explanation.logits, explanation.features, statuses)
         num_rows = tf.shape(statuses)[0]
         is_ok = tf.cast(tf.equal(statuses, OK), tf.float32)[:, None, None]
-        predicted = tf.argmax(explanation.logits[:num_rows], axis=1)
         answer[LAYER_INTEGRATED_GRADIENTS] = explanation.layer_integrated_gradients[:num_rows] * is_ok
-        maps = explanation.grad_cam_plus_plus[:num_rows] * is_ok[:, None]
-        answer[GRAD_CAM_PLUS_PLUS] = tf.gather(maps, predicted, axis=1, batch_dims=1)
-        answer[GRAD_CAM_PLUS_PLUS_PER_CLASS] = maps
-        if explanation.attention is not None:
-            answer[CBAM_ATTENTION] = explanation.attention[:num_rows] * is_ok
+        answer[GRAD_CAM_PLUS_PLUS] = explanation.grad_cam_plus_plus[:num_rows] * is_ok
+        if explanation.grad_cam_plus_plus_per_class is not None:
+            per_class = explanation.grad_cam_plus_plus_per_class[:num_rows] * is_ok[:, None]
+            answer[GRAD_CAM_PLUS_PLUS_PER_CLASS] = per_class
+        if explanation.cbam_attention is not None:
+            answer[CBAM_ATTENTION] = explanation.cbam_attention[:num_rows] * is_ok
         return answer
 
     def _read(self, image_bytes):

@@ -289,12 +289,15 @@ def test_maps_are_those_of_the_export(model, views, tmp_path):
         )
     classifier.export(tmp_path / "1")
     assert (tmp_path / "1" / "assets.extra" / "tf_serving_warmup_requests").stat().st_size
-    served = tf.saved_model.load(str(tmp_path / "1")).signatures["explain"](image_bytes=tf.constant(FILES))
-    gradients = {"layer_integrated_gradients", "grad_cam_plus_plus", "grad_cam_plus_plus_per_class"}
-    assert set(found[0].maps) == gradients  # it has no CBAM
-    for name, values in found[0].maps.items():
-        np.testing.assert_allclose(values, served[name][0], atol=1e-4)
-        assert values.ndim == (3 if name.endswith("_per_class") else 2) and values.dtype == np.float32
+    signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
+    of_every_class = classifier.explain(FILES[:1], every_class=True)[0].maps
+    gradients = {"layer_integrated_gradients", "grad_cam_plus_plus"}  # it has no CBAM
+    assert set(found[0].maps) == gradients and set(of_every_class) == gradients | {"grad_cam_plus_plus_per_class"}
+    for maps, name in ((found[0].maps, "explain"), (of_every_class, "explain_classes")):
+        served = signatures[name](image_bytes=tf.constant(FILES))
+        for key, values in maps.items():
+            np.testing.assert_allclose(values, served[key][0], atol=1e-4)
+            assert values.ndim == (3 if key.endswith("_per_class") else 2) and values.dtype == np.float32
     assert not found[3].maps and not found[4].maps and not expected[0].maps
 
 

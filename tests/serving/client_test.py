@@ -143,16 +143,14 @@ def test_predictions_are_those_of_the_saved_model(connection, backend, tmp_path)
     assert [prediction.file for prediction in predictions] == [str(path), "", ""]
 
 
-def test_explanations_carry_their_maps(connection, backend):
-    predictions = client.predict(IMAGES, model_name="sperm", signature="explain", **connection)
-    expected = backend.signatures["explain"](image_bytes=tf.constant(IMAGES))
+@pytest.mark.parametrize(
+    ("signature", "more"), [("explain", set()), ("explain_classes", {"grad_cam_plus_plus_per_class"})]
+)
+def test_explanations_carry_their_maps(connection, backend, signature, more):
+    predictions = client.predict(IMAGES, model_name="sperm", signature=signature, **connection)
+    expected = backend.signatures[signature](image_bytes=tf.constant(IMAGES))
     for row, prediction in enumerate(predictions):
-        assert set(prediction.maps) == {
-            "layer_integrated_gradients",
-            "grad_cam_plus_plus",
-            "grad_cam_plus_plus_per_class",
-            "cbam_attention",
-        }
+        assert set(prediction.maps) == {"layer_integrated_gradients", "grad_cam_plus_plus", "cbam_attention"} | more
         for name, value in prediction.maps.items():
             assert value.dtype == np.float32
             np.testing.assert_allclose(value, expected[name][row], rtol=1e-6)
@@ -177,10 +175,11 @@ def test_many_images_are_asked_in_requests_of_8_and_answered_in_order(connection
     np.testing.assert_allclose(answered, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_maps_are_asked_for_a_few_images_at_a_time(connection, backend):
+@pytest.mark.parametrize("signature", ["explain", "explain_classes"])
+def test_maps_are_asked_for_a_few_images_at_a_time(connection, backend, signature):
     images = [image_files.encode(image_files.random_pixels(16, 16, seed=seed), "PNG") for seed in range(6)]
     backend.sizes.clear()
-    assert len(client.predict(images, model_name="sperm", signature="explain", **connection)) == 6
+    assert len(client.predict(images, model_name="sperm", signature=signature, **connection)) == 6
     assert backend.sizes == [4, 2]
 
 

@@ -47,3 +47,4 @@ def test_the_compose_file_mounts_what_it_names():
     assert "./:/config:ro" in service["volumes"] and len(files) == 3
     for file in files:
         assert (FOLDER / file).is_file()
+    assert service["environment"] == {"TF_ENABLE_ONEDNN_OPTS": "1"}

@@ -32,6 +32,7 @@ def main():
     answers = {
         "serving_default": signatures["serving_default"](image_bytes=tf.constant(files)),
         "explain": signatures["explain"](image_bytes=tf.constant(files)),
+        "explain_classes": signatures["explain_classes"](image_bytes=tf.constant(files)),
         "serving_examples": signatures["serving_examples"](
             examples=tf.constant([example.SerializeToString() for example in examples])
         ),

@@ -45,7 +45,7 @@ def test_the_requests_parse_and_the_saved_model_answers_them(tmp_path):
         assert set(answer["status"].numpy()) == {b"ok"}
         assert request.model_spec.name == ""  # nobody knows yet under which name it is served
         asked.append((request.model_spec.signature_name, answer["status"].shape[0]))
-    names = ("serving_default", "serving_examples", "explain")
+    names = ("serving_default", "serving_examples", "explain", "explain_classes")
     assert sorted(asked) == sorted((name, size) for name in names for size in (1, 1, 1, 3))
 
 

@@ -12,10 +12,12 @@ from sperm_tf.served_names import (
     ACCEPT,
     CBAM_ATTENTION,
     EXPLAIN,
+    EXPLAIN_CLASSES,
+    GRAD_CAM_PLUS_PLUS,
+    GRAD_CAM_PLUS_PLUS_PER_CLASS,
     INPUT_NAMES,
     MAP_OUTPUTS,
     OK,
-    PER_CLASS_MAPS,
     REFER,
     SERVED_MAPS,
     SERVING_DEFAULT,
@@ -77,12 +79,12 @@ def _check_shapes(name: str, outputs: Mapping[str, Any], *, num_classes: int, nu
         "reason": ("string", [num_rows]),
         "unfamiliarity": ("float32", [num_rows]),
     }
-    if name == EXPLAIN:
+    if name in (EXPLAIN, EXPLAIN_CLASSES):
         for key in SERVED_MAPS:
-            sides = _map_sides(outputs.get(key, {}))
-            expected[key] = ("float32", [num_rows, *sides])
-            if key in PER_CLASS_MAPS:
-                expected[f"{key}_per_class"] = ("float32", [num_rows, num_classes, *sides])
+            expected[key] = ("float32", [num_rows, *_map_sides(outputs.get(key, {}))])
+        if name == EXPLAIN_CLASSES:
+            sides = _map_sides(outputs.get(GRAD_CAM_PLUS_PLUS, {}))
+            expected[GRAD_CAM_PLUS_PLUS_PER_CLASS] = ("float32", [num_rows, num_classes, *sides])
         if CBAM_ATTENTION in outputs:  # may stand before the explained layer, where the resolution is higher
             expected[CBAM_ATTENTION] = ("float32", [num_rows, *_map_sides(outputs[CBAM_ATTENTION])])
     checks = [

@@ -16,7 +16,12 @@ import pathlib
 import sys
 import time
 
-SIGNATURES = {"serving_default": "image_bytes", "serving_examples": "examples", "explain": "image_bytes"}
+SIGNATURES = {
+    "serving_default": "image_bytes",
+    "serving_examples": "examples",
+    "explain": "image_bytes",
+    "explain_classes": "image_bytes",
+}
 
 
 class _Forbid(importlib.abc.MetaPathFinder, importlib.abc.Loader):

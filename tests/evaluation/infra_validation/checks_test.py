@@ -28,10 +28,15 @@ def make_answers():
     maps = {
         "layer_integrated_gradients": np.full((3, 2, 4), 0.5, np.float32),
         "grad_cam_plus_plus": np.full((3, 2, 4), 0.5, np.float32),
-        "grad_cam_plus_plus_per_class": np.full((3, 3, 2, 4), 0.5, np.float32),
         "cbam_attention": np.full((3, 8, 16), 0.5, np.float32),  # of a layer before the feature map
     }
-    arrays = {"serving_default": outputs, "serving_examples": outputs, "explain": {**outputs, **maps}}
+    per_class = {"grad_cam_plus_plus_per_class": np.full((3, 3, 2, 4), 0.5, np.float32)}
+    arrays = {
+        "serving_default": outputs,
+        "serving_examples": outputs,
+        "explain": {**outputs, **maps},
+        "explain_classes": {**outputs, **maps, **per_class},
+    }
     signatures = {
         name: {"outputs": {key: probe._describe(value) for key, value in values.items()}}
         for name, values in arrays.items()
@@ -77,7 +82,7 @@ def drop(signature, key=None):
     [
         (drop("explain"), "explain: exists"),
         (drop("serving_default", "status"), "serving_default: has exactly the promised outputs"),
-        (drop("explain", "grad_cam_plus_plus_per_class"), "explain: has exactly the promised outputs"),
+        (drop("explain_classes", "grad_cam_plus_plus_per_class"), "explain_classes: has exactly the promised outputs"),
         (drop("explain", "grad_cam_plus_plus"), "explain: has exactly the promised outputs"),
         (
             corrupt("serving_default", "probabilities", dtype="float64"),
@@ -85,8 +90,8 @@ def drop(signature, key=None):
         ),
         (corrupt("serving_examples", "status", shape=[3, 1]), "serving_examples: status is string [3]"),
         (
-            corrupt("explain", "grad_cam_plus_plus_per_class", shape=[3, 3, 4, 4]),
-            "explain: grad_cam_plus_plus_per_class is float32 [3, 3, 2, 4]",
+            corrupt("explain_classes", "grad_cam_plus_plus_per_class", shape=[3, 3, 4, 4]),
+            "explain_classes: grad_cam_plus_plus_per_class is float32 [3, 3, 2, 4]",
         ),
         (
             corrupt("serving_default", "class_names", values=["a", "b", "c"] * 3),

@@ -34,7 +34,7 @@ def test_a_good_model_is_blessed(tmp_path, examples_artifact, monkeypatch):
     assert report["blessed"], [check for check in report["checks"] if not check["passed"]]
     assert report["asked"]["unreadable_rows"] == sorted(BAD_IMAGES)
     answers = report["answers"]["signatures"]
-    assert set(answers) == {"serving_default", "serving_examples", "explain"}
+    assert set(answers) == {"serving_default", "serving_examples", "explain", "explain_classes"}
     statuses = answers["serving_examples"]["outputs"]["status"]["values"]
     assert statuses == ["ok", "unknown_format", "unknown_format", "ok", "ok", "ok"]
     assert answers["serving_default"]["second_call_s"] > 0
