@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 
 import pytest
 from filelock import FileLock
@@ -74,3 +75,11 @@ def _own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPERM_TF_CACHE", str(folder / "sperm_tf_cache"))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _float32_policy():
+    """No test leaves its dtype policy to the next."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].config.set_dtype_policy("float32")
