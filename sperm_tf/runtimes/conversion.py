@@ -16,7 +16,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.runtimes.graph import INPUT, build_graph
-from sperm_tf.runtimes.registry import GRAPH_FILES, INFO_FILE
+from sperm_tf.runtimes.registry import GRAPH_FILES, INFO_FILE, check_runtime
 from sperm_tf.served_names import LITERT, ONNX, OPENVINO
 from sperm_tf.whole_files import write_text
 
@@ -76,9 +76,14 @@ def _write_onnx(frozen: Any, outputs: Sequence[str], directory: pathlib.Path) ->
 
 
 def _to_onnx(frozen: Any, outputs: Sequence[str]) -> Any:
-    import onnx
-    import tf2onnx
-
+    try:
+        import onnx
+        import tf2onnx
+    except ImportError as error:
+        raise ImportError(
+            f"format 'onnx', of which 'openvino' is made, needs {error.name}, which is not installed. Run: pip install "
+            "onnx tf2onnx"
+        ) from error
     names = dict(zip([tensor.name for tensor in frozen.outputs], outputs, strict=True))
     (pixels,) = [tensor.name for tensor in frozen.inputs]
     with _quiet("tf2onnx", "tensorflow"):
@@ -108,6 +113,7 @@ def _quiet(*loggers: str) -> Iterator[None]:
 
 
 def _write_openvino(frozen: Any, outputs: Sequence[str], directory: pathlib.Path) -> None:
+    check_runtime("openvino")
     import openvino
 
     model = openvino.Core().read_model(_to_onnx(frozen, outputs).SerializeToString())

@@ -12,12 +12,9 @@ import numpy as np
 
 from sperm_tf.data.array_preprocess import preprocess_files
 from sperm_tf.runtimes.registry import GRAPH_FILES, INFO_FILE, RUNTIMES, check_runtime
-from sperm_tf.runtimes.sessions import open_session
+from sperm_tf.runtimes.sessions import ROWS, open_session
 from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import ACCEPT, CONFIDENT, OK, REASONS, REFER, UNREADABLE
-
-_ROWS = 8
-"""Images in one pass: more do not stay in the processor's cache (`python -m benchmarks.runtimes`)."""
 
 
 class RuntimeModel:
@@ -89,7 +86,7 @@ class RuntimeModel:
 
     def _compute(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """The outputs of the graph for uint8 [N, S, S, 3]."""
-        rows = max(1, _ROWS // self.views)
+        rows = max(1, ROWS // self.views)
         parts = [self._session(images[start : start + rows]) for start in range(0, len(images), rows)]
         if not parts:
             empty = _empty(0, self.class_names)

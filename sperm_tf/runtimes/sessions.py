@@ -10,6 +10,8 @@ import numpy as np
 
 from sperm_tf.runtimes.registry import check_runtime
 
+ROWS = 8
+"""Images in one pass: more do not stay in the processor's cache."""
 Session = Callable[[np.ndarray], dict[str, np.ndarray]]
 """uint8 [B, S, S, 3] -> name -> array with B rows."""
 
@@ -55,11 +57,11 @@ def _open_openvino(file: pathlib.Path, outputs: Sequence[str]) -> Session:
         model.reshape([num_rows, *model.input().get_partial_shape()[1:]])  # a fixed shape is faster
         return core.compile_model(model, "CPU", settings)
 
-    def answer(images: np.ndarray) -> dict[str, np.ndarray]:
+    def compute(images: np.ndarray) -> dict[str, np.ndarray]:
         found = compiled(len(images))(images)
         return {name: np.array(found[name]) for name in outputs}  # a copy: its memory is used again
 
-    return answer
+    return _in_few_sizes(compute)
 
 
 def _open_litert(file: pathlib.Path, outputs: Sequence[str]) -> Session:
@@ -75,11 +77,23 @@ def _open_litert(file: pathlib.Path, outputs: Sequence[str]) -> Session:
         opened.allocate_tensors()
         return opened
 
-    def answer(images: np.ndarray) -> dict[str, np.ndarray]:
+    def compute(images: np.ndarray) -> dict[str, np.ndarray]:
         opened = interpreter(len(images))
         opened.set_tensor(opened.get_input_details()[0]["index"], images)
         opened.invoke()
         details = opened.get_output_details()
         return {name: opened.get_tensor(detail["index"]) for name, detail in zip(outputs, details, strict=True)}
 
-    return answer
+    return _in_few_sizes(compute)
+
+
+def _in_few_sizes(compute: Session) -> Session:
+    """Fills batches up to a multiple of `ROWS`, but for single images: every size is compiled and kept by itself."""
+
+    def compute_filled(images: np.ndarray) -> dict[str, np.ndarray]:
+        num_rows = len(images)
+        missing = -num_rows % ROWS if num_rows > 1 else 0
+        filled = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)]) if missing else images
+        return {name: values[:num_rows] for name, values in compute(filled).items()}
+
+    return compute_filled

@@ -77,3 +77,14 @@ class RuntimeClassifier:
                 unreadable = Prediction(name, UNREADABLE)
                 predictions.append(unreadable if content is None else prediction_of_row(answer, row, file=name))
         return predictions
+
+    def explain(self, files: Sequence[File] | File, *, errors: str = RAISE) -> Predictions:
+        """Refuses: attribution maps need gradients, which these runtimes do not compute.
+
+        Raises:
+            ValueError: always; the message says what explains.
+        """
+        raise ValueError(
+            f"runtime must be 'tensorflow' for explain. Received: runtime={self.runtime!r}. Open the model again "
+            "without runtime=, or ask the served signature explain."
+        )

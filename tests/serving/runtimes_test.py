@@ -105,6 +105,21 @@ def test_the_graph_computes_what_keras_does(runtime, format, graphs, exported):
         np.testing.assert_allclose(found[name], np.asarray(values), rtol=1e-4, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.parametrize(("runtime", "format"), PAIRS)
+def test_every_number_of_rows(runtime, format, graphs):
+    images = _pixels(PNGS).astype(np.uint8)
+    session = open_session(
+        graphs[format] / registry.GRAPH_FILES[format],
+        runtime,
+        ("prediction_set", "probabilities", "reason", "unfamiliarity"),
+    )
+    whole = session(images[:8])["probabilities"].copy()
+    for count in (1, 2, 7, 8, 9):
+        found = session(images[:count])["probabilities"]
+        assert len(found) == count
+        np.testing.assert_allclose(found[:8], whole[:count], rtol=1e-5)
+
+
 @pytest.mark.slow
 def test_eight_views(exported_averaged, tmp_path):
     classifier = Classifier(exported_averaged.model, tuple(CLASS_NAMES), 24, 8, exported_averaged.rule)
@@ -138,6 +153,8 @@ def test_predictions_are_those_of_the_classifier(runtime, graphs, exported, tmp_
     with pytest.raises(FileNotFoundError):
         classifier.predict(["missing.png"])
     assert classifier.predict(["missing.png"], errors="rows")[0].status == "unreadable"
+    with pytest.raises(ValueError, match="runtime must be 'tensorflow' for explain"):
+        classifier.explain(files)
 
 
 SCRIPT = """
@@ -194,6 +211,10 @@ def test_wrong_names_and_missing_packages(graphs, exported, monkeypatch, tmp_pat
         classifier.export(tmp_path / "a", format="torch")
     with pytest.raises(ValueError, match="directory must be new or empty"):
         classifier.export(graphs["onnx"], format="onnx")
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "tf2onnx", None)
+        with pytest.raises(ImportError, match=r"needs tf2onnx, which is not installed. Run: pip install onnx tf2onnx"):
+            classifier.export(tmp_path / "b", format="onnx")
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"'onnxruntime' needs onnxruntime, .* Run: pip install onnxruntime"):
         sperm_tf.load_model(graphs["onnx"], runtime="onnxruntime")

@@ -88,6 +88,7 @@ def _describe_recipe(config: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Batch size", config.get("batch_size")),
         ("Augmentation", ", ".join(config.get("augmentation") or []) or "none"),
         ("MixUp alpha", config.get("mixup_alpha") or "off"),
+        ("View consistency", config.get("view_consistency") or "off"),
         ("Label smoothing", config.get("label_smoothing") or "off"),
         ("Weight decay", config.get("weight_decay")),
         ("Dropout", model.get("dropout")),
