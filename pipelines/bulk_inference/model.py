@@ -17,7 +17,7 @@ from pipelines.bulk_inference import progress
 from pipelines.orchestration.artifacts import digest_directory, digest_file
 from sperm_tf.models.released import Release
 from sperm_tf.runtimes.model import graph_format, is_exported
-from sperm_tf.runtimes.registry import GRAPH_FILES, INFO_FILE, RUNTIMES, TENSORFLOW, check_runtime, is_installed
+from sperm_tf.runtimes.registry import GRAPH_FILES, INFO_FILE, RUNTIMES, TENSORFLOW, check_runtime, runtime_for
 from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import ANSWER_OUTPUTS, EXPLAIN, SERVING_DEFAULT, SHOWN_MAP
 from sperm_tf.serving.export_cache import copy_export
@@ -67,8 +67,7 @@ class ScoringModel:
         """The first installed runtime that opens the graph that lies ready; `tensorflow` where there is none."""
         if self.graph is None:
             return TENSORFLOW
-        able = [name for name, runtime in RUNTIMES.items() if graph_format(self.graph) in runtime.formats]
-        return next((name for name in able if is_installed(name)), TENSORFLOW)
+        return runtime_for(graph_format(self.graph)) or TENSORFLOW
 
     def check_runtime(self, runtime: str) -> None:
         """Checks that the model can be opened in a runtime.
@@ -97,11 +96,11 @@ class ScoringModel:
         if self.saved_model is not None:
             _check_signature(self.saved_model)
         elif self.export is None:
+            format = graph_format(cast(pathlib.Path, self.graph))
             raise ValueError(
-                f"model must be one that TensorFlow opens, which overlays need, too. Received: {self.name}, a graph of "
-                "the format "
-                f"{graph_format(cast(pathlib.Path, self.graph))!r}. Name a runtime that is installed and opens it, or "
-                "the folder that the Calibrator wrote."
+                f"model must be one that TensorFlow opens, which overlays need, too. Received: {self.name}, a graph in "
+                f"the format {format!r}. Name a runtime that is installed and opens it, or the folder that the "
+                "Calibrator wrote."
             )
 
     def prepare_graph(self, folder: pathlib.Path, runtime: str) -> pathlib.Path:

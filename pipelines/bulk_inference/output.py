@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.bulk_inference.inputs import INPUTS_FILE, RUN_FILE, Crop, CropList
 from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.runtimes.registry import TENSORFLOW
 from sperm_tf.served_names import OK
 from sperm_tf.whole_files import replacing, write_text
 
@@ -76,9 +77,9 @@ class ScoreFolder:
             ) from error
 
     def earlier_runtime(self) -> str:
-        """The runtime of the run that is there; empty where there is none."""
+        """The runtime of the run that is there; empty where there is none. Earlier versions had TensorFlow alone."""
         file = self.path / RUN_FILE
-        return json.loads(file.read_text(encoding="utf-8")).get("runtime", "") if file.is_file() else ""
+        return json.loads(file.read_text(encoding="utf-8")).get("runtime", TENSORFLOW) if file.is_file() else ""
 
     def claim(self, record: dict[str, Any], crops: CropList) -> dict[str, Any]:
         """Starts a run, or takes up the one that is there.
@@ -95,7 +96,7 @@ class ScoreFolder:
         """
         file = self.path / RUN_FILE
         if file.is_file():
-            earlier = json.loads(file.read_text(encoding="utf-8"))
+            earlier = {"runtime": TENSORFLOW} | json.loads(file.read_text(encoding="utf-8"))
             changed = [text for key, text in _IDENTITY.items() if earlier.get(key) != record[key]]
             if changed:
                 raise ScoreFolderError(

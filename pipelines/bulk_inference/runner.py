@@ -80,8 +80,9 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
     model.check_runtime(runtime)  # before anything is written, like what follows
     if request.overlays != NO_OVERLAYS:
         model.check_saved_model()
-    if model.saved_model and request.overlays != NO_OVERLAYS:
-        _check_maps(request, model.saved_model, "Export it again with this version of the package, or ask for none")
+        if model.saved_model:
+            remedy = "Export it again with this version of the package, or ask for none"
+            _check_maps(request, model.saved_model, remedy)
     if runtime != TENSORFLOW:
         report(f"Runtime: {runtime}.")
     with folder.locked():
@@ -107,7 +108,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
 
 
 @dataclasses.dataclass(frozen=True)
-class _Opened:
+class _PreparedModel:
     """What the shards are scored with: folders, so that it travels to other processes."""
 
     folder: str
@@ -119,14 +120,14 @@ class _Opened:
         return predictors.open_predictor(self.folder, runtime=self.runtime, batch_size=self.batch_size)
 
 
-def _prepare(request: Request, model: scoring_model.ScoringModel, folder: ScoreFolder, runtime: str) -> _Opened:
+def _prepare(request: Request, model: scoring_model.ScoringModel, folder: ScoreFolder, runtime: str) -> _PreparedModel:
     target = folder.path / score_folder.MODEL
     saved_model = ""
     if runtime == TENSORFLOW or request.overlays != NO_OVERLAYS:
         saved_model = str(model.prepare(target))
         _check_maps(request, saved_model, "Delete that folder, and the same command exports it again")
     graph = saved_model if runtime == TENSORFLOW else str(model.prepare_graph(target, runtime))
-    return _Opened(graph, runtime, model.batch_size, saved_model)
+    return _PreparedModel(graph, runtime, model.batch_size, saved_model)
 
 
 def describe(summary: dict[str, Any]) -> str:
@@ -172,7 +173,7 @@ def _describe(request: Request, model: scoring_model.ScoringModel, crops: Any, r
         "rule_digest": model.rule_digest,
         "saved_model": str(model.saved_model or ""),
         "views": model.views,
-        "source": request.model,
+        "source": _locate(request.model),
         "runtime": runtime,
         "root": str(crops.root),
         "inputs_digest": crops.digest(),
@@ -184,6 +185,12 @@ def _describe(request: Request, model: scoring_model.ScoringModel, crops: Any, r
         "package_version": __version__,
         "started_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _locate(source: str) -> str:
+    """A path from any working directory; the name of a release as it is."""
+    path = pathlib.Path(source).expanduser()
+    return str(path.resolve()) if path.exists() else source
 
 
 def _score(scorer: ShardScorer, missing: Sequence[int], context: RunContext) -> None:
@@ -211,7 +218,7 @@ class ShardScorer:
         schema: of the scores.
     """
 
-    def __init__(self, folder: str, model: _Opened, record: dict[str, Any], schema: Any):
+    def __init__(self, folder: str, model: _PreparedModel, record: dict[str, Any], schema: Any):
         self._folder = ScoreFolder(pathlib.Path(folder))
         self._model = model
         self._record = record

@@ -136,6 +136,7 @@ class ScoredRun:
         model = scoring_model.find(self.scores.record["source"])
         if model.digest != self.digest:
             raise ValueError(f"{self.scores.record['source']} is not the model that scored.")
+        model.check_saved_model()
         self._saved_model = model.prepare(self.folder / score_folder.MODEL)
 
     def _read_rows(self, reader: CropReader) -> Iterator[Item]:

@@ -113,11 +113,12 @@ def compare(expected: ServedAnswer, found: ServedAnswer) -> dict[str, Any]:
 
 
 def _installed_runtime(format: str) -> str:
-    from sperm_tf.runtimes.registry import RUNTIMES, check_runtime, is_installed
+    from sperm_tf.runtimes.registry import RUNTIMES, check_runtime, runtime_for
 
-    able = [name for name, runtime in RUNTIMES.items() if format in runtime.formats]
-    name = next((name for name in able if is_installed(name)), able[0])
-    check_runtime(name)
+    if name := runtime_for(format):
+        return name
+    name = next(name for name, entry in RUNTIMES.items() if format in entry.formats)
+    check_runtime(name)  # raises, with what to install
     return name
 
 

@@ -35,7 +35,7 @@ RUNTIMES = {
     "onnxruntime": Runtime("onnxruntime", "onnxruntime", (ONNX,)),
     "litert": Runtime("ai_edge_litert", "ai-edge-litert", (LITERT,)),
 }
-"""Name -> runtime, in the order of their rates (`python -m benchmarks.runtimes`)."""
+"""Name -> runtime, in order of preference; their rates hardly differ (`python -m benchmarks.runtimes`)."""
 
 
 def check_runtime(name: str) -> Runtime:
@@ -60,6 +60,10 @@ def is_installed(name: str) -> bool:
     return importlib.util.find_spec(RUNTIMES[name].module) is not None
 
 
-def fastest_installed() -> str:
-    """The first of `RUNTIMES` that is installed; `tensorflow` where none is."""
-    return next((name for name in RUNTIMES if is_installed(name)), TENSORFLOW)
+def runtime_for(format: str) -> str | None:
+    """The first of `RUNTIMES` that is installed and opens a format; None where none does.
+
+    Args:
+        format: of `GRAPH_FILES`.
+    """
+    return next((name for name, entry in RUNTIMES.items() if format in entry.formats and is_installed(name)), None)

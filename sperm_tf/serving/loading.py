@@ -44,9 +44,9 @@ def load_model(
             another runtime than TensorFlow also a folder that `Classifier.export` wrote in a format that it opens.
         class_names: in the order of the logits, for a `.keras` file that is no `model.keras` with its `model.json`
             beside it. Released models know theirs.
-        runtime: `tensorflow`, or one of `sperm_tf.runtimes.registry.RUNTIMES`, which predicts the same several times as
-            fast and does not explain. Released models open there without TensorFlow, except in `litert`; others are
-            converted first.
+        runtime: `tensorflow`, or one of `sperm_tf.runtimes.registry.RUNTIMES`, which predicts the same and does not
+            explain. Folders that `Classifier.export` wrote, and releases with a graph of that format, open without
+            TensorFlow; others are converted first.
 
     Returns:
         A `Classifier`; with another runtime than TensorFlow a `RuntimeClassifier`.

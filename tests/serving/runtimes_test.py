@@ -218,6 +218,6 @@ def test_wrong_names_and_missing_packages(graphs, exported, monkeypatch, tmp_pat
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"'onnxruntime' needs onnxruntime, .* Run: pip install onnxruntime"):
         sperm_tf.load_model(graphs["onnx"], runtime="onnxruntime")
-    assert registry.fastest_installed() == "tensorflow"
+    assert registry.runtime_for("onnx") is None
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: name == "ai_edge_litert" or None)
-    assert registry.fastest_installed() == "litert"
+    assert (registry.runtime_for("litert"), registry.runtime_for("onnx")) == ("litert", None)

@@ -17,7 +17,7 @@ from PIL import PngImagePlugin
 
 from pipelines import score, slide_report
 from pipelines.bulk_inference import model as scoring_model
-from pipelines.bulk_inference import progress, slides
+from pipelines.bulk_inference import progress, scored_images, slides
 from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation.quantification import scores_file
@@ -355,6 +355,29 @@ def test_a_run_goes_on_in_its_runtime(calibrated, crops, tmp_path):
     assert lines == ["Runtime: onnxruntime.", "All 9 files are scored already."]
     with pytest.raises(ValueError, match=r"whose scores differ in: --runtime\. Nothing there was touched"):
         runner.run(dataclasses.replace(request, runtime="openvino"))
+
+
+def test_a_run_of_before_there_were_runtimes_goes_on(exported, crops, tmp_path):
+    request = _request(exported, crops, tmp_path / "out")
+    runner.run(request)
+    file = tmp_path / "out" / "run.json"
+    record = json.loads(file.read_text())
+    del record["runtime"]
+    file.write_text(json.dumps(record))
+    lines = []
+    runner.run(request, report=lines.append)
+    assert lines == ["All 9 files are scored already."]
+
+
+def test_the_review_of_another_runtimes_scores_has_maps(calibrated, crops, tmp_path, monkeypatch):
+    monkeypatch.chdir(calibrated.parent)  # the record has to say where the model is for any folder
+    request = runner.Request(model=calibrated.name, input=str(crops), output=tmp_path / "out", runtime="onnxruntime")
+    runner.run(request)
+    monkeypatch.chdir(tmp_path)
+    scored = scored_images.ScoredRun(tmp_path / "out", shows_all=True)
+    item = next(item for item in scored.read() if item.data)
+    heat_map = scored.explain(item)
+    assert heat_map.ndim == 2 and 0 <= heat_map.min() <= heat_map.max() <= 1
 
 
 def test_a_bare_saved_model_and_a_bare_graph_have_one_runtime_each(exported, calibrated, crops, tmp_path):
