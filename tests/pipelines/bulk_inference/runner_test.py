@@ -17,7 +17,7 @@ from PIL import PngImagePlugin
 
 from pipelines import score, slide_report
 from pipelines.bulk_inference import model as scoring_model
-from pipelines.bulk_inference import progress, scored_images, slides
+from pipelines.bulk_inference import progress, slides
 from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation.quantification import scores_file
@@ -28,10 +28,10 @@ from tests.serving.conftest import CLASS_NAMES, IMAGE_SIZE, export
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
-    global Classifier, load_model, overlay, runner, tf
+    global Classifier, load_model, overlay, runner, scored_images, tf
     import tensorflow as tf
 
-    from pipelines.bulk_inference import runner
+    from pipelines.bulk_inference import runner, scored_images
     from sperm_tf.explain import overlay
     from sperm_tf.serving.classifier import Classifier
     from sperm_tf.serving.loading import load_model
