@@ -27,7 +27,7 @@ LEFT_OUT_OF_FINGERPRINT = {
     "artifacts of the stages before": "the images count (source pixels, size, labels, groups, folds), however prepared",
     "`trainer.model.weights`, name and path": "the SHA-256 of the file counts: a copy under another name is recognised",
     "Keras backend, machine and Beam's flags": "they change last bits and take other times; the recipe is the same",
-    "`trainer.view_consistency` of 0": "it trains as before there was any",
+    "`trainer.view_consistency` and `trainer.frozen_stages` of 0": "they train as before there were any",
 }
 """What a fit's fingerprint leaves out, and why: published predictions are recognised by it on every machine.
 
@@ -150,8 +150,9 @@ def recipe_of(config: FitConfig) -> dict[str, Any]:
     fields = to_jsonable(config)
     if config.trainer.model.weights not in WITHOUT_FILE:
         fields["trainer"]["model"]["weights"] = "file"
-    if not config.trainer.view_consistency:
-        del fields["trainer"]["view_consistency"]
+    for name in ("view_consistency", "frozen_stages"):
+        if not fields["trainer"][name]:
+            del fields["trainer"][name]
     return fields
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import keras
 
 from sperm_tf.config import ModelConfig
@@ -75,6 +77,26 @@ def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
             "it. Build it with sperm_tf.models.classifier.build_classifier."
         )
     return [layer for layer in model.layers[: names.index(FEATURE_MAP)] if not layer.name.startswith("cbam_")]
+
+
+def first_stages(model: keras.Model, num_stages: int) -> list[keras.layers.Layer]:
+    """The layers of an EfficientNet from the image to the end of a stage (Tan and Le 2019, table 1), without CBAM.
+
+    Args:
+        model: of `build_classifier`.
+        num_stages: 1-7: the stem and the blocks `block1` to `block<num_stages>`.
+
+    Raises:
+        ValueError: the model has no such stage.
+    """
+    layers = backbone_layers(model)
+    last = [index for index, layer in enumerate(layers) if re.match(rf"block{num_stages}\D", layer.name)]
+    if not last:
+        raise ValueError(
+            f"trainer.frozen_stages must be 0 for a network without the stages of an EfficientNet. Received: "
+            f"trainer.frozen_stages={num_stages} for {model.name!r}."
+        )
+    return layers[: last[-1] + 1]
 
 
 def _with_white_point(model: keras.Model) -> keras.Model:

@@ -15,7 +15,7 @@ import numpy as np
 from sperm_tf import kernels
 from sperm_tf.config import TrainerConfig
 from sperm_tf.layers.view_consistency import ViewConsistency
-from sperm_tf.models.classifier import FEATURE_MAP, backbone_layers
+from sperm_tf.models.classifier import FEATURE_MAP, backbone_layers, first_stages
 from sperm_tf.models.released import identify_weights
 from sperm_tf.training.callbacks import FiniteLossGuard, StopAfterEpoch, current_learning_rate
 from sperm_tf.training.schedules import build_schedule
@@ -123,6 +123,7 @@ def train(
                 _write_history(work_dir, history)
 
     store.restore_best(trained)
+    model.trainable = True
     _write_history(work_dir, history)
     return TrainingResult(model, history, _kept_index(history, config.checkpoint) + 1)
 
@@ -156,6 +157,8 @@ def _compile(model: keras.Model, phase: _Phase, config: TrainerConfig, *, num_st
     model.trainable = True
     for layer in backbone_layers(model):
         layer.trainable = phase.trains_backbone
+    for layer in first_stages(model, config.frozen_stages) if config.frozen_stages else ():
+        layer.trainable = False
     learning_rate = build_schedule(
         config.schedule,
         peak=phase.peak_learning_rate,

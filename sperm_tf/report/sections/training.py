@@ -84,6 +84,7 @@ def _describe_recipe(config: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("CBAM after", ", ".join(model.get("cbam_after") or []) if has_cbam else None),
         ("Phase 1: frozen backbone", _describe_phase(config, "frozen")),
         ("Phase 2: whole network", _describe_phase(config, "full")),
+        ("Stages that keep their weights", config.get("frozen_stages") or "none"),
         ("Schedule", config.get("schedule")),
         ("Batch size", config.get("batch_size")),
         ("Augmentation", ", ".join(config.get("augmentation") or []) or "none"),
