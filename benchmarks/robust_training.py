@@ -1,4 +1,4 @@
-"""What the preset `smids_robust` costs on clean images and gains on corrupted ones, against `smids`.
+"""What the preset `smids_robust` costs on clean images and gains on corrupted ones, against `smids_b0`.
 
     python -m benchmarks.robust_training --manual_dir=<folder with SMIDS.zip> --pipeline_root=<folder>
 
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-PRESETS = ("smids", "smids_robust")
+PRESETS = ("smids_b0", "smids_robust")
 SEVERITIES = (1, 3, 5)
 SURE_SHARE = 0.65
 

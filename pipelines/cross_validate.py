@@ -27,7 +27,7 @@ same recipe on the same images, are not repeated.
 
 Flags, besides those of pipelines.run (see python -m pipelines.run --help):
   --models=NAMES            of {models};
-                            default those that need no further package
+                            default the preset's, and with an EfficientNet-B0 all that need no further package
   --repeats=2               repeats of five folds each
   --results_dir=DIR         where answers are published; default docs/results for smids and hushem, else
                             <pipeline_root>/results
@@ -58,8 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     own = _define_flags()
     try:
         rest = own(argv, known_only=True)
-        models = flags.parse_names("models", own.models, list(BACKBONES))
         invocation = flags.parse(rest)
+        models = (
+            flags.parse_names("models", own.models, list(BACKBONES))
+            if own.models is not None
+            else _default_models(invocation)
+        )
         _check(own, rest)
     except (absl_flags.Error, flags.FlagError) as error:
         print(f"pipelines.cross_validate: {error}", file=sys.stderr)
@@ -87,6 +91,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _default_models(invocation: flags.Invocation) -> tuple[str, ...]:
+    name = invocation.config.trainer.model.name
+    return DEFAULT_BACKBONES if name in DEFAULT_BACKBONES else (name,)
+
+
 def _check(own: absl_flags.FlagValues, rest: Sequence[str]) -> None:
     if own.final and (own.no_training or own.plan_dir):
         raise flags.FlagError("--final trains here: it goes neither with --no_training nor with --plan_dir")
@@ -105,7 +114,7 @@ def _exceptions() -> dict[str, str]:
 
 def _define_flags() -> absl_flags.FlagValues:
     values = absl_flags.FlagValues()
-    absl_flags.DEFINE_string("models", ",".join(DEFAULT_BACKBONES), "models, comma-separated", flag_values=values)
+    absl_flags.DEFINE_string("models", None, "models, comma-separated", flag_values=values)
     absl_flags.DEFINE_integer("repeats", 2, "repeats of five folds", lower_bound=1, flag_values=values)
     absl_flags.DEFINE_string("results_dir", "", "where answers are published", flag_values=values)
     absl_flags.DEFINE_bool("final", False, "train on all images", flag_values=values)

@@ -1,3 +1,13 @@
 """Presets: each module has `get_config() -> PipelineConfig`, and a docstring with the command and what to expect."""
 
-PRESETS = ("demo", "smids", "hushem", "synthetic", "own", "paper_smids", "paper_hushem", "smids_robust")
+PRESETS = (
+    "demo",
+    "smids",
+    "hushem",
+    "synthetic",
+    "own",
+    "paper_smids",
+    "paper_hushem",
+    "smids_b0",
+    "smids_robust",
+)

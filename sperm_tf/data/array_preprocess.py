@@ -1,7 +1,7 @@
 """The preprocessing of the served graph in Pillow and NumPy, for processes without TensorFlow.
 
 It accepts and refuses the same files as `sperm_tf.data.preprocess`, with the same status, and gives the same pixels,
-but for a grey level where two decoders of JPEG differ or a value lies halfway between two levels.
+but for a grey level where two decoders of JPEG differ.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sperm_tf.data.decode import (
     MAX_SIDE,
     MIN_SIDE,
     PNG_SIGNATURE,
+    ROUNDING,
     UndecodableImageError,
     decode_rgb,
 )
@@ -118,7 +119,7 @@ def fit(pixels: np.ndarray, image_size: int) -> np.ndarray:
     values = pixels.astype(np.float32)
     for axis, length in axes:  # the longer side first, as in the served graph
         values = _resample(values, axis, *_taps(length, side, image_size))
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.clip(np.floor(values + np.float32(ROUNDING)), 0, 255).astype(np.uint8)
 
 
 def _resample(values: np.ndarray, axis: int, places: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -26,6 +26,10 @@ DEEP_BRIGHT_LEVEL, DEEP_BRIGHT_ONE_IN = 64, 50
 98th percentile). Cameras of 10 to 14 bits write their values into 16 without scaling them, and nothing is left in the
 upper 8 but black. A saturated pixel, or a white scale bar with its label, is no sign of a scaled image: those cover
 less than 2 %. A bright field is never that dark, a cell in a dark field covers more (docs/decisions/decoder.md)."""
+ROUNDING = 0.5 + 2**-10
+"""Added to the grey levels of a resized image before they are cut off to integers. With 0.5 alone, values halfway
+between two levels, which every flat area has, fall either way by the last bit of a sum, and so on every machine and in
+every implementation another way; and one level in a pixel of a thousand moves a probability by up to 0.005."""
 PNG_SIGNATURE, PNG_DEPTH_AT = b"\x89PNG\r\n\x1a\n", 24
 JPEG_END = b"\xff\xd9"
 JPEG_SCAN, JPEG_RESTART_INTERVAL, JPEG_SEQUENTIAL = 0xDA, 0xDD, (0xC0, 0xC1)  # second bytes of markers

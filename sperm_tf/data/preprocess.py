@@ -9,7 +9,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from sperm_tf.data import image_formats
-from sperm_tf.data.decode import MAX_PIXELS, MAX_SIDE, MIN_SIDE
+from sperm_tf.data.decode import MAX_PIXELS, MAX_SIDE, MIN_SIDE, ROUNDING
 from sperm_tf.served_names import EMPTY, OK, TOO_LARGE, TOO_SMALL, UNDECODABLE, UNKNOWN_FORMAT
 
 
@@ -153,7 +153,7 @@ def _fit(pixels, image_size):
         lambda: tf.gather(resized, nearest_inside, axis=1),
     )
     square = tf.image.resize(padded, [image_size, image_size], antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(square), 0, 255), tf.uint8)
+    return tf.cast(tf.clip_by_value(tf.floor(square + ROUNDING), 0, 255), tf.uint8)
 
 
 def _check_image_size(image_size):

@@ -123,7 +123,8 @@ def train(
                 _write_history(work_dir, history)
 
     store.restore_best(trained)
-    model.trainable = True
+    for layer in model.layers:
+        layer.trainable = True
     _write_history(work_dir, history)
     return TrainingResult(model, history, _kept_index(history, config.checkpoint) + 1)
 

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,11 +17,11 @@ pytestmark = pytest.mark.slow
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
-    global backbone_layers, Batches, build_attention_model, build_model, CONFIG, draw_images, keras
+    global backbone_layers, Batches, build_attention_model, build_classifier, build_model, CONFIG, draw_images, keras
     global make_views, NonFiniteLossError, recipe, run, train
     import keras
 
-    from sperm_tf.models.classifier import backbone_layers
+    from sperm_tf.models.classifier import backbone_layers, build_classifier
     from sperm_tf.models.views import make_views
     from sperm_tf.training import recipe
     from sperm_tf.training.callbacks import NonFiniteLossError
@@ -192,6 +193,36 @@ def test_phase_1_trains_only_attention_and_head_and_phase_2_everything(tmp_path)
     for name, arrays in _weights(backbone).items():
         for old, new in zip(before_backbone[name], arrays, strict=True):
             assert not np.array_equal(old, new), name
+
+
+def test_frozen_stages_keep_weights_and_statistics_and_the_others_train(tmp_path):
+    config = dataclasses.replace(
+        CONFIG,
+        model=ModelConfig(name="efficientnet_lite0_cbam"),
+        frozen_epochs=0,
+        full_epochs=1,
+        frozen_stages=2,
+        warmup_share=0.0,
+    )
+    model = build_classifier(config.model, num_classes=3, image_size=32)
+    frozen = [layer for layer in model.layers if re.match("stem|block[12]", layer.name) and layer.weights]
+    later = [layer for layer in model.layers if layer.weights and layer not in frozen]
+    assert {layer.name[:6] for layer in frozen} == {"stem_c", "stem_b", "block1", "block2"}
+    before_frozen, before_later = _weights(frozen), _weights(later)
+    data = Batches(draw_images(0))
+    train(model, data, data, config=config, work_dir=tmp_path, verbose=0)
+    for name, arrays in _weights(frozen).items():
+        for old, new in zip(before_frozen[name], arrays, strict=True):
+            np.testing.assert_array_equal(old, new, err_msg=name)
+    for name, arrays in _weights(later).items():
+        assert not all(map(np.array_equal, before_later[name], arrays)), name
+    assert all(layer.trainable for layer in model.layers)
+
+
+def test_frozen_stages_need_a_network_that_has_them(tmp_path):
+    config = dataclasses.replace(CONFIG, frozen_stages=2)
+    with pytest.raises(ValueError, match=r"trainer\.frozen_stages must be 0 .* 'simple_cnn'"):
+        run(tmp_path, config=config)
 
 
 def test_weight_decay_shrinks_kernels_alone():

@@ -11,10 +11,10 @@ from sperm_tf.config import FitConfig
 from sperm_tf.version import RECIPE_VERSION
 
 RECIPES = {  # python -m pytest -vv shows what they are now
-    ("smids", "simple_cnn"): "cc954a09b7ca7113",
-    ("smids", "efficientnet_b0"): "95a7b404aa4f694b",
-    ("smids", "efficientnet_b0_cbam"): "b20540447daac862",
-    ("smids", "vit_tiny"): "e0206153b8104d6e",
+    ("smids_b0", "simple_cnn"): "cc954a09b7ca7113",
+    ("smids_b0", "efficientnet_b0"): "95a7b404aa4f694b",
+    ("smids_b0", "efficientnet_b0_cbam"): "b20540447daac862",
+    ("smids_b0", "vit_tiny"): "e0206153b8104d6e",
     ("hushem", "simple_cnn"): "dc3006337f8ca2b5",
     ("hushem", "efficientnet_b0"): "57606fd65fbc2f9d",
     ("hushem", "efficientnet_b0_cbam"): "c245dbeb39075af4",
@@ -37,7 +37,7 @@ def test_the_fingerprint_holds_nothing_of_what_is_left_out(monkeypatch):
 
     monkeypatch.setattr(fits, "read_table", lambda folder: Table())
     config = FitConfig(
-        recipes.trainer_for(importlib.import_module("pipelines.configs.smids").get_config().trainer, "vit_tiny")
+        recipes.trainer_for(importlib.import_module("pipelines.configs.smids_b0").get_config().trainer, "vit_tiny")
     )
     examples = type("Examples", (), {"directory": "anywhere", "digest": "of the files"})()
     fields = Fit(config).fingerprint_fields({"examples": examples}, context=None)
