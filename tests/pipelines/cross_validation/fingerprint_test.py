@@ -15,6 +15,7 @@ RECIPES = {  # python -m pytest -vv shows what they are now
     ("smids_b0", "efficientnet_b0"): "95a7b404aa4f694b",
     ("smids_b0", "efficientnet_b0_cbam"): "b20540447daac862",
     ("smids_b0", "vit_tiny"): "e0206153b8104d6e",
+    ("smids", "efficientnet_lite0_cbam"): "a5f7e32b8fafb84f",
     ("hushem", "simple_cnn"): "dc3006337f8ca2b5",
     ("hushem", "efficientnet_b0"): "57606fd65fbc2f9d",
     ("hushem", "efficientnet_b0_cbam"): "c245dbeb39075af4",
