@@ -7,6 +7,7 @@ INSTALLED := $(VENV)/.installed
 # A file's tests stay together, since they share fixtures; the order is that of tests/conftest.py, longest first.
 DIST := --dist=loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+export TF_ENABLE_ONEDNN_OPTS ?= 1
 
 .PHONY: setup run test test-fast lint format lock clean
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
 import pathlib
 import sys
 from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from pipelines.cli import flags
+from pipelines.cli import environment, flags
 from sperm_tf import missing_packages
 from sperm_tf.models.registry import BACKBONES
 
@@ -58,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (absl_flags.Error, flags.FlagError) as error:
         print(f"pipelines.audit: {error}", file=sys.stderr)
         return 2
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
+    environment.set_defaults()
     from pipelines.audits import runner
     from pipelines.orchestration.component import StageError
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 import shutil
 import sys
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from pipelines.cli import environment
 from pipelines.cli.flags import HELP_FLAGS, FlagError, parse_own
 from pipelines.model_release.packing import ReleaseError, describe_training, keep_version, pack, pack_graph
 from sperm_tf import missing_packages
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FlagError as error:
         print(f"pipelines.release: {error}", file=sys.stderr)
         return 2
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
+    environment.set_defaults()
     try:
         if values.model:
             _run(values)

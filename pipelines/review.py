@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import pathlib
 import signal
 import sys
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from pipelines.bulk_inference.output import REVIEWS_FOLDER
+from pipelines.cli import environment
 from pipelines.cli.flags import HELP_FLAGS, FlagError, parse_own
 from pipelines.cli.quiet import import_tensorflow_quietly
 from sperm_tf import missing_packages
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if importlib.util.find_spec("gradio") is None:
         print("pipelines.review: the page needs Gradio. Run: pip install 'gradio>=6'", file=sys.stderr)
         return 1
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
+    environment.set_defaults()
     _say(f"Opening the scores in {values.scores}" if values.scores else f"Loading the model {values.model}")
     try:
         _serve(values)

@@ -8,7 +8,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from pipelines.cli import flags
+from pipelines.cli import environment, flags
 from pipelines.cli.quiet import import_tensorflow_quietly
 from sperm_tf import missing_packages
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(invocation: flags.Invocation) -> int:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
+    environment.set_defaults()
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     print(f"pipelines.run: preset {invocation.config.preset}, into {invocation.config.pipeline_root}", flush=True)
     from pipelines.components import graph

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from pipelines.cli import flags
+from pipelines.cli import environment, flags
 from sperm_tf import missing_packages
 from sperm_tf.runtimes.registry import RUNTIMES, TENSORFLOW
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pipelines.score: {str(error).rstrip('. ')}. See --help", file=sys.stderr)
         return 2
     print(f"Scores {values.input} with {values.model}.", file=sys.stderr, flush=True)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
+    environment.set_defaults()
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from pipelines.bulk_inference import runner, unreadable
 

@@ -7,8 +7,11 @@ import sys
 import pytest
 from filelock import FileLock
 
+from pipelines.cli import environment
 from sperm_tf.models.registry import BACKBONES
 from tests.helpers import real_data_dir
+
+environment.set_defaults()  # as the commands do, so that both compute the same
 
 _LONGEST = ("tests/e2e_test.py", "tests/tfds_builders/real_data_test.py")
 _INTEGRATION_FIXTURES = frozenset({"demo", "exported", "exported_averaged", "finished_sweep", "trained", "transformed"})
