@@ -72,7 +72,7 @@ def write(release: Release, *, dataset: str, results_dir: pathlib.Path) -> str:
         "Model": _model(release),
         "Use": _use(release, dataset),
         "Intended use": _INTENDED,
-        "Training data": _data(dataset),
+        "Training data": _data(dataset) + _initial_weights(release.model.weights),
         "Training": _training(release),
         "Evaluation": _evaluation(release, dataset, results_dir),
         "Limits": _limits(release, dataset),
@@ -151,6 +151,20 @@ def _data(dataset: str) -> str:
     described = (folder / "README.md").read_text(encoding="utf-8").strip()
     citation = (folder / "CITATIONS.bib").read_text(encoding="utf-8").strip()
     return f"{described}\n\nLicence of the images: {_LICENCES[dataset]}. To cite:\n\n```bibtex\n{citation}\n```"
+
+
+def _initial_weights(name: str) -> str:
+    from sperm_tf.models import imagenet_lite0 as weights
+
+    if name != weights.NAME:
+        return ""
+    return (
+        "\n\nThe network started from EfficientNet-Lite0, trained on ImageNet (Russakovsky et al. 2015, "
+        f"doi:10.1007/s11263-015-0816-y), as the package `{weights.PACKAGE}` {weights.VERSION} holds it: "
+        f"`{weights.FILE}`, SHA-256 `{weights.SHA256}`. Licence: Apache-2.0 by the package's LICENSE file, copyright "
+        "2020 ML Illustrated (NOTICE). ImageNet's images are for non-commercial research and education; whether that "
+        "reaches weights trained on them is not settled."
+    )
 
 
 def _training(release: Release) -> str:

@@ -298,6 +298,15 @@ def test_every_dataset_has_its_licence_and_citation(dataset):
     assert "Licence of the images: CC" in text and "```bibtex\n@misc{" in text
 
 
+def test_the_card_names_the_package_and_the_licence_of_imagenet_weights():
+    from sperm_tf.models import imagenet_lite0
+
+    text = release_card._initial_weights("imagenet_lite0")
+    for name in ("ImageNet", imagenet_lite0.PACKAGE, imagenet_lite0.VERSION, imagenet_lite0.SHA256, "Apache-2.0"):
+        assert name in text
+    assert release_card._initial_weights("synthetic") == ""
+
+
 def test_a_calibrated_model_is_released_with_its_graph_and_the_earlier_one_is_kept(run, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "released"
     monkeypatch.setattr(released, "RELEASED_DIR", folder)
