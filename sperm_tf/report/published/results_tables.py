@@ -10,6 +10,7 @@ from sperm_tf.report import text
 from sperm_tf.report.published.literature import HONEST, Published, paper
 from sperm_tf.schemas.cross_validation import ModelResults, Results
 
+_IMAGENET = "imagenet"  # what the names of such weights start with
 MISSING = "*not measured yet*"
 _MINUS = "\u2212"
 
@@ -40,7 +41,8 @@ def comparison_table(results: Mapping[str, Results], titles: Mapping[str, str]) 
     rows = []
     for name in names:
         cells = [results[dataset]["models"].get(name) for dataset in shown]
-        rows.append([f"`{name}`", *(cell for model in cells for cell in _compared(model))])
+        label = f"`{name}`, from ImageNet" if any(map(saw_imagenet, cells)) else f"`{name}`"
+        rows.append([label, *(cell for model in cells for cell in _compared(model))])
     header = [f"{titles[dataset]}, {metric}" for dataset in shown for metric in ("accuracy, %", "macro F1")]
     return markdown_table(["Model", *header], rows)
 
@@ -155,7 +157,7 @@ def literature_table(dataset: str, results: Results) -> str:
                 f"**here:** `{name}`",
                 mean_and_sd(model["over_folds"]["accuracy"]),
                 percent_bounds(model["pooled"]["accuracy"]["bootstrap_95"]),
-                ", ".join(model["fits"]["weights"]) or "not recorded",
+                pretraining(model),
                 f"duplicates removed, groups, {text.plural(model['num_repeats'], 'repeat')} of 5 folds",
             ]
         )
@@ -210,6 +212,17 @@ def mean_and_sd(figure: Mapping[str, Any]) -> str:
     """`88.4 ± 1.2` of shares, 0-1, in percent."""
     spread = f" ± {100 * figure['sd']:.1f}" if text.is_finite(figure["sd"]) else ""
     return f"{100 * figure['mean']:.1f}{spread}" if text.is_finite(figure["mean"]) else text.NOTHING
+
+
+def pretraining(model: ModelResults) -> str:
+    """What the fits of a model started from: `ImageNet`, or the names of the weights."""
+    names = ("ImageNet" if name.startswith(_IMAGENET) else name for name in model["fits"]["weights"])
+    return ", ".join(dict.fromkeys(names)) or "not recorded"
+
+
+def saw_imagenet(model: ModelResults | None) -> bool:
+    """Whether a fit of the model started from weights that were trained on ImageNet."""
+    return model is not None and any(name.startswith(_IMAGENET) for name in model["fits"]["weights"])
 
 
 def percent_bounds(bounds: Any) -> str:

@@ -25,7 +25,7 @@ from sperm_tf.report.published import (
     trust_tables,
     trust_targets,
 )
-from sperm_tf.report.published.literature import TARGET_MODEL, TITLES
+from sperm_tf.report.published.literature import RELEASED_MODELS, TITLES
 from sperm_tf.schemas.audits import Attributions, Audits
 from sperm_tf.schemas.cross_validation import Decisions, Guarantee, ModelDecisions
 
@@ -59,7 +59,7 @@ def write_page(
     for dataset in sorted(decisions, key=lambda name: ([*TITLES, name].index(name), name)):
         models = decisions[dataset]
         plot = results_dir / dataset / "trust.png"
-        shown = TARGET_MODEL if TARGET_MODEL in models else next(iter(models))
+        shown = next((name for name in models if name == RELEASED_MODELS.get(dataset)), next(iter(models)))
         first_screen[_title(dataset)] = (shown, models[shown], audits.get(dataset, {}).get(shown, {}))
         trust_plots.trust(plot, models[shown]["repeats"][0], title=f"{_title(dataset)}, {shown}, repeat 0")
         written.append(plot)
@@ -69,7 +69,7 @@ def write_page(
                 "plot": f"{base}/{dataset}/{plot.name}",
                 "shown": shown,
                 "promise": _promise(models[shown]["promise"]),
-                "targets": trust_targets.targets(models, audits.get(dataset, {})) if dataset == "smids" else "",
+                "targets": trust_targets.targets(models, audits.get(dataset, {}), shown) if dataset == "smids" else "",
                 "probabilities": trust_tables.probabilities(models),
                 "sets": trust_tables.sets(models),
                 "selection": trust_tables.selection(models),
