@@ -88,7 +88,7 @@ def best_model(results: Mapping[str, Any]) -> str:
 
 def shown_model(dataset: str, results: Mapping[str, Any]) -> str:
     """The model whose errors are shown: the released one, which is not picked by its metrics, or else the best."""
-    released = RELEASED_MODELS.get(dataset)
+    released = RELEASED_MODELS.get(dataset, "")
     return released if released in results["models"] else best_model(results)
 
 
