@@ -1,0 +1,18 @@
+"""Reading of what microscopes write: TIFF, OME-TIFF, ImageJ TIFF, DICOM, CZI and ND2; PNG, JPEG, BMP and GIF, too."""
+
+from sperm_tf.microscopy.errors import MicroscopyError, PlaneChoiceError
+from sperm_tf.microscopy.image import MicroscopyImage
+from sperm_tf.microscopy.reader import ImageReader, list_planes, open_image, read_image
+from sperm_tf.microscopy.source import SUFFIXES, is_microscope_format
+
+__all__ = [
+    "SUFFIXES",
+    "ImageReader",
+    "MicroscopyError",
+    "MicroscopyImage",
+    "PlaneChoiceError",
+    "is_microscope_format",
+    "list_planes",
+    "open_image",
+    "read_image",
+]
