@@ -267,6 +267,10 @@ def test_pixel_size_by_the_resolution(tags, size_um):
 
 
 def test_pixels_that_are_not_square_are_refused():
-    tags = {RESOLUTION_UNIT: (SHORT, [3]), X_RESOLUTION: (RATIONAL, [100_000, 1]), Y_RESOLUTION: (RATIONAL, [90_000, 1])}
+    tags = {
+        RESOLUTION_UNIT: (SHORT, [3]),
+        X_RESOLUTION: (RATIONAL, [100_000, 1]),
+        Y_RESOLUTION: (RATIONAL, [90_000, 1]),
+    }
     with pytest.raises(MicroscopyError, match=r"pixels of wide\.tif must be square"):
         read_image(tiff(page(GREY_8, MIN_IS_BLACK, tags)), name="wide.tif")
