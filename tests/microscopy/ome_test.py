@@ -146,7 +146,8 @@ def test_fewer_pages_than_planes_are_an_error():
 
 
 def test_metadata_in_another_file_are_an_error():
-    xml = f'<OME xmlns="{NAMESPACE}" UUID="urn:uuid:0"><BinaryOnly MetadataFile="a.companion.ome" UUID="urn:uuid:1"/></OME>'
+    inside = '<BinaryOnly MetadataFile="a.companion.ome" UUID="urn:uuid:1"/>'
+    xml = f'<OME xmlns="{NAMESPACE}" UUID="urn:uuid:0">{inside}</OME>'
     with pytest.raises(MicroscopyError, match=r"whose metadata are in a\.companion\.ome"):
         read_image(stack_of(xml, STACK[:1]))
 

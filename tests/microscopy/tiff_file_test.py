@@ -192,7 +192,7 @@ def test_floats_need_a_range():
     values = np.linspace(-1, 3, 600, dtype=np.float32).reshape(20, 30)
     file = io.BytesIO()
     tifffile.imwrite(file, values)
-    with pytest.raises(MicroscopyError, match="range of intensities of .* must be known"):
+    with pytest.raises(MicroscopyError, match=r"range of intensities of .* must be known"):
         read_image(file.getvalue())
     file = io.BytesIO()
     tifffile.imwrite(file, values, imagej=True, metadata={"min": 0.0, "max": 2.0})
