@@ -1,6 +1,6 @@
 """Reading of what microscopes write: TIFF, OME-TIFF, ImageJ TIFF, DICOM, CZI and ND2; PNG, JPEG, BMP and GIF, too."""
 
-from sperm_tf.microscopy.errors import MicroscopyError, PlaneChoiceError
+from sperm_tf.microscopy.errors import MicroscopyError, MissingTilesError, PlaneChoiceError
 from sperm_tf.microscopy.image import MicroscopyImage
 from sperm_tf.microscopy.reader import ImageReader, list_planes, open_image, read_image
 from sperm_tf.microscopy.source import SUFFIXES, is_microscope_format
@@ -10,6 +10,7 @@ __all__ = [
     "ImageReader",
     "MicroscopyError",
     "MicroscopyImage",
+    "MissingTilesError",
     "PlaneChoiceError",
     "is_microscope_format",
     "list_planes",

@@ -9,7 +9,7 @@ import numpy as np
 from sperm_tf.microscopy import dicom_values, planes
 from sperm_tf.microscopy.dicom_frames import FrameDecoder
 from sperm_tf.microscopy.dicom_tiles import TiledPlane, list_tiled_planes
-from sperm_tf.microscopy.errors import MicroscopyError, load_package
+from sperm_tf.microscopy.errors import MicroscopyError, MissingTilesError, load_package
 
 
 class DicomImageFile:
@@ -88,7 +88,7 @@ class DicomPlane:
             values[inside] = frame[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
             covered[inside] = True
         if values is None or not covered.all():
-            raise MicroscopyError(
+            raise MissingTilesError(
                 f"{self._name} must hold all tiles of the region. Received: none for {int((~covered).sum())} of its "
                 f"pixels, from row {y0} and column {x0}. Read another region, or export the slide with all of its tiles"
             )

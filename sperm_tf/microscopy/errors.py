@@ -25,6 +25,10 @@ class PlaneChoiceError(MicroscopyError):
     """A file of several planes of which none, or none that exists, was chosen; the message lists the names."""
 
 
+class MissingTilesError(MicroscopyError):
+    """A region for which a slide has no tiles, as scanners leave out what lies beside the specimen."""
+
+
 def load_package(module: str, file: str) -> ModuleType:
     """Imports a package that reads a format.
 

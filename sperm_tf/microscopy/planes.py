@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from sperm_tf.microscopy.errors import PlaneChoiceError
 
 _MAX_LISTED = 20
 _COLOURS = (("red", "r"), ("green", "g"), ("blue", "b"))
 RGB = "RGB"
+CHANNEL = "C"
+NUM_COLOURS = len(_COLOURS)
+Labels = tuple[tuple[str, int | str], ...]
+"""Axis and place on it, for each axis that tells planes apart."""
+_Component = TypeVar("_Component")
 
 
 def choose(planes: Sequence[str], plane: int | str | None, *, file: str) -> int:
@@ -51,6 +57,29 @@ def rgb_order(channels: Sequence[str | None]) -> tuple[int, int, int] | None:
     if None in places:
         return None
     return places[0], places[1], places[2]  # type: ignore[return-value]
+
+
+def join_colours(
+    units: Sequence[tuple[Labels, tuple[_Component, ...]]], channels: Sequence[str | None]
+) -> list[tuple[Labels, tuple[_Component, ...]]]:
+    """Joins three grey channels to a colour image where they are called red, green and blue; offers it where not.
+
+    Args:
+        units: place of each plane on the axes, and what it is read from: one component, or red, green and blue.
+        channels: name of each channel, None where it has none.
+    """
+    groups: dict[Labels, list[_Component]] = {}
+    for shown, components in units:
+        if len(components) == 1 and any(axis == CHANNEL for axis, _ in shown):
+            groups.setdefault(tuple(part for part in shown if part[0] != CHANNEL), []).append(components[0])
+    if not groups or any(len(group) != NUM_COLOURS for group in groups.values()):
+        return list(units)
+    order = rgb_order(channels)
+    joined = [
+        (shown if order else (*shown, (CHANNEL, RGB)), tuple(group[place] for place in order or range(NUM_COLOURS)))
+        for shown, group in groups.items()
+    ]
+    return joined if order else [*units, *joined]
 
 
 def name_of(parts: Sequence[tuple[str, int | str]]) -> str:

@@ -65,6 +65,7 @@ class ImageReader:
 
         Raises:
             ValueError: the region does not lie inside of the image, or has more than 25 million pixels.
+            MissingTilesError: a slide has no tiles there.
             MicroscopyError: the file is damaged there.
         """
         if not (0 <= y0 < y0 + height <= self.shape[0] and 0 <= x0 < x0 + width <= self.shape[1]):

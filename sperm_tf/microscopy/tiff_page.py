@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sperm_tf.data.decode import JPEG_END, JPEG_PROBE, MAX_PIXELS, has_every_restart
-from sperm_tf.microscopy.errors import MicroscopyError
+from sperm_tf.microscopy.errors import MicroscopyError, MissingTilesError
 
 UNCOMPRESSED = 1
 JPEG = (7, 33007, 34892)
@@ -112,7 +112,9 @@ class PageDecoder:
             index = sample * self._down + strip
             count = min(self._rows - first, y0 + height - row)
             start, end = first * row_bytes, (first + count) * row_bytes
-            if not self._page.dataoffsets[index] or end > self._page.databytecounts[index]:
+            if not self._page.dataoffsets[index] or not self._page.databytecounts[index]:
+                raise self._empty(index)
+            if end > self._page.databytecounts[index]:
                 raise self._damaged(f"strip {index} has no data for all of its rows")
             data = self._read_bytes(self._page.dataoffsets[index] + self._shift + start, end - start, f"strip {index}")
             pieces.append(np.frombuffer(data, dtype).reshape(count, self._width, self._contiguous)[:, x0 : x0 + width])
@@ -146,7 +148,7 @@ class PageDecoder:
             )
         offset, size = self._page.dataoffsets[index], self._page.databytecounts[index]
         if not offset or not size:
-            raise self._damaged(f"segment {index} is empty")
+            raise self._empty(index)
         data = self._read_bytes(offset, size, f"segment {index}")
         segment = self._decode(data, index)
         self._cache[index] = segment
@@ -176,7 +178,7 @@ class PageDecoder:
             options = {"jpegtables": self._page.jpegtables, "jpegheader": self._key.jpegheader}
         decoded, _, _ = self._key.decode(data, index, **options)
         if decoded is None:
-            raise self._damaged(f"segment {index} is empty")
+            raise self._empty(index)
         return decoded[0]
 
     def _read_bytes(self, offset: int, size: int, what: str) -> bytes:
@@ -193,6 +195,12 @@ class PageDecoder:
         if len(data) < size:
             raise self._damaged(f"{what} ends before its last byte")
         return data
+
+    def _empty(self, index: int) -> MissingTilesError:
+        return MissingTilesError(
+            f"{self._name} must hold data for the region. Received: segment {index} is empty. Read another region, or "
+            "export the image with all of its tiles"
+        )
 
     def _damaged(self, what: str) -> MicroscopyError:
         return MicroscopyError(f"{self._name} must be complete. Received: {what}. Copy it again, or export it anew")

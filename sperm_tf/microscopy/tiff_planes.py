@@ -13,9 +13,6 @@ from sperm_tf.microscopy.errors import MicroscopyError
 from sperm_tf.microscopy.tiff_values import colour_samples, is_colour
 
 _IN_PAGE = "SYX"
-_CHANNEL = "C"
-_NUM_COLOURS = 3
-_Labels = tuple[tuple[str, int | str], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +69,8 @@ def list_series(
     axes = _page_axes(series, name)
     units = _list_units(axes, series.keyframe, name)
     entries = []
-    for shown, components in _join_colours(units, _channel_names(image, axes, labels)):
-        channel = next((index for axis, index in shown if axis == _CHANNEL and isinstance(index, int)), None)
+    for shown, components in planes.join_colours(units, _channel_names(image, axes, labels)):
+        channel = next((index for axis, index in shown if axis == planes.CHANNEL and isinstance(index, int)), None)
         entries.append(PlaneEntry(planes.name_of([*prefix, *shown]), series, image, components, channel))
     return entries
 
@@ -87,7 +84,7 @@ def _page_axes(series: Any, name: str) -> list[tuple[str, int]]:
     ]
     num_planes, separate = math.prod(size for _, size in axes), series.keyframe.shaped[0]
     num_pages = num_planes if series.is_truncated else len(series)
-    if separate > 1 and axes and axes[-1] == (_CHANNEL, separate) and num_planes == num_pages * separate:
+    if separate > 1 and axes and axes[-1] == (planes.CHANNEL, separate) and num_planes == num_pages * separate:
         return axes[:-1]  # the planes of one page are called channels, too
     if num_planes != num_pages:
         raise MicroscopyError(
@@ -96,35 +93,17 @@ def _page_axes(series: Any, name: str) -> list[tuple[str, int]]:
     return axes
 
 
-def _list_units(axes: list[tuple[str, int]], page: Any, name: str) -> list[tuple[_Labels, tuple[Component, ...]]]:
+def _list_units(axes: list[tuple[str, int]], page: Any, name: str) -> list[tuple[planes.Labels, tuple[Component, ...]]]:
     """Each page, or each of its samples where these are no colours, under its place on each axis."""
     samples = colour_samples(page, name)
-    units: list[tuple[_Labels, tuple[Component, ...]]] = []
+    units: list[tuple[planes.Labels, tuple[Component, ...]]] = []
     for index, place in enumerate(itertools.product(*(range(size) for _, size in axes))):
-        shown: _Labels = tuple((axis, at) for (axis, size), at in zip(axes, place, strict=True) if size > 1)
+        shown: planes.Labels = tuple((axis, at) for (axis, size), at in zip(axes, place, strict=True) if size > 1)
         if is_colour(page) or len(samples) == 1:
             units.append((shown, tuple(Component(index, sample) for sample in samples)))
         else:
-            units += [((*shown, (_CHANNEL, sample)), (Component(index, sample),)) for sample in samples]
+            units += [((*shown, (planes.CHANNEL, sample)), (Component(index, sample),)) for sample in samples]
     return units
-
-
-def _join_colours(
-    units: list[tuple[_Labels, tuple[Component, ...]]], channels: Sequence[str | None]
-) -> list[tuple[_Labels, tuple[Component, ...]]]:
-    """Joins three grey channels to a colour image where they are called red, green and blue; offers it where not."""
-    groups: dict[_Labels, list[Component]] = {}
-    for shown, components in units:
-        if len(components) == 1 and any(axis == _CHANNEL for axis, _ in shown):
-            groups.setdefault(tuple(part for part in shown if part[0] != _CHANNEL), []).append(components[0])
-    if not groups or any(len(group) != _NUM_COLOURS for group in groups.values()):
-        return units
-    order = planes.rgb_order(channels)
-    joined = [
-        (shown if order else (*shown, (_CHANNEL, planes.RGB)), tuple(group[place] for place in order or (0, 1, 2)))
-        for shown, group in groups.items()
-    ]
-    return joined if order else [*units, *joined]
 
 
 def _channel_names(
@@ -132,6 +111,6 @@ def _channel_names(
 ) -> Sequence[str | None]:
     if image is not None:
         return image.channels
-    if axes and axes[-1] == (_CHANNEL, _NUM_COLOURS):  # the channel is ImageJ's fastest axis
-        return labels[:_NUM_COLOURS]
+    if axes and axes[-1] == (planes.CHANNEL, planes.NUM_COLOURS):  # the channel is ImageJ's fastest axis
+        return labels[: planes.NUM_COLOURS]
     return ()
