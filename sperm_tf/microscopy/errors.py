@@ -7,14 +7,14 @@ from types import ModuleType
 
 from sperm_tf.data.decode import UndecodableImageError
 
-_EXTRAS = {
-    "imagecodecs": "microscopy",
+_PACKAGES = {
+    "imagecodecs": "tifffile imagecodecs",
     "nd2": "nd2",
-    "pydicom": "microscopy",
-    "pylibCZIrw.czi": "czi",
-    "tifffile": "microscopy",
+    "pydicom": "pydicom",
+    "pylibCZIrw.czi": "pylibCZIrw",
+    "tifffile": "tifffile imagecodecs",
 }
-"""Import name -> extra of this package that installs it."""
+"""Import name -> what pip installs for its format."""
 
 
 class MicroscopyError(UndecodableImageError):
@@ -45,7 +45,6 @@ def load_package(module: str, file: str) -> ModuleType:
         name = module.partition(".")[0]
         if (error.name or "").partition(".")[0] != name:
             raise
-        packages = {"microscopy": "tifffile imagecodecs pydicom", "czi": "pylibCZIrw", "nd2": "nd2"}[_EXTRAS[module]]
         raise ImportError(
-            f"{file} needs {name}, which is not installed. Run: pip install {packages}", name=error.name
+            f"{file} needs {name}, which is not installed. Run: pip install {_PACKAGES[module]}", name=error.name
         ) from error

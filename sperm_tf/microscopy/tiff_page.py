@@ -6,11 +6,13 @@ segment without all of its bytes is an error.
 
 from __future__ import annotations
 
+import io
 import math
 from collections import OrderedDict
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from sperm_tf.data.decode import JPEG_END, JPEG_PROBE, MAX_PIXELS, has_every_restart
 from sperm_tf.microscopy.errors import MicroscopyError, MissingTilesError
@@ -159,6 +161,8 @@ class PageDecoder:
 
     def _decode(self, data: bytes, index: int) -> np.ndarray:
         compression = int(self._key.compression)
+        if compression in (*JPEG, *JPEG_2000):
+            self._check_declared_size(data, index)
         segment = self._decode_once(data, index)
         if compression in JPEG:
             end = data.rfind(JPEG_END)
@@ -171,6 +175,16 @@ class PageDecoder:
         if not whole:
             raise self._damaged(f"segment {index} ends before its last pixel")
         return segment
+
+    def _check_declared_size(self, data: bytes, index: int) -> None:
+        """Refuses a picture larger than its segment, before memory is allocated for it."""
+        try:
+            with Image.open(io.BytesIO(data), formats=("JPEG", "JPEG2000")) as picture:
+                width, height = picture.size
+        except (OSError, SyntaxError):
+            return  # a kind that Pillow does not know, such as JPEG with 12 bits; the decoder judges it
+        if width > self._columns or height > self._rows:
+            raise self._damaged(f"segment {index} of {self._columns}x{self._rows} pixels holds {width}x{height}")
 
     def _decode_once(self, data: bytes, index: int) -> np.ndarray:
         options = {}

@@ -85,6 +85,13 @@ def test_a_jpeg_segment_without_its_middle_is_refused():
         read_image(make("JPEG", {"rows": 32}, lambda segment: segment[: len(segment) * 2 // 3] + segment[-2:]))
 
 
+@pytest.mark.parametrize("codec", ["JPEG", "JPEG 2000"])
+def test_a_picture_larger_than_its_segment_is_refused(codec):
+    whole = CODECS[codec][2](np.tile(SMOOTH, (2, 2, 1)))
+    with pytest.raises(MicroscopyError, match="segment 0 of 128x96 pixels holds 256x192"):
+        read_image(make(codec, {}, lambda segment: whole))
+
+
 @pytest.mark.parametrize("codec", ["none", "Deflate"])
 def test_an_empty_segment_is_an_error_and_not_black(codec):
     data = make(codec, {"tile": (32, 48)})
