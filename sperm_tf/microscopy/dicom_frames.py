@@ -73,13 +73,10 @@ class FrameDecoder:
             self._cache.popitem(last=False)
 
     def _to_values(self, frame: np.ndarray) -> np.ndarray:
-        dataset = self._dataset
-        if int(dataset.get("PixelRepresentation", 0)) == 0 and frame.dtype.kind == "u":
-            frame = frame & frame.dtype.type(2 ** int(dataset.BitsStored) - 1)  # overlays may lie in the bits above
         if self._photometric == PALETTE:
             from pydicom.pixels import apply_color_lut
 
-            frame = apply_color_lut(frame, dataset)
+            frame = apply_color_lut(frame, self._dataset)
         return frame[:, :, None] if frame.ndim == 2 else frame[:, :, :3]
 
     def _check_complete(self, frame: int) -> None:

@@ -280,6 +280,13 @@ def test_a_frame_whose_tail_is_zeros_is_refused(syntax, kind):
         read_image(data, plane=1)
 
 
+def test_a_jpeg_frame_without_its_middle_is_refused():
+    whole = by_pillow("JPEG")(RGB)
+    data = dicom([RGB], syntax=JPEG, encode=lambda frame: whole[: len(whole) * 2 // 3] + whole[-2:])
+    with pytest.raises(MicroscopyError, match="frame 0 ends before its last pixel"):
+        read_image(data)
+
+
 def test_a_file_without_an_image_is_refused():
     from pydicom.dataset import Dataset, FileMetaDataset
 
