@@ -3,10 +3,10 @@
 from sperm_tf.microscopy.errors import MicroscopyError, MissingTilesError, PlaneChoiceError
 from sperm_tf.microscopy.image import MicroscopyImage
 from sperm_tf.microscopy.reader import ImageReader, list_planes, open_image, read_image
-from sperm_tf.microscopy.source import SUFFIXES, is_microscope_format
+from sperm_tf.microscopy.served import to_served, to_served_if_readable
+from sperm_tf.microscopy.source import is_microscope_format
 
 __all__ = [
-    "SUFFIXES",
     "ImageReader",
     "MicroscopyError",
     "MicroscopyImage",
@@ -16,4 +16,6 @@ __all__ = [
     "list_planes",
     "open_image",
     "read_image",
+    "to_served",
+    "to_served_if_readable",
 ]

@@ -15,8 +15,6 @@ TIFF, DICOM, CZI, ND2, PICTURE = "TIFF", "DICOM", "CZI", "ND2", "picture"
 """Formats as far as the first bytes tell; a picture is a file for the project's decoder: PNG, JPEG, BMP, GIF."""
 HEAD_LENGTH = 132
 """Bytes that tell the format; DICOM's mark stands at 128."""
-SUFFIXES = (".czi", ".dcm", ".nd2", ".svs", ".tif", ".tiff")
-"""Suffixes of microscope files, for walking a folder; what a file is, its content says."""
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DICOM_MAGIC, _DICOM_AT = b"DICM", 128
 _CZI_MAGIC = b"ZISRAWFILE"

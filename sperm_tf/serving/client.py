@@ -296,7 +296,7 @@ def _draw_overlays(predictions: Sequence[Prediction], folder: pathlib.Path) -> N
         stem = path.stem.encode()[:80].decode(errors="ignore")
         # A model of another version may take what this one refuses.
         with contextlib.suppress(UndecodableImageError):
-            save_overlay(path.read_bytes(), prediction.maps[SHOWN_MAP], folder / f"{number:03d}_{stem}.png")
+            save_overlay(read_file(path) or b"", prediction.maps[SHOWN_MAP], folder / f"{number:03d}_{stem}.png")
 
 
 if __name__ == "__main__":
