@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
-import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from sperm_tf.microscopy import ome, tiff_values
 from sperm_tf.microscopy.errors import MicroscopyError, load_package
 from sperm_tf.microscopy.orientation import Orientation, from_tag
-from sperm_tf.microscopy.source import Source, open_bytes
+from sperm_tf.microscopy.source import Source
 from sperm_tf.microscopy.tiff_page import PageDecoder
 from sperm_tf.microscopy.tiff_planes import PlaneEntry, list_series
 
@@ -37,17 +37,17 @@ class TiffImageFile:
     """
 
     def __init__(self, source: Source, *, bits: int | None, name: str):
-        self._tifffile = load_package("tifffile", name)
+        tifffile = load_package("tifffile", name)
         load_package("imagecodecs", name)
         self._bits, self._name = bits, name
-        self._stream = open_bytes(source)  # tifffile finds the neighbours of an open file by its name
-        try:
-            with _quiet():
-                self._tif = self._tifffile.TiffFile(self._stream if isinstance(source, bytes) else os.fspath(source))
-                self._entries = self._list(None if isinstance(source, bytes) else pathlib.Path(source))
-        except BaseException:
-            self._stream.close()
-            raise
+        path = None if isinstance(source, bytes) else pathlib.Path(source)  # tifffile finds its neighbours
+        with _quiet():
+            self._tif = tifffile.TiffFile(io.BytesIO(source) if isinstance(source, bytes) else path)
+            try:
+                self._entries = self._list(path)
+            except BaseException:
+                self._tif.close()
+                raise
         self.format = "OME-TIFF" if self._tif.is_ome else "ImageJ TIFF" if self._tif.is_imagej else "TIFF"
         self.planes = [entry.name for entry in self._entries]
 
@@ -59,7 +59,6 @@ class TiffImageFile:
     def close(self) -> None:
         """Closes the file and its neighbours."""
         self._tif.close()
-        self._stream.close()
 
     def _list(self, path: pathlib.Path | None) -> list[PlaneEntry]:
         images: list[ome.OMEImage] = []

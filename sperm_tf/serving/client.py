@@ -258,7 +258,7 @@ def format_table(predictions: Sequence[Prediction]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status, 1 when an image could not be read and 2 when no response came."""
     parser = argparse.ArgumentParser(prog="python -m sperm_tf.serving.client", description=__doc__.split("\n")[0])
-    parser.add_argument("files", nargs="+", help="paths of PNG, JPEG, BMP or GIF files")
+    parser.add_argument("files", nargs="+", help="paths of image files: PNG, JPEG, BMP, GIF, TIFF, DICOM, CZI or ND2")
     parser.add_argument("--target", required=True, help="REST: http://host:8501 or host:8501; gRPC: host:8500")
     parser.add_argument("--model_name", required=True)
     parser.add_argument("--version", type=int)

@@ -160,6 +160,16 @@ def test_jpeg_and_jpeg_2000():
     np.testing.assert_array_equal(image.pixels, RGB)
 
 
+def test_rle():
+    import pydicom
+
+    dataset = pydicom.dcmread(io.BytesIO(dicom([RGB])))
+    dataset.compress(pydicom.uid.RLELossless)
+    file = io.BytesIO()
+    dataset.save_as(file)
+    np.testing.assert_array_equal(read_image(file.getvalue()).pixels, RGB)
+
+
 @pytest.mark.parametrize(
     ("values", "um", "source"),
     [

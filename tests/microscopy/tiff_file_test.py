@@ -200,6 +200,35 @@ def test_floats_need_a_range():
     np.testing.assert_array_equal(read_image(file.getvalue()).pixels, grey(expected))
 
 
+def test_floats_are_mapped_by_the_tags_that_state_their_range():
+    import tifffile
+
+    values = np.linspace(-1, 3, 600, dtype=np.float32).reshape(20, 30)
+    file = io.BytesIO()
+    tifffile.imwrite(file, values, extratags=[(340, 11, 1, -1.0, True), (341, 11, 1, 3.0, True)])
+    expected = np.rint((values + 1.0) / 4 * 255)
+    assert np.abs(read_image(file.getvalue()).pixels[:, :, 0] - expected).max() <= 1
+
+
+def test_a_slide_of_aperio_is_one_image_with_its_pixel_size():
+    import tifffile
+
+    file = io.BytesIO()
+    options = {"photometric": "rgb", "metadata": None}
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(
+            RGB_8, tile=(16, 16), description="Aperio Image Library v11\n90x70|AppMag = 40|MPP = 0.2520", **options
+        )
+        writer.write(RGB_8[::7, ::7].copy(), description="Aperio thumbnail", **options)
+        writer.write(RGB_8[::4, ::4].copy(), tile=(16, 16), **options)
+        writer.write(RGB_8[:20, :20].copy(), description="Aperio\nlabel", subfiletype=1, **options)
+        writer.write(RGB_8[:20, :30].copy(), description="Aperio\nmacro", subfiletype=9, **options)
+    assert list_planes(file.getvalue()) == ["image=0"]
+    image = read_image(file.getvalue())
+    np.testing.assert_array_equal(image.pixels, RGB_8)
+    assert (image.pixel_size_um, image.pixel_size_source) == (0.252, "Aperio MPP")
+
+
 def ome_tiff(pixels: np.ndarray, **metadata) -> bytes:
     import tifffile
 
