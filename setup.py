@@ -45,6 +45,9 @@ EXTRAS = {
     "openvino": ["openvino>=2025.0"],
     "litert": ["ai-edge-litert>=2.0"],
     "onnx": ["onnx>=1.17", "tf2onnx>=1.17"],  # what `export` converts with
+    "microscopy": ["imagecodecs>=2024.9.22", "pydicom>=3.0", "tifffile>=2024.9.20"],
+    "czi": ["pylibCZIrw>=5.0"],
+    "nd2": ["nd2>=0.10"],
     "review": ["gradio>=6"],  # 5 takes theme and style elsewhere
     "dev": [
         "foolbox>=3.3",

@@ -25,6 +25,7 @@ from sperm_tf.data.decode import UndecodableImageError
 from sperm_tf.data.image_files import describe_ignored
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.microscopy import to_served_if_readable
 from sperm_tf.runtimes.registry import TENSORFLOW
 from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import OK, REFER, SHOWN_MAP, UNREADABLE
@@ -275,13 +276,14 @@ class ShardScorer:
                 f"the input's folder {self._record['root']} is gone. Bring it back and run the same command again: "
                 "what is scored is kept."
             )
-        decoded = self._predictor.decode(content or b"")
+        served = to_served_if_readable(content or b"", name=crop.file)
+        decoded = self._predictor.decode(served)
         if decoded.pixels is None:
-            return _Image(crop, content, decoded.request, {})
+            return _Image(crop, content, served, decoded.request, {})
         # Of 25 million pixels the figures take more than a gigabyte: one such image at a time.
         with self._large if decoded.pixels.size > _LARGE else contextlib.nullcontext():
             quality = dataclasses.asdict(measure_quality(decoded.pixels))
-        return _Image(crop, content, decoded.request, quality)
+        return _Image(crop, content, served, decoded.request, quality)
 
     def _score_batch(self, images: Sequence[_Image], first: int) -> list[dict[str, Any]]:
         answer = self._predictor.predict([image.request for image in images])
@@ -323,7 +325,7 @@ class ShardScorer:
             if row[scores_file.STATUS] == OK and (row[scores_file.DECISION] == REFER or not only_referred):
                 stem = pathlib.PurePosixPath(image.crop.file).stem.encode()[:80].decode(errors="ignore")
                 row[scores_file.OVERLAY] = f"{score_folder.OVERLAYS}/{number:06d}_{stem}.png"
-                wanted.append((image.content or b"", row))
+                wanted.append((image.served, row))
         if not wanted:
             return
         maps = scoring_model.ask(self._model.saved_model, [content for content, _ in wanted], explain=True)[SHOWN_MAP]
@@ -340,9 +342,10 @@ class ShardScorer:
 
 @dataclasses.dataclass(frozen=True)
 class _Image:
-    """A file that was read; `quality` is empty where it cannot be decoded."""
+    """A file that was read; `served` is what the model decodes, `quality` is empty where it cannot."""
 
     crop: Crop
     content: bytes | None
+    served: bytes
     request: Any
     quality: dict[str, float]

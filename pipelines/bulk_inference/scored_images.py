@@ -15,6 +15,7 @@ from pipelines.bulk_inference.reader import CropReader
 from sperm_tf.decision import rule as rule_lib
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.microscopy import to_served_if_readable
 from sperm_tf.review.items import CHANGED, Item, identify
 from sperm_tf.runtimes.registry import TENSORFLOW
 from sperm_tf.served_names import EXPLAIN, OK, REFER, SHOWN_MAP, UNREADABLE
@@ -151,7 +152,8 @@ class ScoredRun:
             if content is None:
                 yield Item(b"", Prediction(prediction.file, CHANGED))
                 continue
-            yield identify(Item(content, prediction, group=str(row[group]) if group else ""))
+            served = to_served_if_readable(content, name=prediction.file)
+            yield identify(Item(served, prediction, group=str(row[group]) if group else ""), content)
 
 
 def _to_prediction(row: Mapping[Any, Any], class_names: Sequence[str]) -> Prediction:

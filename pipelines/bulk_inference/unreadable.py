@@ -10,6 +10,7 @@ from pipelines.bulk_inference.reader import CropReader
 from sperm_tf.data.decode import UndecodableImageError
 from sperm_tf.data.served_decoder import decode_served
 from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.microscopy import to_served
 from sperm_tf.served_names import OK
 
 
@@ -40,7 +41,7 @@ def _explain(file: str, root: str) -> str:
     if content is None:
         return "the file cannot be opened. Look at its path and permissions"
     try:
-        decode_served(content)
+        decode_served(to_served(content, name=file))
     except UndecodableImageError as error:
         return str(error)
     return "this version reads it now, the one that scored it did not"

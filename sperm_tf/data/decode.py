@@ -91,7 +91,7 @@ def decode_rgb(data: bytes) -> DecodedImage:
                 "with 10 to 14 bits. Multiply its values until white is near 65,535, or save 8 bits"
             )
         if decoded.source_format == "JPEG" and not (
-            _is_complete_jpeg(data, decoded.pixels) and _has_every_restart(data)
+            _is_complete_jpeg(data, decoded.pixels) and has_every_restart(data)
         ):
             raise UndecodableImageError(
                 f"a JPEG must hold data for all of its pixels. Received: {len(data)} bytes that end before. Copy the "
@@ -139,7 +139,7 @@ def _is_complete_jpeg(data: bytes, pixels: np.ndarray) -> bool:
         return np.array_equal(pixels, to_rgb(image))
 
 
-def _has_every_restart(data: bytes) -> bool:
+def has_every_restart(data: bytes) -> bool:
     """Whether the restart markers of a decodable JPEG are all there, in order; True without them, or of several scans.
 
     ITU-T T.81, sections B.2 and E.1.4. Decoders make up the pixels between two markers of which one is missing.

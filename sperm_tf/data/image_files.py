@@ -7,31 +7,16 @@ import pathlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
-SUFFIXES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png")
+PICTURE_SUFFIXES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png")
+MICROSCOPE_SUFFIXES = (".czi", ".dcm", ".nd2", ".svs", ".tif", ".tiff")
+"""Of the formats that `sperm_tf.microscopy` reads."""
+SUFFIXES = tuple(sorted((*PICTURE_SUFFIXES, *MICROSCOPE_SUFFIXES)))
 HIDDEN, NO_SUFFIX = "hidden", "no suffix"
 # Left by file managers, archivers and network drives.
 _SYSTEM_NAMES = {"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information"}
-# Images that nothing here decodes.
-_CONVERTIBLE = {
-    ".avif",
-    ".czi",
-    ".dcm",
-    ".dng",
-    ".heic",
-    ".heif",
-    ".jp2",
-    ".lif",
-    ".nd2",
-    ".ndpi",
-    ".pgm",
-    ".ppm",
-    ".psd",
-    ".svs",
-    ".tif",
-    ".tiff",
-    ".vsi",
-    ".webp",
-}
+# Images that nothing here decodes: pictures, and files of microscopes that may hold many images.
+_CONVERTIBLE = {".avif", ".dng", ".heic", ".heif", ".jp2", ".pgm", ".ppm", ".psd", ".webp"}
+_EXPORTABLE = {".lif", ".lsm", ".mrxs", ".ndpi", ".oib", ".oif", ".oir", ".vsi"}
 
 
 class DataDirError(ValueError):
@@ -102,8 +87,11 @@ def describe_ignored(counts: Mapping[str, int]) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     listed = ", ".join(f"{number:,} {kind} {'file' if number == 1 else 'files'}" for kind, number in ordered)
     verb = "was" if sum(counts.values()) == 1 else "were"
-    convertible = sorted(_CONVERTIBLE.intersection(counts))
-    remedy = ""
-    if convertible:
-        remedy = f": convert {' and '.join(convertible)} to PNG, for example with mogrify -format png *{convertible[0]}"
-    return f"{listed} {verb} ignored{remedy}"
+    remedies = []
+    if convertible := sorted(_CONVERTIBLE.intersection(counts)):
+        remedies.append(
+            f"convert {' and '.join(convertible)} to PNG, for example with mogrify -format png *{convertible[0]}"
+        )
+    if exportable := sorted(_EXPORTABLE.intersection(counts)):
+        remedies.append(f"export {' and '.join(exportable)} as OME-TIFF, one image a file, by the microscope's program")
+    return f"{listed} {verb} ignored{': ' if remedies else ''}{'; '.join(remedies)}"

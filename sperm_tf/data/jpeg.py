@@ -53,7 +53,7 @@ def decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 @tf.function(input_signature=[tf.TensorSpec([None], tf.uint8)], autograph=False)  # the loop is slow outside a graph
 def _has_every_restart(data):
-    """As `sperm_tf.data.decode._has_every_restart`, which says where this comes from."""
+    """As `sperm_tf.data.decode.has_every_restart`, which says where this comes from."""
     data = tf.cast(tf.concat([data, tf.zeros([JPEG_LONGEST_FRAME], tf.uint8)], axis=0), tf.int32)
     length = tf.size(data) - JPEG_LONGEST_FRAME
 

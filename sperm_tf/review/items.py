@@ -25,13 +25,13 @@ class Item:
     """One file and its prediction.
 
     Attributes:
-        data: its content; empty where it could not be opened.
+        data: its content, of a microscope's file a PNG; empty where it could not be opened.
         prediction: of `Classifier.predict`, or of scores; its `file` is the name of the file, or its address there.
         pixel_sha256: of the decoded image; empty where the status of the prediction is not ok.
         source_format: of `sperm_tf.data.decode.FORMATS`; empty likewise.
         group: patient or slide code; may be empty.
         thumbnail: JPEG; empty likewise.
-        sha256: of `data`, hex digest; empty likewise.
+        sha256: of the file, hex digest; empty likewise.
     """
 
     data: bytes
@@ -85,13 +85,18 @@ class Predictor(Protocol):
         """
 
 
-def identify(item: Item) -> Item:
-    """Adds what the training data know an image by; the dataset builders decode like the model."""
+def identify(item: Item, content: bytes | None = None) -> Item:
+    """Adds what the training data know an image by; the dataset builders decode like the model.
+
+    Args:
+        item: an image that is readable.
+        content: of the file, where `item.data` was made from it (`sperm_tf.microscopy.to_served`).
+    """
     image = decode_served(item.data)
     return dataclasses.replace(
         item,
         pixel_sha256=pixel_sha256(image.pixels),
         source_format=image.source_format,
         thumbnail=pictures.encode(image.pixels, max_side=_THUMBNAIL_SIDE, image_format="JPEG"),
-        sha256=hashlib.sha256(item.data).hexdigest(),
+        sha256=hashlib.sha256(item.data if content is None else content).hexdigest(),
     )

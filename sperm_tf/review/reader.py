@@ -16,6 +16,7 @@ from sperm_tf.data import preprocess
 from sperm_tf.data.decode import encode_png
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.explain.activation_maps import ClassActivationMaps
+from sperm_tf.microscopy import to_served_if_readable
 from sperm_tf.review import records
 from sperm_tf.review.items import Item, identify
 from sperm_tf.served_names import SHOWN_MAP, UNREADABLE
@@ -104,14 +105,17 @@ class Reader:
 
     def _read_chunk(self, paths: Sequence[pathlib.Path], group: str) -> Iterator[Item]:
         contents = [_read(path) for path in paths]
+        served = [
+            to_served_if_readable(data or b"", name=path.name) for path, data in zip(paths, contents, strict=True)
+        ]
         with self._lock:
-            predictions = self.classifier.predict([content or b"" for content in contents])
-        for path, content, prediction in zip(paths, contents, predictions, strict=True):
+            predictions = self.classifier.predict(served)
+        for path, content, data, prediction in zip(paths, contents, served, predictions, strict=True):
             if content is None:
                 yield Item(b"", Prediction(path.name, UNREADABLE))
                 continue
-            item = Item(content, dataclasses.replace(prediction, file=path.name), group=group)
-            yield identify(item) if item.is_readable else item
+            item = Item(data, dataclasses.replace(prediction, file=path.name), group=group)
+            yield identify(item, content) if item.is_readable else item
 
 
 def digest_classifier(classifier: Classifier) -> str:

@@ -36,7 +36,7 @@ _PROBLEMS = {
         "where the images are with --images, or score again."
     ),
     EMPTY: "The file is empty. Copy it again from where it came from.",
-    UNKNOWN_FORMAT: "Not a PNG, JPEG, BMP or GIF image. Convert it to PNG, TIFF files too.",
+    UNKNOWN_FORMAT: "No image of a known format, or one of several planes. Save the crop as PNG.",
     TOO_SMALL: f"A side is shorter than {MIN_SIDE} pixels. Crop less tightly.",
     TOO_LARGE: "The image is larger than a crop may be (25 million pixels). Crop it to one cell.",
     UNDECODABLE: "The file is damaged or incomplete, or of a rare variant. Export it again, best as PNG.",

@@ -85,7 +85,7 @@ class Classifier:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def predict(self, files: Sequence[File] | File, *, errors: str = RAISE) -> Predictions:
-        """Classifies image files (PNG, JPEG, BMP, GIF); a bad one is reported and leaves the others unharmed.
+        """Classifies image files (formats: docs/microscopy.md); a bad one is reported and leaves the others unharmed.
 
         Args:
             files: paths, the bytes of files, open files, images of Pillow, or pixels, uint8, 0-255, [H, W] grey,

@@ -258,7 +258,7 @@ def format_table(predictions: Sequence[Prediction]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status, 1 when an image could not be read and 2 when no response came."""
     parser = argparse.ArgumentParser(prog="python -m sperm_tf.serving.client", description=__doc__.split("\n")[0])
-    parser.add_argument("files", nargs="+", help="paths of PNG, JPEG, BMP or GIF files")
+    parser.add_argument("files", nargs="+", help="paths of image files: PNG, JPEG, BMP, GIF, TIFF, DICOM, CZI or ND2")
     parser.add_argument("--target", required=True, help="REST: http://host:8501 or host:8501; gRPC: host:8500")
     parser.add_argument("--model_name", required=True)
     parser.add_argument("--version", type=int)
@@ -296,7 +296,7 @@ def _draw_overlays(predictions: Sequence[Prediction], folder: pathlib.Path) -> N
         stem = path.stem.encode()[:80].decode(errors="ignore")
         # A model of another version may take what this one refuses.
         with contextlib.suppress(UndecodableImageError):
-            save_overlay(path.read_bytes(), prediction.maps[SHOWN_MAP], folder / f"{number:03d}_{stem}.png")
+            save_overlay(read_file(path) or b"", prediction.maps[SHOWN_MAP], folder / f"{number:03d}_{stem}.png")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from sperm_tf.data.decode import encode_png, to_rgb
+from sperm_tf.microscopy import to_served_if_readable
 from sperm_tf.serving.paths import check_paths
 
 File = bytes | bytearray | memoryview | str | os.PathLike | BinaryIO | Image.Image | np.ndarray
@@ -60,22 +61,23 @@ def name_of(file: File) -> str:
 
 
 def read_file(file: File) -> bytes | None:
-    """The bytes of a file, of pixels those of a PNG; None where they are not handed out.
+    """The bytes that a model decodes; None where they are not handed out.
+
+    Pixels and images of microscopes (TIFF, DICOM, CZI, ND2) become a PNG; one that cannot be read without guessing
+    stays as it is, and no model decodes it: `sperm_tf.microscopy.read_image` says why.
 
     Raises:
         TypeError: it is none of `File`, or an open file gives text.
+        ImportError: the package that reads a microscope's format is not installed.
     """
     file = _unwrap(file)
     _check_kind(file)
     try:
-        if isinstance(file, bytes | bytearray | memoryview):
-            return bytes(file)
-        if isinstance(file, str | os.PathLike):
-            return _read_path(os.fsdecode(file))
         if isinstance(file, Image.Image):
             return encode_png(file) if file.mode in _PNG_MODES else encode_png(to_rgb(file))
-        if _is_open_file(file):
-            return _read_open_file(file)
+        if isinstance(file, _SCALARS) or _is_open_file(file):
+            content = _read_content(file)
+            return None if content is None else to_served_if_readable(content, name=name_of(file))
     except OSError:
         return None
     pixels = np.asarray(file)
@@ -141,6 +143,12 @@ def _say_kinds(file: Any) -> str:
         "files must be paths, bytes of image files, open files, images of Pillow, or pixels, uint8 [H, W, 3]. "
         f"Received: {type(file).__name__}."
     )
+
+
+def _read_content(file: Any) -> bytes | None:
+    if isinstance(file, bytes | bytearray | memoryview):
+        return bytes(file)
+    return _read_path(os.fsdecode(file)) if isinstance(file, str | os.PathLike) else _read_open_file(file)
 
 
 def _read_path(path: str) -> bytes | None:

@@ -192,7 +192,7 @@ def test_defects_are_left_out_and_listed(tmp_path):
 
 def test_what_is_no_image_is_ignored_and_counted(tmp_path, caplog):
     folder = fill(tmp_path / "images")
-    for name in ("Thumbs.db", ".DS_Store", "scan.tif", "scan 2.TIF", "LIESMICH"):
+    for name in ("Thumbs.db", ".DS_Store", "scan.webp", "scan 2.WEBP", "LIESMICH"):
         (folder / "normal" / name).write_bytes(b"x")
     (folder / ".cache").mkdir()
     (folder / "@eaDir").mkdir()
@@ -200,10 +200,10 @@ def test_what_is_no_image_is_ignored_and_counted(tmp_path, caplog):
     os.mkfifo(folder / "normal" / "pipe.png")
     write(folder / "normal" / "JPEG_rot90.JPG", 7, "JPEG")
     builder = prepare(folder, tmp_path / "tfds")
-    expected = {".png": 1, ".tif": 2, "hidden": 2, "no suffix": 1, "outside the class folders": 1}
+    expected = {".png": 1, ".webp": 2, "hidden": 2, "no suffix": 1, "outside the class folders": 1}
     assert json.loads((builder.data_path / "source.json").read_text())["ignored_files"] == expected
     assert len(read(builder)) == 31
-    assert "7 files are not read (.png: 1, .tif: 2, hidden: 2" in caplog.text
+    assert "7 files are not read (.png: 1, .webp: 2, hidden: 2" in caplog.text
     assert "1 of 31 files have names of augmented copies, such as normal/JPEG_rot90.JPG" in caplog.text
 
 
@@ -301,9 +301,9 @@ def test_wrong_folders(tmp_path):
     fill(tmp_path / "one", ("normal",))
     assert "classes: normal" in refused(tmp_path / "one")
     (tmp_path / "one" / "scans").mkdir()
-    (tmp_path / "one" / "scans" / "0.tif").write_bytes(b"II*\0")
+    (tmp_path / "one" / "scans" / "0.webp").write_bytes(b"II*\0")
     message = refused(tmp_path / "one")
-    assert f"{tmp_path / 'one' / 'scans'} with none. 1 .tif file was ignored: convert .tif to PNG" in message
+    assert f"{tmp_path / 'one' / 'scans'} with none. 1 .webp file was ignored: convert .webp to PNG" in message
     fill(tmp_path / "split" / "train")
     fill(tmp_path / "split" / "Test")
     assert "Test, train" in refused(tmp_path / "split")

@@ -219,10 +219,10 @@ def test_a_table_finds_files_in_another_spelling_or_says_why_not(tmp_path):
 
 
 def test_what_was_ignored_is_counted_where_too_little_is_found(tmp_path):
-    make(tmp_path / "flat", *(f"{n}.tif" for n in range(12)))
-    assert "12 .tif files were ignored: convert .tif to PNG" in refused(tmp_path / "flat")
-    make(tmp_path / "one", *(f"normal/{n}.tif" for n in range(3)), "normal/notes.txt", "round/a.png")
-    assert "normal with none. 3 .tif files, 1 .txt file were ignored: convert" in refused(tmp_path / "one")
+    make(tmp_path / "flat", *(f"{n}.webp" for n in range(12)))
+    assert "12 .webp files were ignored: convert .webp to PNG" in refused(tmp_path / "flat")
+    make(tmp_path / "one", *(f"normal/{n}.webp" for n in range(3)), "normal/notes.txt", "round/a.png")
+    assert "normal with none. 3 .webp files, 1 .txt file were ignored: convert" in refused(tmp_path / "one")
     grid(tmp_path / "deep", ("images",), SPERM)
     assert "The classes may be the folders in images (amorphous, normal" in refused(tmp_path / "deep")
 

@@ -28,6 +28,7 @@ from sperm_tf.data.image_files import (
     walk_images,
 )
 from sperm_tf.data.tables import TABLE_SUFFIXES
+from sperm_tf.microscopy import to_served
 from tfds_builders.own_images.augmented_names import warn_of_augmented_copies
 from tfds_builders.own_images.names import check_label_variants, clean_label, is_missing, warn_of_group_variants
 from tfds_builders.own_images.structure import check_structure, warn_of_subclasses
@@ -87,11 +88,12 @@ class ImageList:
 
     def _read(self, member: str) -> bytes:
         try:
-            return (self.root / member).read_bytes()
+            content = (self.root / member).read_bytes()
         except OSError as error:  # a file without permission, a link to nowhere
             raise UndecodableImageError(
                 f"file must be readable. Received: {member} ({error.strerror}). Mend its permissions or its link"
             ) from error
+        return to_served(content, name=member)
 
 
 def list_images(data_dir: str | os.PathLike[str]) -> ImageList:

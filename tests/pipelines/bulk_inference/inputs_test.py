@@ -143,17 +143,17 @@ def test_pictures_beside_the_scores_of_an_earlier_run_are_no_crops(folder):
 
 
 def test_files_that_are_not_named_as_images_are_counted(folder):
-    (folder / "a.tif").write_bytes(b"x")
-    assert list_crops(str(folder)).ignored == {".tar": 1, ".tif": 1, ".txt": 1, ".zip": 1, "hidden": 1}
+    (folder / "a.webp").write_bytes(b"x")
+    assert list_crops(str(folder)).ignored == {".tar": 1, ".webp": 1, ".txt": 1, ".zip": 1, "hidden": 1}
 
 
 def test_what_patterns_and_archives_leave_out_is_counted_too(folder):
     assert list_crops(str(folder / "*")).ignored == {".txt": 2, "hidden": 1}
     assert list_crops(str(folder / "**")).ignored[".txt"] == list_crops(str(folder)).ignored[".txt"] == 1
     with zipfile.ZipFile(folder / "s.zip", "a") as archive:
-        archive.writestr("half/d.tif", b"tiff")
+        archive.writestr("half/d.webp", b"tiff")
         archive.writestr("README", b"")
-    assert list_crops(str(folder / "s.zip")).ignored == {".tif": 1, "no suffix": 1}
+    assert list_crops(str(folder / "s.zip")).ignored == {".webp": 1, "no suffix": 1}
     assert list_crops(str(folder / "s.tar")).ignored == {"hidden": 1, ".txt": 1}
 
 
@@ -358,17 +358,28 @@ def test_brackets_in_the_name_of_a_folder_are_no_pattern(folder):
 
 def test_what_was_ignored_is_counted_where_nothing_is_found(tmp_path):
     for number in range(12):
-        (tmp_path / f"{number}.tif").write_bytes(b"x")
+        (tmp_path / f"{number}.webp").write_bytes(b"x")
     with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
-        archive.writestr("a.tif", b"x")
+        archive.writestr("a.webp", b"x")
     for source, ignored in (
-        (tmp_path, "12 .tif files, 1 .zip file were ignored: convert .tif to PNG, for example with mogrify"),
-        (tmp_path / "*.tif", "12 .tif files were ignored: convert .tif to PNG"),
-        (tmp_path / "s.zip", "1 .tif file was ignored: convert .tif to PNG"),
+        (tmp_path, "12 .webp files, 1 .zip file were ignored: convert .webp to PNG, for example with mogrify"),
+        (tmp_path / "*.webp", "12 .webp files were ignored: convert .webp to PNG"),
+        (tmp_path / "s.zip", "1 .webp file was ignored: convert .webp to PNG"),
     ):
         with pytest.raises(DataDirError) as caught:
             list_crops(str(source))
         assert ignored in str(caught.value)
+
+
+def test_files_of_microscopes_are_listed_or_to_be_exported(tmp_path):
+    (tmp_path / "a.lif").write_bytes(b"x")
+    (tmp_path / "b.webp").write_bytes(b"x")
+    with pytest.raises(DataDirError, match=r"convert \.webp to PNG.*; export \.lif as OME-TIFF, one image a file"):
+        list_crops(str(tmp_path))
+    names = ("a.tif", "b.TIFF", "c.dcm", "d.czi", "e.nd2", "f.svs")
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    assert [crop.file for crop in list_crops(str(tmp_path)).crops] == list(names)
 
 
 def test_every_suffix_of_jpeg_is_scored(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests import image_files
+from tests.microscopy.tiff_bytes import RGB, page, tiff
 
 NUM_CROPS = 12
 pytestmark = pytest.mark.integration
@@ -193,3 +194,39 @@ def test_a_model_that_is_gone_leaves_the_map_out_and_says_so(scored, tmp_path, m
     monkeypatch.setattr(run, "_saved_model", tmp_path / "gone")
     with pytest.raises(ValueError, match=r"the model is no longer at .*gone"):
         run.explain(item)
+
+
+def test_a_tiff_is_scored_reviewed_and_known_by_its_own_digest(exported, tmp_path):
+    pixels = image_files.random_pixels(40, 50, seed=10)
+    crops = {
+        "a.png": image_files.encode(pixels, "PNG"),
+        "b.tif": tiff(page(pixels, RGB, planar=True)),
+        "two.tif": tiff(page(pixels, RGB), page(pixels[::-1], RGB)),
+    }
+    for name, content in crops.items():
+        (tmp_path / name).write_bytes(content)
+    request = runner.Request(str(exported.path), str(tmp_path), tmp_path / "scores", overlays="all")
+    runner.run(request)
+    table = _table(tmp_path / "scores")
+    assert list(table["status"]) == ["ok", "ok", "unknown_format"]  # several planes are never the first one
+    for column in ("predicted_class", "p_normal", "decision", "snr"):
+        assert table[column]["a.png"] == table[column]["b.tif"], column
+    assert table["sha256"]["b.tif"] == hashlib.sha256(crops["b.tif"]).hexdigest()
+    assert (tmp_path / "scores" / table["overlay"]["b.tif"]).is_file()
+    items = {item.name: item for item in ScoredRun(tmp_path / "scores", shows_all=True).read()}
+    assert items["b.tif"].sha256 == table["sha256"]["b.tif"]
+    assert items["b.tif"].pixel_sha256 == items["a.png"].pixel_sha256 == pixel_sha256(pixels)
+    session = Session(ScoredRun(tmp_path / "scores", shows_all=True), Journal(tmp_path / "reviews"))
+    session.add(items.values())
+    session.judge(session.current, "tapered", reviewer="AB")  # the same pixels: one verdict on both files
+    assert set(read_reviews(tmp_path / "reviews")) == {table["sha256"]["a.png"], table["sha256"]["b.tif"]}
+
+
+def test_where_nothing_is_read_the_planes_are_named(exported, tmp_path):
+    from pipelines.bulk_inference.unreadable import explain_nothing_read
+
+    pixels = image_files.random_pixels(40, 50, seed=11)
+    (tmp_path / "two.tif").write_bytes(tiff(page(pixels, RGB), page(pixels[::-1], RGB)))
+    summary = runner.run(runner.Request(str(exported.path), str(tmp_path), tmp_path / "scores"))
+    message = explain_nothing_read(summary, tmp_path / "scores")
+    assert "plane must be one of the 2 planes of two.tif: 'page=0', 'page=1'" in message
