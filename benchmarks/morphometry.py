@@ -56,14 +56,19 @@ def read_pairs(archive: pathlib.Path, pixel_size_um: float, num_fields: int = 0)
                 annotator: read_cells(json.loads(content.read(f"{root}annotator_{annotator}/{name}.json")))
                 for annotator in ANNOTATORS
             }
+            measured = {
+                annotator: [_measure(cell, pixel_size_um) for cell in cells] for annotator, cells in drawn.items()
+            }
             for first, second in itertools.combinations(ANNOTATORS, 2):
                 for one, other in match_cells(drawn[first], drawn[second]):
-                    measures = _measure(drawn[first][one], drawn[second][other], pixel_size_um)
-                    yield {
-                        "session": field["session"],
-                        "first": measures[0],
-                        "second": measures[1],
-                    }
+                    sides = measured[first][one], measured[second][other]
+                    is_cut = any(
+                        "tail" in parts and _touches_border(parts["tail"])
+                        for parts in (drawn[first][one], drawn[second][other])
+                    )
+                    if is_cut:
+                        sides = tuple(_without_tail(side) for side in sides)
+                    yield {"session": field["session"], "first": sides[0], "second": sides[1]}
 
 
 def read_cells(labelme: Mapping) -> list[dict[str, np.ndarray]]:
@@ -103,19 +108,18 @@ def _touches_border(mask: np.ndarray) -> bool:
     return bool(np.count_nonzero(mask) > np.count_nonzero(inner))
 
 
-def _measure(first: Mapping, second: Mapping, pixel_size_um: float) -> list[dict[str, float]]:
-    """Measures of a cell as two people drew it; without the tail where either of them drew it to the border."""
+def _measure(parts: Mapping[str, np.ndarray], pixel_size_um: float) -> dict[str, float]:
     from sperm_tf.morphometry.cell import measure_cell
     from sperm_tf.morphometry.masks import CellMasks
 
-    is_cut = any(_touches_border(parts["tail"]) for parts in (first, second) if "tail" in parts)
-    measures = []
-    for parts in (first, second):
-        kept = {name: mask for name, mask in parts.items() if not (is_cut and name == "tail")}
-        for name in ("acrosome", "vacuoles"):
-            kept.setdefault(name, np.zeros_like(parts["head"]))
-        measures.append(measure_cell(CellMasks(**kept), pixel_size_um=pixel_size_um).to_row())
-    return measures
+    nothing = np.zeros_like(parts["head"])
+    return measure_cell(
+        CellMasks(**{"acrosome": nothing, "vacuoles": nothing, **parts}), pixel_size_um=pixel_size_um
+    ).to_row()
+
+
+def _without_tail(row: Mapping[str, float]) -> dict[str, float]:
+    return {name: math.nan if name.startswith("tail_") else value for name, value in row.items()}
 
 
 def print_table(rows: Sequence[Mapping]) -> None:

@@ -59,7 +59,10 @@ def plan_cell(morphology: SpermMorphology, center_um: np.ndarray, angle: float, 
     length_um = {"short": rng.uniform(5, 12)}.get(morphology.tail, rng.normal(47, 3))
     travelled = np.arange(int(length_um / _STEP_UM)) * _STEP_UM
     # The neck is stiff: the tail bends only behind the midpiece.
-    bend = smooth_bends(travelled, rng, strength=rng.uniform(0.02, 0.11))
+    bend = smooth_bends(travelled, rng, strength=rng.uniform(0.02, 0.10))
+    bend += rng.uniform(0.0, 0.12) * np.cos(travelled * 2 * np.pi / rng.uniform(3, 9) + rng.uniform(0, 2 * np.pi))
+    if rng.random() < 0.25:  # the end piece curls up
+        bend += rng.choice([-1, 1]) * rng.uniform(0.1, 0.35) * np.clip((travelled - rng.uniform(15, 38)) / 5, 0, 1)
     bend *= np.clip((travelled - 0.3) / morphology.midpiece_length_um, 0, 1)
     turned = np.cumsum(bend) * _STEP_UM
     if morphology.tail == "coiled":
@@ -76,8 +79,8 @@ def plan_cell(morphology: SpermMorphology, center_um: np.ndarray, angle: float, 
         midpiece_um=morphology.midpiece_length_um,
         nucleus=float(rng.uniform(0.8, 1.4)),
         acrosome=float(rng.uniform(0.0, 0.2)),
-        eosin=float(rng.uniform(0.6, 1.2)),
-        softness_um=float(rng.choice([0.8, 2.0, 3.5]) * rng.uniform(0.7, 1.3)),
+        eosin=float(rng.uniform(0.7, 1.5)),
+        softness_um=float(rng.choice([0.5, 1.2, 2.8]) * rng.uniform(0.7, 1.3)),
         tail=float(rng.uniform(0.7, 1.3)),
     )
 
@@ -89,7 +92,7 @@ def draw_flagellum(canvas: Canvas, layers: Layers, cell: FieldCell, instance: in
     is_middle = travelled < cell.midpiece_um
     left_um = len(path) * _STEP_UM - travelled
     strength = cell.tail * np.clip(left_um / 5, 0.35, 1)
-    calibre_um = rng.uniform(0.26, 0.36)
+    calibre_um = rng.uniform(0.24, 0.34)
     line = canvas.line_map(path[~is_middle], strength[~is_middle] * _STEP_UM, calibre_um)
     taper = 1.25 - 0.45 * travelled[is_middle] / cell.midpiece_um
     width_um = cell.morphology.midpiece_width_um

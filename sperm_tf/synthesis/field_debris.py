@@ -18,6 +18,8 @@ def add_field_debris(canvas: Canvas, amount: float, rng: np.random.Generator) ->
         rng: source of randomness.
     """
     area = float(np.prod(canvas.field_um)) / 3000  # of a typical field of 64 x 51 um
+    if rng.random() < 0.3 * amount:
+        add_film(canvas, rng)
     add_grains(canvas, int(rng.poisson(250 * amount * area)), rng)
     add_pale_spots(canvas, int(rng.poisson(16 * amount * area)), rng)
     debris.add_ghosts(canvas, int(rng.poisson(5 * amount * area)), rng)
@@ -46,6 +48,26 @@ def add_grains(canvas: Canvas, count: int, rng: np.random.Generator) -> None:
         weights = rng.exponential(0.02 / width_um, count)
         canvas.pale += canvas.line_map(places, weights, width_um)
         canvas.eosin += rng.uniform(0, 0.3) * canvas.line_map(places, weights[::-1], 1.6 * width_um)
+
+
+def add_film(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Dried plasma: a thin, uneven film over parts of the slide, with edges."""
+    from scipy import ndimage
+
+    pitch_um = 0.8  # drawn on a coarse grid, so that the numbers do not depend on the resolution
+    height, width = (int(side / pitch_um) + 4 for side in canvas.field_um)
+    coarse = rng.standard_normal((height, width))
+    sheet = ndimage.gaussian_filter(coarse, rng.uniform(5, 9)) * 20 + rng.uniform(-0.8, 0.4)
+    ripple = 1 + 0.8 * ndimage.gaussian_filter(rng.standard_normal((height, width)), 1.0)
+    film = np.maximum(ripple, 0) / (1 + np.exp(np.clip(-6 * sheet, -30, 30)))
+    rows = (np.arange(canvas.height) + 0.5) * canvas.pixel_size_um / pitch_um + 1
+    columns = (np.arange(canvas.width) + 0.5) * canvas.pixel_size_um / pitch_um + 1
+    top, left = rows.astype(int), columns.astype(int)
+    down, right = (rows - top)[:, None], columns - left
+    film = (1 - right) * film[:, left] + right * film[:, left + 1]
+    film = (1 - down) * film[top] + down * film[top + 1]
+    canvas.pale += rng.uniform(0.1, 0.8) * film
+    canvas.eosin += rng.uniform(0.0, 0.18) * film
 
 
 def add_pale_spots(canvas: Canvas, count: int, rng: np.random.Generator) -> None:

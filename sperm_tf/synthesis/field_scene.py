@@ -32,7 +32,8 @@ def plan_cells(field_um: np.ndarray, rng: np.random.Generator) -> tuple[list[Fie
     count = int(rng.poisson(_CELLS_PER_UM2 * crowding * wide.prod()))
     visitors = int(rng.poisson(0.6 * _CELLS_PER_UM2 * crowding * ((wide + _VISITORS_UM).prod() - wide.prod())))
     drift, order = rng.uniform(0, 2 * np.pi), rng.choice([0.0, 1.0, 3.0])  # how much the smear has aligned the cells
-    cells, places = [], []
+    cells: list[FieldCell] = []
+    places: list[np.ndarray] = []
     for number in range(visitors + count):
         place = _visitor_place(wide, rng) if number < visitors else _place(wide, places, rng)
         if place is None:
