@@ -65,18 +65,29 @@ class Canvas:
         inside = (rows > 0) & (columns > 0) & (rows < self.height - 1) & (columns < self.width - 1)
         rows, columns = rows[inside], columns[inside]
         deposit = weights[inside] * np.sqrt(2 * np.pi) * sigma_um / self.pixel_size_um**2
+        line = np.zeros((self.height, self.width))
+        if not len(rows):
+            return line
         top, left = rows.astype(np.int64), columns.astype(np.int64)
         down, right = rows - top, columns - left
-        total = np.zeros(self.height * self.width)
+        sigma = sigma_um / self.pixel_size_um
+        reach = int(3.0 * sigma + 0.5) + 2  # the filter is zero beyond, so the window is enough
+        window = (
+            slice(max(0, int(top.min()) - reach), min(self.height, int(top.max()) + reach + 1)),
+            slice(max(0, int(left.min()) - reach), min(self.width, int(left.max()) + reach + 1)),
+        )
+        height, width = line[window].shape
+        start = (top - window[0].start) * width + left - window[1].start
+        total = np.zeros(height * width)
         for step, share in (
             (0, (1 - down) * (1 - right)),
             (1, (1 - down) * right),
-            (self.width, down * (1 - right)),
-            (self.width + 1, down * right),
+            (width, down * (1 - right)),
+            (width + 1, down * right),
         ):
-            total += np.bincount(top * self.width + left + step, share * deposit, minlength=total.size)
-        sigma = sigma_um / self.pixel_size_um
-        return ndimage.gaussian_filter(total.reshape(self.height, self.width), sigma, mode="constant", truncate=3.0)
+            total += np.bincount(start + step, share * deposit, minlength=total.size)
+        line[window] = ndimage.gaussian_filter(total.reshape(height, width), sigma, mode="constant", truncate=3.0)
+        return line
 
 
 class PlacedContour:

@@ -1,0 +1,1 @@
+"""Morphometry of one spermatozoon from masks of its parts, in micrometres."""
