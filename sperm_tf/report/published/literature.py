@@ -9,7 +9,7 @@ from sperm_tf.evaluation.metrics import intervals
 TITLES = {"smids": "SMIDS", "hushem": "HuSHeM"}
 RELEASED_MODELS = {"smids": "efficientnet_lite0_cbam", "hushem": "efficientnet_b0_cbam"}
 """Dataset -> the network of its release."""
-TARGETS = {"smids": (0.902, 0.910), "hushem": (0.910, 0.939)}
+TARGETS = {"smids": (0.902, 0.910), "hushem": (0.939,)}
 """Dataset -> accuracies to be reached by `RELEASED_MODELS`, mean over folds, 0-1."""
 TARGET_REPEATS = 2
 
