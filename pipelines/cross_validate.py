@@ -17,7 +17,7 @@ from sperm_tf.models.registry import BACKBONES, DEFAULT_BACKBONES
 USAGE = """Trains every model on every fold, and publishes the answers to the images that it did not see.
 
   python -m pipelines.cross_validate --preset=hushem --manual_dir=<folder> --repeats=2
-  python -m pipelines.cross_validate --preset=smids --manual_dir=<folder> --models=simple_cnn,efficientnet_b0_cbam
+  python -m pipelines.cross_validate --preset=smids_b0 --manual_dir=<folder> --models=simple_cnn,efficientnet_b0_cbam
   python -m pipelines.cross_validate --preset=own --data_dir=<folder or CSV>
   python -m pipelines.cross_validate --preset=hushem --dry_run        prepares the images, lists the fits
 
