@@ -25,9 +25,11 @@ from sperm_tf.data.decode import UndecodableImageError
 from sperm_tf.data.image_files import describe_ignored
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.fields.field_check import REMEDY as FIELD_REMEDY
+from sperm_tf.fields.field_check import looks_like_field
 from sperm_tf.runtimes.registry import TENSORFLOW
 from sperm_tf.schemas.served import ServedAnswer
-from sperm_tf.served_names import OK, REFER, SHOWN_MAP, UNREADABLE
+from sperm_tf.served_names import FIELD_OF_VIEW, OK, REFER, SHOWN_MAP, UNREADABLE
 from sperm_tf.version import __version__
 from sperm_tf.whole_files import replacing
 
@@ -137,8 +139,10 @@ def describe(summary: dict[str, Any]) -> str:
     unreadable = sum(count for status, count in counts[scores_file.STATUS].items() if status != OK)
     referred = counts[scores_file.DECISION].get(REFER, 0) - unreadable
     copies = summary.get("num_copies", 0)  # not of an older version's scores
+    fields = counts[scores_file.STATUS].get(FIELD_OF_VIEW, 0)
     return (
         f"{summary['num_files']:,} files: {classes or 'none could be read'}; {unreadable:,} not readable.\n"
+        + (f"{fields:,} of these: {FIELD_REMEDY}.\n" if fields else "")
         + (f"{copies:,} files are copies of others, byte for byte: a cell counts twice there.\n" if copies else "")
         + f"To be looked at by a person: {referred:,} of the readable ones."
     )
@@ -278,6 +282,8 @@ class ShardScorer:
         decoded = self._predictor.decode(content or b"")
         if decoded.pixels is None:
             return _Image(crop, content, decoded.request, {})
+        if looks_like_field(decoded.pixels):
+            return _Image(crop, content, self._predictor.decode(b"").request, {}, is_field=True)
         # Of 25 million pixels the figures take more than a gigabyte: one such image at a time.
         with self._large if decoded.pixels.size > _LARGE else contextlib.nullcontext():
             quality = dataclasses.asdict(measure_quality(decoded.pixels))
@@ -294,6 +300,7 @@ class ShardScorer:
         names = [name.decode() for name in answer["class_names"][index]]
         members = zip(names, answer["prediction_set"][index], strict=True)
         status = UNREADABLE if image.content is None else answer["status"][index].decode()
+        status = FIELD_OF_VIEW if image.is_field else status
         probabilities = answer["probabilities"][index] if status == OK else [None] * len(names)
         prefix = scores_file.PROBABILITY_PREFIX
         return {
@@ -340,9 +347,10 @@ class ShardScorer:
 
 @dataclasses.dataclass(frozen=True)
 class _Image:
-    """A file that was read; `quality` is empty where it cannot be decoded."""
+    """A file that was read; `quality` is empty where it cannot be decoded, or is a whole field of view."""
 
     crop: Crop
     content: bytes | None
     request: Any
     quality: dict[str, float]
+    is_field: bool = False
