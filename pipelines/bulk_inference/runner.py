@@ -10,7 +10,7 @@ import hashlib
 import pathlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from pipelines.bulk_inference import model as scoring_model
 from pipelines.bulk_inference import output as score_folder
@@ -42,7 +42,8 @@ _LARGE = 12_000_000  # values, of 2,000 by 2,000 pixels
 class Request:
     """What the command line asks for; the fields are the flags of `pipelines.score`.
 
-    An empty `runtime` is that of the run which goes on, or the fastest one.
+    An empty `runtime` is that of the run which goes on, or the fastest one. `refuse_fields` is no flag: crops that
+    `pipelines.fields` cut are none, however large.
     """
 
     model: str
@@ -52,6 +53,7 @@ class Request:
     shard_size: int = 512
     beam_args: tuple[str, ...] = ()
     runtime: str = ""
+    refuse_fields: bool = True
 
 
 def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str, Any]:
@@ -102,9 +104,9 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
             names = opened.open().class_names
         schema = scores_file.schema(names, crops.columns, record, overlays=request.overlays != NO_OVERLAYS)
         if missing := folder.missing_shards(record):
-            scorer = ShardScorer(str(folder.path), opened, record, schema)
+            scorer = ShardScorer(str(folder.path), opened, record, schema, refuse_fields=request.refuse_fields)
             with score_progress.shown(folder, record, missing):
-                _score(scorer, missing, RunContext(folder.path, request.beam_args))
+                work(scorer, missing, RunContext(folder.path, request.beam_args))
         folder.merge(record, schema)
         return folder.finish()
 
@@ -197,7 +199,14 @@ def _locate(source: str) -> str:
     return str(path.resolve()) if path.exists() else source
 
 
-def _score(scorer: ShardScorer, missing: Sequence[int], context: RunContext) -> None:
+def work(scorer: ShardWorker, missing: Sequence[int], context: RunContext) -> None:
+    """Works on shards: one after the other in this process, or spread by Beam where its flags are given.
+
+    Args:
+        scorer: what works on a shard.
+        missing: numbers of the shards.
+        context: with Beam's flags.
+    """
     if context.beam_args:
         from pipelines.bulk_inference.shard_fn import score_with_beam
 
@@ -212,6 +221,19 @@ def _score(scorer: ShardScorer, missing: Sequence[int], context: RunContext) -> 
         scorer.teardown()
 
 
+class ShardWorker(Protocol):
+    """Works on the files of a shard, and writes its file; travels to other processes."""
+
+    def setup(self) -> None:
+        """Opens what every shard needs."""
+
+    def teardown(self) -> None:
+        """Closes it."""
+
+    def score(self, number: int) -> None:
+        """Works on the shard with this number."""
+
+
 class ShardScorer:
     """Scores the images of a shard, and writes its file; in any process, after `setup`.
 
@@ -220,13 +242,17 @@ class ShardScorer:
         model: what predicts.
         record: of the run.
         schema: of the scores.
+        refuse_fields: whether a whole field of view gets a status instead of a prediction.
     """
 
-    def __init__(self, folder: str, model: _PreparedModel, record: dict[str, Any], schema: Any):
+    def __init__(
+        self, folder: str, model: _PreparedModel, record: dict[str, Any], schema: Any, *, refuse_fields: bool = True
+    ):
         self._folder = ScoreFolder(pathlib.Path(folder))
         self._model = model
         self._record = record
         self._schema = schema
+        self._refuse_fields = refuse_fields
 
     def setup(self) -> None:
         """Opens what every shard needs."""
@@ -282,7 +308,7 @@ class ShardScorer:
         decoded = self._predictor.decode(content or b"")
         if decoded.pixels is None:
             return _Image(crop, content, decoded.request, {})
-        if looks_like_field(decoded.pixels):
+        if self._refuse_fields and looks_like_field(decoded.pixels):
             return _Image(crop, content, self._predictor.decode(b"").request, {}, is_field=True)
         # Of 25 million pixels the figures take more than a gigabyte: one such image at a time.
         with self._large if decoded.pixels.size > _LARGE else contextlib.nullcontext():

@@ -8,9 +8,7 @@ MIN_FIELD_SIDE = 384
 """Shorter side in pixels from which on an image is looked at; the crops of SMIDS and HuSHeM have at most 264."""
 REMEDY = "this looks like a field of view: use pipelines.fields, which finds the cells"
 _WORK_SIDE = 384
-_CELL_RADIUS = (
-    0.04  # by the shorter side, of the largest circle in a region: heads of a crop have more, of a field less
-)
+_CELL_RADIUS = 0.04  # of the largest circle in a region, by the shorter side: a crop's head has more, a field's less
 _SPECK_RADIUS = 0.02  # what is smaller is no head in either
 _MAX_SMALL = 3  # regions of the size of a field's heads that may lie beside the cell of a crop
 
@@ -28,7 +26,8 @@ def looks_like_field(pixels: np.ndarray) -> bool:
         return False
     radii = _inner_radii(pixels)
     has_cell = bool((radii >= _CELL_RADIUS).any())
-    return not has_cell or np.count_nonzero((radii >= _SPECK_RADIUS) & (radii < _CELL_RADIUS)) > _MAX_SMALL
+    num_small = int(np.count_nonzero((radii >= _SPECK_RADIUS) & (radii < _CELL_RADIUS)))
+    return not has_cell or num_small > _MAX_SMALL
 
 
 def file_looks_like_field(content: bytes) -> bool:
