@@ -18,6 +18,7 @@ class HeadShape:
 
     Attributes:
         min_area: L^2.
+        min_cut_area: L^2, of what is inside the field of a head that is cut by its border.
         max_area: L^2; leukocytes and round cells are larger.
         max_length: L.
         min_width: L.
@@ -35,6 +36,7 @@ class HeadShape:
     """
 
     min_area: float = 0.23
+    min_cut_area: float = 0.05
     max_area: float = 0.9
     max_length: float = 1.6
     min_width: float = 0.33
@@ -81,7 +83,8 @@ class Region:
 
     def has_form(self, shape: HeadShape) -> bool:
         """Whether size and form are those of a head; one that is cut may be smaller."""
-        is_large = self.is_cut or (self.area >= shape.min_area and self.width >= shape.min_width)
+        is_large = self.area >= shape.min_area and self.width >= shape.min_width
+        is_large |= self.is_cut and self.area >= shape.min_cut_area
         return (
             is_large
             and self.area <= shape.max_area

@@ -12,8 +12,9 @@ MEDIAN, MODE, LOCAL = BACKGROUNDS = ("median", "mode", "local")
 """Median and most frequent value of each channel; mean of the empty slide around each pixel, for uneven light."""
 _STEP = 8  # pixels between samples of the local background, which is smooth
 _EMPTY_SHARE = 0.6  # of Otsu's threshold: what lies below it is slide beyond doubt
+_WINDOW = 3.0  # side of the window of the local median, in lengths of a head, which covers a twentieth of it
 _NEIGHBOURHOOD = 1.5  # deviation of the Gaussian window of the local background, in lengths of a head
-_PRIOR = 0.01  # weight of the median where nothing near is empty
+_PRIOR = 0.01  # weight of the local median where nothing near is empty
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,15 +59,17 @@ def _find_background(pixels: np.ndarray, colours: np.ndarray, head_px: float, ki
         counts = [np.bincount(pixels[..., channel].ravel(), minlength=256) for channel in range(3)]
         return np.array([count.argmax() for count in counts], np.float32)
     median = np.median(pixels[::3, ::3].reshape(-1, 3), axis=0).astype(np.float32)
-    return _average_nearby(colours, median, head_px) if kind == LOCAL else median
+    return _average_nearby(colours, head_px) if kind == LOCAL else median
 
 
-def _average_nearby(colours: np.ndarray, median: np.ndarray, head_px: float) -> np.ndarray:
-    """Normalised convolution of the empty slide (Knutsson and Westin 1993, CVPR)."""
+def _average_nearby(colours: np.ndarray, head_px: float) -> np.ndarray:
+    """Normalised convolution of the empty slide (Knutsson and Westin 1993, CVPR), which a local median tells."""
     from scipy import ndimage
     from skimage import filters, transform
 
     samples = colours[::_STEP, ::_STEP]
+    window = max(3, round(_WINDOW * head_px / _STEP))
+    median = ndimage.median_filter(samples, size=(window, window, 1), mode="nearest")
     distance = np.linalg.norm(samples - median, axis=2)
     empty = (distance < _EMPTY_SHARE * filters.threshold_otsu(distance)).astype(np.float32)
     deviation = _NEIGHBOURHOOD * head_px / _STEP
