@@ -1,4 +1,4 @@
-"""How strongly a field is stained: its distance from the colour of the empty slide."""
+"""How strongly a field is stained: its distance from the colour of the slide."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _find_background(pixels: np.ndarray, colours: np.ndarray, head_px: float, ki
 
 
 def _average_nearby(colours: np.ndarray, head_px: float) -> np.ndarray:
-    """Normalised convolution of the empty slide (Knutsson and Westin 1993, CVPR), which a local median tells."""
+    """Normalised convolution of what is not stained (Knutsson and Westin 1993, CVPR), which a local median tells."""
     from scipy import ndimage
     from skimage import filters, transform
 
