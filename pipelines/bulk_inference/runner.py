@@ -179,7 +179,7 @@ def _describe(request: Request, model: scoring_model.ScoringModel, crops: Any, r
         "rule_digest": model.rule_digest,
         "saved_model": str(model.saved_model or ""),
         "views": model.views,
-        "source": _locate(request.model),
+        "source": locate(request.model),
         "runtime": runtime,
         "root": str(crops.root),
         "inputs_digest": crops.digest(),
@@ -193,7 +193,7 @@ def _describe(request: Request, model: scoring_model.ScoringModel, crops: Any, r
     }
 
 
-def _locate(source: str) -> str:
+def locate(source: str) -> str:
     """A path from any working directory; the name of a release as it is."""
     path = pathlib.Path(source).expanduser()
     return str(path.resolve()) if path.exists() else source

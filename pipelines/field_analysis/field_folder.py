@@ -36,6 +36,8 @@ class FieldFolder(ScoreFolder):
 
     identity: ClassVar = {
         "inputs_digest": "--input (a file was added, removed or changed, or a column)",
+        "model": "--model",
+        "overlays": "--overlays",
         "finder": "--finder",
         "stated_pixel_size_um": "--pixel_size_um",
         "shard_size": "--shard_size",

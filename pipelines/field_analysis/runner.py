@@ -109,6 +109,8 @@ def explain_nothing_read(summary: dict[str, Any]) -> str:
 
 def _describe(request: Request, fields: CropList) -> dict[str, Any]:
     return {
+        "model": scoring.locate(request.model),
+        "overlays": request.overlays,
         "finder": request.finder,
         "stated_pixel_size_um": request.pixel_size_um,
         "root": str(fields.root),

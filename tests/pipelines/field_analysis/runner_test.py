@@ -169,6 +169,19 @@ def test_a_run_that_was_stopped_goes_on(exported, drawn, finished, tmp_path, mon
     )
 
 
+def test_a_folder_of_other_cells_is_refused_and_a_finished_one_is_left_as_it_is(exported, drawn, finished):
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*.p*")}
+    lines = []
+    runner.run(request(exported, drawn[0], finished), report=lines.append)
+    assert lines == ["All 6 fields are done already."]
+    changed = {"model": runner.Request("hushem", str(drawn[0]), finished, shard_size=2)}
+    changed["pixel_size_um"] = request(exported, drawn[0], finished, pixel_size_um=0.05)
+    for name, other in changed.items():
+        with pytest.raises(ValueError, match=rf"output must hold scores .* differ in: --{name}"):
+            runner.run(other, report=lines.append)
+    assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*.p*")}
+
+
 def test_a_field_that_fails_stops_no_folder(exported, drawn, tmp_path, monkeypatch):
     def fail(pixels, head):
         raise MemoryError("too much")
