@@ -25,6 +25,7 @@ REQUIRES = [
     "pandas>=2.1",
     "pillow>=10.3",
     "pyarrow>=15",
+    "roifile>=2024.5",  # ImageJ's regions of interest
     "scikit-image>=0.24",
     "scikit-learn>=1.8",
     "scipy>=1.13",

@@ -37,6 +37,8 @@ STATUSES = (OK, EMPTY, UNKNOWN_FORMAT, TOO_SMALL, TOO_LARGE, UNDECODABLE)
 """What decoding finds in the bytes of a file; all but the first say why there is no answer."""
 UNREADABLE = "unreadable"
 """Status of a file that the operating system does not hand out; the reason to refer every file without an answer."""
+FIELD_OF_VIEW = "field_of_view"
+"""Status of a whole field that came where a crop of one cell is expected; `pipelines.fields` finds its cells."""
 NOT_FINITE = "not_finite"
 """Status that the evaluation gives to an answer with NaN or infinity in its probabilities."""
 

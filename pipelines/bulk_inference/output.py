@@ -14,8 +14,8 @@ import json
 import pathlib
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.bulk_inference.inputs import INPUTS_FILE, RUN_FILE, Crop, CropList
 from sperm_tf.evaluation.quantification import scores_file
@@ -41,6 +41,7 @@ _IDENTITY = {
     "shard_size": "--shard_size",
     "package_version": "the version of sperm_tf",
 }
+_MAY_CHANGE = ("root", "saved_model")  # places, which the rest of the run needs as they are now
 _COUNTED = (scores_file.STATUS, scores_file.PREDICTED, scores_file.DECISION, scores_file.REASON)
 
 
@@ -57,6 +58,7 @@ class ScoreFolder:
     """
 
     path: pathlib.Path
+    identity: ClassVar[Mapping[str, str]] = _IDENTITY
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -97,14 +99,14 @@ class ScoreFolder:
         file = self.path / RUN_FILE
         if file.is_file():
             earlier = {"runtime": TENSORFLOW} | json.loads(file.read_text(encoding="utf-8"))
-            changed = [text for key, text in _IDENTITY.items() if earlier.get(key) != record[key]]
+            changed = [text for key, text in self.identity.items() if earlier.get(key) != record[key]]
             if changed:
                 raise ScoreFolderError(
                     f"output must hold scores of the same model and input, or nothing. Received: {self.path}, whose "
                     f"scores differ in: {'; '.join(changed)}. Nothing there was touched. Choose another --output, or "
                     "delete that folder."
                 )
-            record = earlier | {"root": record["root"], "saved_model": record["saved_model"]}
+            record = earlier | {key: record[key] for key in _MAY_CHANGE if key in record}
         elif others := [entry.name for entry in self.path.iterdir() if not entry.name.startswith(".")]:
             raise ScoreFolderError(
                 f"output must be new or empty, or hold a run to go on with. Received: {self.path}, which holds other "

@@ -10,7 +10,7 @@ import hashlib
 import pathlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from pipelines.bulk_inference import model as scoring_model
 from pipelines.bulk_inference import output as score_folder
@@ -25,10 +25,12 @@ from sperm_tf.data.decode import UndecodableImageError
 from sperm_tf.data.image_files import describe_ignored
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.fields.field_check import REMEDY as FIELD_REMEDY
+from sperm_tf.fields.field_check import looks_like_field
 from sperm_tf.microscopy import to_served_if_readable
 from sperm_tf.runtimes.registry import TENSORFLOW
 from sperm_tf.schemas.served import ServedAnswer
-from sperm_tf.served_names import OK, REFER, SHOWN_MAP, UNREADABLE
+from sperm_tf.served_names import FIELD_OF_VIEW, OK, REFER, SHOWN_MAP, UNREADABLE
 from sperm_tf.version import __version__
 from sperm_tf.whole_files import replacing
 
@@ -41,7 +43,8 @@ _LARGE = 12_000_000  # values, of 2,000 by 2,000 pixels
 class Request:
     """What the command line asks for; the fields are the flags of `pipelines.score`.
 
-    An empty `runtime` is that of the run which goes on, or the fastest one.
+    An empty `runtime` is that of the run which goes on, or the fastest one. `refuse_fields` is no flag: crops that
+    `pipelines.fields` cut are none, however large.
     """
 
     model: str
@@ -51,6 +54,7 @@ class Request:
     shard_size: int = 512
     beam_args: tuple[str, ...] = ()
     runtime: str = ""
+    refuse_fields: bool = True
 
 
 def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str, Any]:
@@ -101,9 +105,9 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
             names = opened.open().class_names
         schema = scores_file.schema(names, crops.columns, record, overlays=request.overlays != NO_OVERLAYS)
         if missing := folder.missing_shards(record):
-            scorer = ShardScorer(str(folder.path), opened, record, schema)
+            scorer = ShardScorer(str(folder.path), opened, record, schema, refuse_fields=request.refuse_fields)
             with score_progress.shown(folder, record, missing):
-                _score(scorer, missing, RunContext(folder.path, request.beam_args))
+                work(scorer, missing, RunContext(folder.path, request.beam_args))
         folder.merge(record, schema)
         return folder.finish()
 
@@ -138,8 +142,10 @@ def describe(summary: dict[str, Any]) -> str:
     unreadable = sum(count for status, count in counts[scores_file.STATUS].items() if status != OK)
     referred = counts[scores_file.DECISION].get(REFER, 0) - unreadable
     copies = summary.get("num_copies", 0)  # not of an older version's scores
+    fields = counts[scores_file.STATUS].get(FIELD_OF_VIEW, 0)
     return (
         f"{summary['num_files']:,} files: {classes or 'none could be read'}; {unreadable:,} not readable.\n"
+        + (f"{fields:,} of these: {FIELD_REMEDY}.\n" if fields else "")
         + (f"{copies:,} files are copies of others, byte for byte: a cell counts twice there.\n" if copies else "")
         + f"To be looked at by a person: {referred:,} of the readable ones."
     )
@@ -174,7 +180,7 @@ def _describe(request: Request, model: scoring_model.ScoringModel, crops: Any, r
         "rule_digest": model.rule_digest,
         "saved_model": str(model.saved_model or ""),
         "views": model.views,
-        "source": _locate(request.model),
+        "source": locate(request.model),
         "runtime": runtime,
         "root": str(crops.root),
         "inputs_digest": crops.digest(),
@@ -188,13 +194,20 @@ def _describe(request: Request, model: scoring_model.ScoringModel, crops: Any, r
     }
 
 
-def _locate(source: str) -> str:
+def locate(source: str) -> str:
     """A path from any working directory; the name of a release as it is."""
     path = pathlib.Path(source).expanduser()
     return str(path.resolve()) if path.exists() else source
 
 
-def _score(scorer: ShardScorer, missing: Sequence[int], context: RunContext) -> None:
+def work(scorer: ShardWorker, missing: Sequence[int], context: RunContext) -> None:
+    """Works on shards: one after the other in this process, or spread by Beam where its flags are given.
+
+    Args:
+        scorer: what works on a shard.
+        missing: numbers of the shards.
+        context: with Beam's flags.
+    """
     if context.beam_args:
         from pipelines.bulk_inference.shard_fn import score_with_beam
 
@@ -209,6 +222,19 @@ def _score(scorer: ShardScorer, missing: Sequence[int], context: RunContext) -> 
         scorer.teardown()
 
 
+class ShardWorker(Protocol):
+    """Works on the files of a shard, and writes its file; travels to other processes."""
+
+    def setup(self) -> None:
+        """Opens what every shard needs."""
+
+    def teardown(self) -> None:
+        """Closes it."""
+
+    def score(self, number: int) -> None:
+        """Works on the shard with this number."""
+
+
 class ShardScorer:
     """Scores the images of a shard, and writes its file; in any process, after `setup`.
 
@@ -217,13 +243,17 @@ class ShardScorer:
         model: what predicts.
         record: of the run.
         schema: of the scores.
+        refuse_fields: whether a whole field of view gets a status instead of a prediction.
     """
 
-    def __init__(self, folder: str, model: _PreparedModel, record: dict[str, Any], schema: Any):
+    def __init__(
+        self, folder: str, model: _PreparedModel, record: dict[str, Any], schema: Any, *, refuse_fields: bool = True
+    ):
         self._folder = ScoreFolder(pathlib.Path(folder))
         self._model = model
         self._record = record
         self._schema = schema
+        self._refuse_fields = refuse_fields
 
     def setup(self) -> None:
         """Opens what every shard needs."""
@@ -280,6 +310,8 @@ class ShardScorer:
         decoded = self._predictor.decode(served)
         if decoded.pixels is None:
             return _Image(crop, content, served, decoded.request, {})
+        if self._refuse_fields and looks_like_field(decoded.pixels):
+            return _Image(crop, content, served, self._predictor.decode(b"").request, {}, is_field=True)
         # Of 25 million pixels the figures take more than a gigabyte: one such image at a time.
         with self._large if decoded.pixels.size > _LARGE else contextlib.nullcontext():
             quality = dataclasses.asdict(measure_quality(decoded.pixels))
@@ -296,6 +328,7 @@ class ShardScorer:
         names = [name.decode() for name in answer["class_names"][index]]
         members = zip(names, answer["prediction_set"][index], strict=True)
         status = UNREADABLE if image.content is None else answer["status"][index].decode()
+        status = FIELD_OF_VIEW if image.is_field else status
         probabilities = answer["probabilities"][index] if status == OK else [None] * len(names)
         prefix = scores_file.PROBABILITY_PREFIX
         return {
@@ -342,10 +375,11 @@ class ShardScorer:
 
 @dataclasses.dataclass(frozen=True)
 class _Image:
-    """A file that was read; `served` is what the model decodes, `quality` is empty where it cannot."""
+    """A file that was read; `served` is what the model decodes; `quality` is empty where it cannot, and for a field."""
 
     crop: Crop
     content: bytes | None
     served: bytes
     request: Any
     quality: dict[str, float]
+    is_field: bool = False

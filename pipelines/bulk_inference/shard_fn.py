@@ -10,10 +10,10 @@ import apache_beam as beam
 from pipelines.orchestration.component import RunContext
 
 if TYPE_CHECKING:
-    from pipelines.bulk_inference.runner import ShardScorer
+    from pipelines.bulk_inference.runner import ShardWorker
 
 
-def score_with_beam(scorer: ShardScorer, missing: Sequence[int], context: RunContext) -> None:
+def score_with_beam(scorer: ShardWorker, missing: Sequence[int], context: RunContext) -> None:
     """Scores shards, each as a whole.
 
     Args:
@@ -26,7 +26,7 @@ def score_with_beam(scorer: ShardScorer, missing: Sequence[int], context: RunCon
 
 
 class _ShardFn(beam.DoFn):
-    def __init__(self, scorer: ShardScorer):
+    def __init__(self, scorer: ShardWorker):
         self._scorer = scorer
 
     def setup(self) -> None:

@@ -10,6 +10,8 @@ from pipelines.bulk_inference.reader import CropReader
 from sperm_tf.data.decode import UndecodableImageError
 from sperm_tf.data.served_decoder import decode_served
 from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.fields.field_check import REMEDY as FIELD_REMEDY
+from sperm_tf.fields.field_check import looks_like_field
 from sperm_tf.microscopy import to_served
 from sperm_tf.served_names import OK
 
@@ -41,7 +43,9 @@ def _explain(file: str, root: str) -> str:
     if content is None:
         return "the file cannot be opened. Look at its path and permissions"
     try:
-        decode_served(to_served(content, name=file))
+        pixels = decode_served(to_served(content, name=file)).pixels
     except UndecodableImageError as error:
         return str(error)
+    if looks_like_field(pixels):
+        return FIELD_REMEDY
     return "this version reads it now, the one that scored it did not"

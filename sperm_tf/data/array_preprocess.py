@@ -82,7 +82,7 @@ def inspect(content: bytes) -> str:
         return EMPTY
     if not content.startswith(_SIGNATURES):
         return UNKNOWN_FORMAT
-    height, width = _read_size(content)
+    height, width = read_size(content)
     shorter, longer = min(height, width), max(height, width)
     if shorter < 1:
         return UNDECODABLE
@@ -171,8 +171,8 @@ def _pool() -> concurrent.futures.ThreadPoolExecutor:
     return concurrent.futures.ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
 
 
-def _read_size(content: bytes) -> tuple[int, int]:
-    """Height and width that the header declares; zeros where it cannot be read."""
+def read_size(content: bytes) -> tuple[int, int]:
+    """Height and width that the header of a file declares; zeros where it cannot be read."""
     if content.startswith(b"BM"):
         if len(content) < 26 or int.from_bytes(content[14:18], "little") < _BMP_HEADER:
             return 0, 0  # OS/2's header has its size elsewhere

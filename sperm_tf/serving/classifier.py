@@ -38,9 +38,8 @@ from sperm_tf.served_names import (
     REASONS,
     REFER,
     SAVED_MODEL,
-    UNREADABLE,
 )
-from sperm_tf.serving.files import RAISE, File, batches, name_of, read_file
+from sperm_tf.serving.files import RAISE, File, batches, name_of, read_crops
 from sperm_tf.serving.prediction import Prediction, Predictions
 from sperm_tf.serving.sources import MODEL_FILE
 
@@ -99,8 +98,9 @@ class Classifier:
             FileNotFoundError: a path names nothing, or is a pattern or an address; nothing was classified.
             IsADirectoryError: a path names a folder.
             TypeError: something else was given.
+            ValueError: a file is a whole field of view, which `pipelines.fields` takes, and `errors` is `raise`.
         """
-        return self._collect(self._predict_batch, batches(files, _BATCH_SIZE, errors=errors))
+        return self._collect(functools.partial(self._predict_batch, errors), batches(files, _BATCH_SIZE, errors=errors))
 
     def explain(self, files: Sequence[File] | File, *, every_class: bool = False, errors: str = RAISE) -> Predictions:
         """Classifies images and computes attribution maps, as the signature `explain` of the exported model does.
@@ -119,9 +119,9 @@ class Classifier:
             FileNotFoundError: a path names nothing, or is a pattern or an address; nothing was classified.
             IsADirectoryError: a path names a folder.
             TypeError: something else was given.
-            ValueError: Keras does not run on TensorFlow.
+            ValueError: Keras does not run on TensorFlow; or a file is a whole field of view, as for `predict`.
         """
-        ask = self._explain_classes_batch if every_class else self._explain_batch
+        ask = functools.partial(self._explain_by, every_class, errors)
         return self._collect(ask, batches(files, _MAPS_AT_ONCE, errors=errors))
 
     def export(self, directory: str | os.PathLike[str], *, format: str = SAVED_MODEL) -> None:
@@ -195,33 +195,25 @@ class Classifier:
     ) -> Predictions:
         return Predictions((prediction for part in parts for prediction in ask(part)), self.class_names)
 
-    def _predict_batch(self, files: Sequence[File]) -> Iterator[Prediction]:
+    def _predict_batch(self, errors: str, files: Sequence[File]) -> Iterator[Prediction]:
         from sperm_tf.data.preprocess import preprocess_batch
 
-        contents = [read_file(file) for file in files]
-        images, decoded = preprocess_batch([content or b"" for content in contents], self.image_size)
+        contents, read = read_crops(files, errors=errors)
+        images, decoded = preprocess_batch(contents, self.image_size)
         statuses = [
-            UNREADABLE if content is None else status.decode()
-            for content, status in zip(contents, decoded.numpy(), strict=True)
+            found.decode() if status == OK else status for status, found in zip(read, decoded.numpy(), strict=True)
         ]
         answers = self._answer(images.numpy()[[status == OK for status in statuses]])
         for file, status in zip(files, statuses, strict=True):
             name = name_of(file)
             yield dataclasses.replace(next(answers), file=name) if status == OK else Prediction(name, status)
 
-    def _explain_batch(self, files: Sequence[File]) -> Iterator[Prediction]:
-        yield from self._explain_by(self._explain, files)
-
-    def _explain_classes_batch(self, files: Sequence[File]) -> Iterator[Prediction]:
-        yield from self._explain_by(self._explain_classes, files)
-
-    def _explain_by(
-        self, explain: Callable[[list[bytes]], dict[str, Any]], files: Sequence[File]
-    ) -> Iterator[Prediction]:
-        contents = [read_file(file) for file in files]
-        answers = {name: value.numpy() for name, value in explain([content or b"" for content in contents]).items()}
+    def _explain_by(self, every_class: bool, errors: str, files: Sequence[File]) -> Iterator[Prediction]:
+        contents, read = read_crops(files, errors=errors)
+        explain = self._explain_classes if every_class else self._explain
+        answers = {name: value.numpy() for name, value in explain(contents).items()}
         for row, (file, content) in enumerate(zip(files, contents, strict=True)):
-            status = UNREADABLE if content is None else answers["status"][row].decode()
+            status = answers["status"][row].decode() if read[row] == OK else read[row]
             if status != OK:
                 yield Prediction(name_of(file), status)
                 continue
@@ -232,7 +224,7 @@ class Classifier:
                 answers["unfamiliarity"][row],
             )
             maps = {name: answers[name][row] for name in MAP_OUTPUTS if name in answers}
-            yield dataclasses.replace(found, file=name_of(file), maps=maps, image=content or b"")
+            yield dataclasses.replace(found, file=name_of(file), maps=maps, image=content)
 
     @functools.cached_property
     def _explain(self) -> Callable[[list[bytes]], dict[str, Any]]:

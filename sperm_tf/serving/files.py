@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, TypeGuard
 
 import numpy as np
 from PIL import Image
 
 from sperm_tf.data.decode import encode_png, to_rgb
+from sperm_tf.fields.field_check import REMEDY as FIELD_REMEDY
+from sperm_tf.fields.field_check import file_looks_like_field
 from sperm_tf.microscopy import to_served_if_readable
+from sperm_tf.served_names import FIELD_OF_VIEW, OK, UNREADABLE
 from sperm_tf.serving.paths import check_paths
 
 File = bytes | bytearray | memoryview | str | os.PathLike | BinaryIO | Image.Image | np.ndarray
@@ -82,6 +85,33 @@ def read_file(file: File) -> bytes | None:
         return None
     pixels = np.asarray(file)
     return encode_png(_to_picture(pixels)) if pixels.size else b""
+
+
+def read_crops(files: Sequence[File], *, errors: str) -> tuple[list[bytes], list[str]]:
+    """The bytes of files that may be classified.
+
+    Args:
+        files: as they were given.
+        errors: of `ERRORS`.
+
+    Returns:
+        The bytes, empty where the status is not `ok`; and `ok`, `unreadable` or `field_of_view` for each.
+
+    Raises:
+        ValueError: one is a whole field of view, and `errors` is `raise`.
+    """
+    contents, statuses = [], []
+    for file in files:
+        content = read_file(file)
+        is_field = content is not None and file_looks_like_field(content)
+        if is_field and errors == RAISE:
+            raise ValueError(
+                f"files must be crops of one cell each. Received: {name_of(file) or 'an image'}; {FIELD_REMEDY}, or "
+                "pass errors='rows' to get a row without a prediction."
+            )
+        statuses.append(UNREADABLE if content is None else FIELD_OF_VIEW if is_field else OK)
+        contents.append(content if content is not None and not is_field else b"")
+    return contents, statuses
 
 
 def _is_one(files: Any) -> bool:

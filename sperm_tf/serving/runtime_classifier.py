@@ -13,8 +13,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from sperm_tf.runtimes.model import RuntimeModel
-from sperm_tf.served_names import UNREADABLE
-from sperm_tf.serving.files import RAISE, File, batches, name_of, read_file
+from sperm_tf.served_names import OK
+from sperm_tf.serving.files import RAISE, File, batches, name_of, read_crops
 from sperm_tf.serving.prediction import Prediction, Predictions, prediction_of_row
 
 _BATCH_SIZE = 32
@@ -67,15 +67,16 @@ class RuntimeClassifier:
             FileNotFoundError: a path names nothing, or is a pattern or an address; nothing was classified.
             IsADirectoryError: a path names a folder.
             TypeError: something else was given.
+            ValueError: a file is a whole field of view, which `pipelines.fields` takes, and `errors` is `raise`.
         """
         predictions = Predictions((), self.class_names)
         for part in batches(files, _BATCH_SIZE, errors=errors):
-            contents = [read_file(file) for file in part]
-            answer = self.model.predict([content or b"" for content in contents])
-            for row, (file, content) in enumerate(zip(part, contents, strict=True)):
+            contents, statuses = read_crops(part, errors=errors)
+            answer = self.model.predict(contents)
+            for row, (file, status) in enumerate(zip(part, statuses, strict=True)):
                 name = name_of(file)
-                unreadable = Prediction(name, UNREADABLE)
-                predictions.append(unreadable if content is None else prediction_of_row(answer, row, file=name))
+                refused = Prediction(name, status)
+                predictions.append(prediction_of_row(answer, row, file=name) if status == OK else refused)
         return predictions
 
     def explain(self, files: Sequence[File] | File, *, errors: str = RAISE) -> Predictions:

@@ -192,8 +192,8 @@ def test_grey_and_transparent_pixels_are_images(classifier):
 
 @pytest.mark.parametrize("method", ("predict", "explain"))
 def test_paths_that_name_no_file_raise_with_the_remedy(classifier, tmp_path, method, monkeypatch):
-    monkeypatch.setattr(Classifier, "_predict_batch", None)  # nothing is classified before
-    monkeypatch.setattr(Classifier, "_explain_batch", None)
+    for work in ("_predict_batch", "_explain_by"):  # nothing is classified before
+        monkeypatch.setattr(Classifier, work, lambda *arguments: pytest.fail("a file was classified"))
     (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
     for path, error, message in (
         (tmp_path / "none.png", FileNotFoundError, "which does not exist. Look at its spelling"),

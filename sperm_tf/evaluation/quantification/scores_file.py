@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PARQUET_FILE, CSV_FILE = "scores.parquet", "scores.csv"
+FIELD_SCORES = "scores"
+"""Folder with the scores of cells that were found in fields, inside that of `pipelines.fields`."""
 FILE, STATUS, PREDICTED, DECISION, REASON = "file", "status", "predicted_class", "decision", "reason"
 PREDICTION_SET, UNFAMILIARITY, OVERLAY = "prediction_set", "unfamiliarity", "overlay"
 MODEL, MODEL_DIGEST = "model", "model_digest"
@@ -97,7 +99,7 @@ def read(path: str | os.PathLike[str]) -> Scores:
     """Reads scores.
 
     Args:
-        path: the Parquet file, or the folder that `pipelines.score` wrote.
+        path: the Parquet file, or the folder that `pipelines.score` or `pipelines.fields` wrote.
 
     Raises:
         ScoresError: there is no such file, or it is of another kind.
@@ -106,7 +108,9 @@ def read(path: str | os.PathLike[str]) -> Scores:
     import pyarrow.parquet as pq
 
     file = pathlib.Path(path).expanduser()
-    file = file / PARQUET_FILE if file.is_dir() else file
+    if file.is_dir():
+        inside = file / FIELD_SCORES / PARQUET_FILE
+        file = inside if inside.is_file() else file / PARQUET_FILE
     if not file.is_file():
         raise ScoresError(
             f"scores must be a {PARQUET_FILE} or the folder that holds it. Received: {str(path)!r}, where there is "

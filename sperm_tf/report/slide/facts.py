@@ -16,7 +16,16 @@ from sperm_tf.report.sections.trust import REASONS
 from sperm_tf.report.slide.contact_sheet import Sheet
 from sperm_tf.report.slide.figures import Reviewed, describe_figures
 from sperm_tf.report.slide.verdict import describe_verdict
-from sperm_tf.served_names import EMPTY, OK, TOO_LARGE, TOO_SMALL, UNDECODABLE, UNKNOWN_FORMAT, UNREADABLE
+from sperm_tf.served_names import (
+    EMPTY,
+    FIELD_OF_VIEW,
+    OK,
+    TOO_LARGE,
+    TOO_SMALL,
+    UNDECODABLE,
+    UNKNOWN_FORMAT,
+    UNREADABLE,
+)
 
 NOTICE = (
     "For research only: not a medical device, no diagnosis. The figures count answers of a model; a person who knows "
@@ -60,6 +69,7 @@ _STATUSES = {
     TOO_SMALL: "smaller than 16 pixels",
     TOO_LARGE: "larger than 25 million pixels",
     UNDECODABLE: "damaged, or 16 bits that are not used",
+    FIELD_OF_VIEW: "a whole field of view: pipelines.fields finds its cells",
 }
 
 

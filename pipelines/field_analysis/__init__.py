@@ -1,0 +1,1 @@
+"""From fields of view to classified cells."""

@@ -1,0 +1,61 @@
+"""The folder that the cells of fields go to.
+
+Layout: `run.json`, `inputs.parquet` and `shards/` as in `pipelines.bulk_inference.output`; `scale.json`; `crops/` and
+`crops.csv`, what is classified; `scores/`, a folder of `pipelines.score`; at the end `cells.parquet`, `cells.csv`,
+`fields.parquet`, `fields.csv`, `cells.geojson`, `geojson/`, `cells.coco.json`, `rois/`, `overlays/` and `summary.json`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pipelines.bulk_inference.output import ScoreFolder, shard_sizes
+from sperm_tf.evaluation.quantification.scores_file import FIELD_SCORES
+from sperm_tf.whole_files import write_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCALE_FILE, CROPS, CROPS_TABLE, OVERLAYS, ROIS, GEOJSON = (
+    "scale.json",
+    "crops",
+    "crops.csv",
+    "overlays",
+    "rois",
+    "geojson",
+)
+CELLS, FIELDS = "cells", "fields"
+SCORES = FIELD_SCORES
+
+
+@dataclasses.dataclass(frozen=True)
+class FieldFolder(ScoreFolder):
+    """An output folder of `pipelines.fields`."""
+
+    identity: ClassVar = {
+        "inputs_digest": "--input (a file was added, removed or changed, or a column)",
+        "model": "--model",
+        "overlays": "--overlays",
+        "finder": "--finder",
+        "stated_pixel_size_um": "--pixel_size_um",
+        "shard_size": "--shard_size",
+        "package_version": "the version of sperm_tf",
+    }
+
+    def read_scale(self) -> dict[str, Any] | None:
+        """The scale that an earlier run found; None where there is none."""
+        file = self.path / SCALE_FILE
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+    def write_scale(self, scale: dict[str, Any]) -> None:
+        """Keeps the scale, so that a run which goes on has the same."""
+        write_text(self.path / SCALE_FILE, json.dumps(scale, indent=2) + "\n")
+
+    def read_found(self, record: dict[str, Any]) -> pa.Table:
+        """A row a field, in order, with its cells nested; see `columns.shard_schema`."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        return pa.concat_tables([pq.read_table(self.shard_path(number)) for number in range(len(shard_sizes(record)))])

@@ -1,0 +1,1 @@
+"""Found heads against annotated ones: matching, metrics, folds by session."""

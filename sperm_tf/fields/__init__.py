@@ -1,0 +1,1 @@
+"""Fields of view: finding heads, cutting crops, and reading annotated fields."""

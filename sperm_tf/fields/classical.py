@@ -1,0 +1,199 @@
+"""The classical finder: stain, Otsu's threshold, opening, watershed, and rules of size, form and colour. No weights.
+
+Otsu 1979 (IEEE Trans. SMC 9:62-66); watershed of the distance transform: Beucher and Lantuejoul 1979. Every length
+is a share of a head's, so one set of numbers serves all magnifications. docs/fields.md says how good it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from sperm_tf.fields.found import CUT_BY_BORDER, TOUCHING, FoundField, FoundHead
+from sperm_tf.fields.head_shapes import HeadShape, Region, choose_heads, describe_regions
+from sperm_tf.fields.regions import grow, open_by_disk, part_by_watershed
+from sperm_tf.fields.stain import LOCAL, RGB, Stain, measure_stain
+
+WORK_HEAD_PX = 45.0
+"""Length of a head in the picture that is worked on: that of 4.1 um at the classifier's 0.1 um a pixel, or so."""
+
+_ONE_HEAD_SOLIDITY = 0.94  # of a region with a head's form that is not parted
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassicalOptions:
+    """Numbers of the classical finder; lengths in lengths of a median head, L.
+
+    Attributes:
+        channel: of `sperm_tf.fields.stain.CHANNELS`.
+        background: of `sperm_tf.fields.stain.BACKGROUNDS`.
+        smoothing: deviation of the Gaussian against noise.
+        threshold_share: by which Otsu's threshold is multiplied for the cores of heads.
+        outline_share: the same for their outline.
+        opening: radius of the disk; tails and slender midpieces are thinner.
+        reach: how far a core grows to its outline.
+        neck_smoothing: deviation of the Gaussian on the distance to the outline.
+        neck_depths: how much narrower than both heads a neck is; the first that parts a region counts.
+        shape: which regions are heads.
+    """
+
+    channel: str = RGB
+    background: str = LOCAL
+    smoothing: float = 0.023
+    threshold_share: float = 1.0
+    outline_share: float = 0.6
+    opening: float = 0.18
+    reach: float = 0.15
+    neck_smoothing: float = 0.03
+    neck_depths: tuple[float, ...] = (0.06, 0.03, 0.01)
+    shape: HeadShape = dataclasses.field(default_factory=HeadShape)
+
+
+class ClassicalFinder:
+    """Finds heads without a network.
+
+    Args:
+        options: its numbers; None for those that are shipped.
+    """
+
+    def __init__(self, options: ClassicalOptions | None = None):
+        self._options = options or ClassicalOptions()
+
+    def find(self, pixels: np.ndarray, *, head_length_px: float) -> FoundField:
+        """Finds heads.
+
+        Args:
+            pixels: uint8 [H, W, 3], RGB, 0-255.
+            head_length_px: median length of a head, in pixels of the field.
+
+        Raises:
+            ValueError: the pixels have another shape, or the length is not positive.
+        """
+        return self.prepare(pixels, head_length_px=head_length_px)(self._options.shape)
+
+    def prepare(self, pixels: np.ndarray, *, head_length_px: float) -> Callable[[HeadShape], FoundField]:
+        """Finds regions of stain, and returns what chooses the heads among them, by one rule or several.
+
+        Args:
+            pixels: uint8 [H, W, 3], RGB, 0-255.
+            head_length_px: as for `find`.
+
+        Raises:
+            ValueError: as for `find`.
+        """
+        if pixels.ndim != 3 or pixels.shape[2] != 3:
+            raise ValueError(f"pixels must be [H, W, 3]. Received: shape={list(pixels.shape)}. Pass one RGB field.")
+        if not head_length_px > 0:
+            raise ValueError(f"head_length_px must be above 0. Received: head_length_px={head_length_px!r}.")
+        work, scale = shrink(pixels, head_length_px)
+        stain, labels, parted = self.segment(work, head_length_px * scale)
+        regions = describe_regions(labels, stain, head_length_px * scale, parted)
+        background = np.median(stain.background, axis=(0, 1))
+        coverage = float(np.mean(labels > 0))
+
+        def choose(shape: HeadShape) -> FoundField:
+            heads = [enlarge(region, pixels.shape[:2], work.shape[:2]) for region in choose_heads(regions, shape)]
+            return FoundField(
+                tuple(sorted(heads, key=lambda head: (head.head_y0, head.head_x0))),
+                float(head_length_px),
+                (float(background[0]), float(background[1]), float(background[2])),
+                coverage,
+            )
+
+        return choose
+
+    def segment(self, work: np.ndarray, head_px: float) -> tuple[Stain, np.ndarray, frozenset[int]]:
+        """Regions that may be heads.
+
+        Args:
+            work: uint8 [H, W, 3], the field as it is worked on.
+            head_px: L in its pixels.
+
+        Returns:
+            The stain; labels, int [H, W], 0 outside; and the labels of regions that were parted from others.
+        """
+        from scipy import ndimage
+        from skimage import filters, measure
+
+        options = self._options
+        stain = measure_stain(
+            work,
+            smoothing_px=options.smoothing * head_px,
+            head_px=head_px,
+            channel=options.channel,
+            background=options.background,
+        )
+        otsu = float(filters.threshold_otsu(stain.amount))
+        is_core = ndimage.binary_fill_holes(stain.amount > options.threshold_share * otsu)
+        cores = measure.label(open_by_disk(is_core, options.opening * head_px))
+        cores, parted = self._part(cores, stain, head_px)
+        outline = open_by_disk(stain.amount > options.outline_share * otsu, options.opening * head_px)
+        return stain, grow(cores, outline, options.reach * head_px), parted
+
+    def _part(self, cores: np.ndarray, stain: Stain, head_px: float) -> tuple[np.ndarray, frozenset[int]]:
+        """Parts every region that is not formed as one head, where it has a neck."""
+        options = self._options
+        labels, parted = cores.copy(), set[int]()
+        highest = int(cores.max())
+        for region in describe_regions(cores, stain, head_px, frozenset()):
+            if region.has_form(options.shape) and region.solidity >= _ONE_HEAD_SOLIDITY:
+                continue
+            parts = part_by_watershed(
+                region.mask,
+                smoothing_px=options.neck_smoothing * head_px,
+                depths_px=[depth * head_px for depth in options.neck_depths],
+            )
+            if parts.max() > 1:
+                y0, x0, y1, x1 = region.box
+                labels[y0:y1, x0:x1][region.mask] = parts[region.mask] + highest
+                parted.update(range(highest + 1, highest + 1 + int(parts.max())))
+                highest += int(parts.max())
+        return labels, frozenset(parted)
+
+
+def shrink(pixels: np.ndarray, head_length_px: float) -> tuple[np.ndarray, float]:
+    """The field at the size it is worked on; smaller ones stay as they are.
+
+    Args:
+        pixels: uint8 [H, W, 3].
+        head_length_px: L in its pixels.
+
+    Returns:
+        uint8 [h, w, 3], and by what lengths were multiplied.
+    """
+    from PIL import Image
+
+    scale = WORK_HEAD_PX / head_length_px
+    if scale >= 1:
+        return pixels, 1.0
+    height, width = pixels.shape[:2]
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX)), scale
+
+
+def enlarge(region: Region, field: tuple[int, int], work: tuple[int, int]) -> FoundHead:
+    """A region as a head in pixels of the field.
+
+    Args:
+        region: found in the field as it was worked on.
+        field: height and width of the field.
+        work: height and width of what was worked on.
+    """
+    from PIL import Image
+
+    y_scale, x_scale = field[0] / work[0], field[1] / work[1]
+    y0, x0, y1, x1 = region.box
+    top, bottom = round(y0 * y_scale), min(field[0], round(y1 * y_scale))
+    left, right = round(x0 * x_scale), min(field[1], round(x1 * x_scale))
+    soft = Image.fromarray(np.where(region.mask, 255, 0).astype(np.uint8))
+    mask = np.asarray(soft.resize((right - left, bottom - top), Image.Resampling.BILINEAR)) > 127
+    per_head = _px(region, (x_scale + y_scale) / 2)
+    flags = [flag for flag, holds in ((CUT_BY_BORDER, region.is_cut), (TOUCHING, region.is_parted)) if holds]
+    return FoundHead(left, top, right, bottom, mask, region.length * per_head, region.width * per_head, tuple(flags))
+
+
+def _px(region: Region, scale: float) -> float:
+    """Pixels of the field in one L."""
+    return scale * float(np.sqrt(region.mask.sum() / region.area))

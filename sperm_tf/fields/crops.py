@@ -1,0 +1,52 @@
+"""Crops of cells, cut as the classifier's training images are."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from sperm_tf.fields.found import FoundHead
+
+CROP_PER_HEAD = 3.7
+"""Side of a crop by the length of its head: the median of SMIDS (5-95 %: 2.7-4.8)."""
+MIN_CROP_PX = 16
+"""Smallest side, that of the smallest image that the classifier reads."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CellCrop:
+    """A crop with a head in its middle.
+
+    Attributes:
+        pixels: uint8 [S, S, 3], RGB, 0-255.
+        crop_x0: first column in pixels of the field; below 0 where the crop reaches over the border.
+        crop_y0: first row.
+        padded_share: 0-1, share of the crop that lies outside the field, and repeats the field's edge.
+    """
+
+    pixels: np.ndarray
+    crop_x0: int
+    crop_y0: int
+    padded_share: float
+
+
+def cut_crop(pixels: np.ndarray, head: FoundHead, *, per_head: float = CROP_PER_HEAD) -> CellCrop:
+    """Cuts a square crop around the middle of a head's box, at the field's own resolution.
+
+    Where it reaches over the border, the edge of the field is repeated, as `sperm_tf.data.preprocess` pads images that
+    are no squares: the head stays in the middle.
+
+    Args:
+        pixels: uint8 [H, W, 3], the field.
+        head: of this field.
+        per_head: side of the crop by the head's length.
+    """
+    height, width = pixels.shape[:2]
+    side = max(MIN_CROP_PX, round(per_head * head.length_px))
+    x0 = round((head.head_x0 + head.head_x1 - side) / 2)
+    y0 = round((head.head_y0 + head.head_y1 - side) / 2)
+    rows = np.clip(np.arange(y0, y0 + side), 0, height - 1)
+    columns = np.clip(np.arange(x0, x0 + side), 0, width - 1)
+    inside = (min(height, y0 + side) - max(0, y0)) * (min(width, x0 + side) - max(0, x0))
+    return CellCrop(pixels[rows[:, None], columns], x0, y0, 1 - inside / side**2)

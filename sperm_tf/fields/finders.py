@@ -1,0 +1,41 @@
+"""The finders of heads, by name. A further one is a module with a class, and a line here."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Protocol
+
+import numpy as np
+
+from sperm_tf.config_checks import check_choice
+from sperm_tf.fields.found import FoundField
+
+CLASSICAL = "classical"
+FINDERS = {CLASSICAL: "sperm_tf.fields.classical:ClassicalFinder"}
+"""Name -> module and class, which takes no arguments."""
+
+
+class Finder(Protocol):
+    """Finds the heads of spermatozoa in a field of view; may be used by several threads at once."""
+
+    def find(self, pixels: np.ndarray, *, head_length_px: float) -> FoundField:
+        """Finds heads.
+
+        Args:
+            pixels: uint8 [H, W, 3], RGB, 0-255.
+            head_length_px: median length of a head, in pixels of the field; see `sperm_tf.fields.scale`.
+        """
+
+
+def open_finder(name: str) -> Finder:
+    """Opens a finder.
+
+    Args:
+        name: of `FINDERS`.
+
+    Raises:
+        ValueError: there is no such finder.
+    """
+    check_choice("finder", name, tuple(FINDERS))
+    module, _, cls = FINDERS[name].partition(":")
+    return getattr(importlib.import_module(module), cls)()
