@@ -48,7 +48,10 @@ def read_row(row: Mapping[str, Any]) -> Prediction:
         )
     found = Prediction(
         file="",
-        **texts,
+        status=texts["status"],
+        predicted_class=texts["predicted_class"],
+        decision=texts["decision"],
+        reason=texts["reason"],
         probabilities=dict(zip(names, probabilities, strict=True)),
         prediction_set=tuple(name for name, belongs in zip(names, members, strict=True) if belongs),
         unfamiliarity=_check_number("unfamiliarity", _read(row, "unfamiliarity")),

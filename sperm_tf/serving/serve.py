@@ -99,9 +99,8 @@ def _explain(error: Exception) -> str:
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=512
-        )
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=512)
     except (OSError, OverflowError) as error:
         raise OSError(
             f"host and port must be free. Received: host={host!r}, port={port}: {error}. Name another --port."
@@ -131,10 +130,10 @@ async def _serve(source: Source, limits: Limits, listening: socket.socket, *, po
         server_header=False,
         proxy_headers=False,
         limit_concurrency=limits.connections,
-        timeout_keep_alive=75,
+        timeout_keep_alive=30,
         timeout_graceful_shutdown=math.ceil(limits.timeout_s) + _STOP_S,
     )
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     _announce(repository, listening)
     watching = asyncio.create_task(repository.watch(poll_s))
     # uvicorn stops gracefully at the first signal, then raises it again: the process is to end with the status 0.

@@ -170,7 +170,7 @@ def test_a_dripping_reply_runs_out_of_time(part, code):
     head = [start + b"Content-Length: 1000\r\n\r\n"] if part == "body" else [start]
     began = time.monotonic()
     with serving(*head, *DRIP) as target:
-        with pytest.raises(client.ServingError, match="gave no answer within 0.8 s"):
+        with pytest.raises(client.ServingError, match=r"gave no answer within 0\.8 s"):
             ask(target, timeout_s=0.8)
         assert time.monotonic() - began < 2.5, "each byte gave it more time"
 
@@ -210,7 +210,7 @@ def test_another_scheme_is_refused(target):
 def test_a_full_server_says_when_to_try_again():
     with (
         serving(http({"error": "the queue is full"}, "503 Service Unavailable", "Retry-After: 7\r\n")) as target,
-        pytest.raises(client.ServingError, match="HTTP 503: .*the queue is full.*try again after 7 s"),
+        pytest.raises(client.ServingError, match=r"HTTP 503: .*the queue is full.*try again after 7 s"),
     ):
         ask(target)
 

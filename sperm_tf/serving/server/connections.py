@@ -44,7 +44,7 @@ def limit_connections(*, header_s: float, request_s: float) -> type[H11Protocol]
                 self._start(request_s + _GRACE_S)
 
         def on_response_complete(self) -> None:
-            if self.conn.their_state is not None and self.cycle is not None and not self.cycle.more_body:
+            if self.cycle is not None and not self.cycle.more_body:
                 self._stop()  # else the rest of a body that was refused is awaited, within the same time
             super().on_response_complete()
 

@@ -60,7 +60,7 @@ def check_signature(signature: str) -> str:
         RequestError: no model has such a one.
     """
     if signature not in INPUT_NAMES:
-        raise RequestError(400, f'Serving signature name: "{show(signature)}" not found in signature def')
+        raise RequestError(400, f'Serving signature name: "{signature[:100]}" not found in signature def')
     return signature
 
 
@@ -85,7 +85,7 @@ def check_finite(answer: ServedAnswer) -> None:
     """
     for name, values in answer.items():
         array = np.asarray(values)
-        if array.dtype.kind != "f":
+        if array.dtype.kind != "f" or not array.size:
             continue
         wrong = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
         if wrong.any():

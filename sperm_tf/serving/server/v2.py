@@ -59,7 +59,8 @@ def _read_input(inputs: Any, name: str, rest: bytes) -> list[bytes]:
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise RequestError(400, f"inputs must be a list of one tensor, {name!r}. Received: inputs={show(inputs)}")
     tensor = inputs[0]
-    shape, parameters = tensor.get("shape"), tensor.get("parameters", {})
+    shape: Any = tensor.get("shape")
+    parameters = tensor.get("parameters", {})
     if tensor.get("name") != name or tensor.get("datatype") != "BYTES" or not isinstance(parameters, dict):
         raise RequestError(
             400,
