@@ -46,6 +46,7 @@ EXTRAS = {
     "litert": ["ai-edge-litert>=2.0"],
     "onnx": ["onnx>=1.17", "tf2onnx>=1.17"],  # what `export` converts with
     "review": ["gradio>=6"],  # 5 takes theme and style elsewhere
+    "server": ["prometheus-client>=0.20", "starlette>=1", "uvicorn>=0.30"],
     "dev": [
         "foolbox>=3.3",
         "import-linter>=2.1",

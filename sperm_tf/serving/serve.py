@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sperm_tf.serving.server.sources import Source
 
 _LOG = logging.getLogger("sperm_tf.serve")
-_STOP_S = 5  # beyond the deadline of a request, for the last ones at the end
+STOP_S = 5  # beyond the deadline of a request, for the last ones at the end
 _PACKAGES = ("starlette", "uvicorn", "prometheus_client")
 
 
@@ -131,7 +131,7 @@ async def _serve(source: Source, limits: Limits, listening: socket.socket, *, po
         proxy_headers=False,
         limit_concurrency=limits.connections,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=math.ceil(limits.timeout_s) + _STOP_S,
+        timeout_graceful_shutdown=math.ceil(limits.timeout_s) + STOP_S,
     )
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     _announce(repository, listening)

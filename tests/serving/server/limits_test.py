@@ -10,7 +10,7 @@ from tests import helpers
 def test_a_batch_is_what_tensorflow_serving_and_the_client_take():
     text = (helpers.ROOT / "deploy" / "tf_serving" / "batching_parameters.txt").read_text()
     assert int(re.search(r"max_batch_size { value: (\d+) }", text)[1]) == Limits().batch_images
-    assert client.MAX_REQUEST_IMAGES == Limits().batch_images
+    assert Limits().batch_images == client.MAX_REQUEST_IMAGES
 
 
 @pytest.mark.parametrize(
