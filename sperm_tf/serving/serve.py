@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 import pathlib
 import signal
 import socket
@@ -30,12 +31,15 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("sperm_tf.serve")
 STOP_S = 5  # beyond the deadline of a request, for the last ones at the end
+_TENSORFLOW_SETTINGS = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}  # as pipelines have it
 _PACKAGES = ("starlette", "uvicorn", "prometheus_client")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 0 after SIGTERM or Ctrl-C, 1 where nothing can be served."""
     options = parse_arguments(arguments)
+    for name, value in _TENSORFLOW_SETTINGS.items():
+        os.environ.setdefault(name, value)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         limits = Limits(
