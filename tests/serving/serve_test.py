@@ -194,7 +194,7 @@ from sperm_tf.serving.server import app, opening
 
 opened = opening.open_folder(pathlib.Path(sys.argv[1]), "fastest", warm_up=8)
 assert opened.runtime != "tensorflow" and opened.saved_model is not None
-print(",".join(name for name in ("tensorflow", "keras", "pandas", "scipy") if name in sys.modules) or "none")
+print(",".join(name for name in ("tensorflow", "keras", "pandas") if name in sys.modules) or "none")
 """
 
 

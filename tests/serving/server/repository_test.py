@@ -76,6 +76,15 @@ def test_a_version_that_cannot_be_opened_changes_nothing(monkeypatch):
         wait_until(lambda: current(url) == 2)
 
 
+def test_the_last_version_that_can_be_opened_stays():
+    source = Versions()
+    with running.thread(source) as url:
+        source.versions = {2: ValueError("model.onnx is damaged")}
+        wait_until(lambda: len(call(f"{url}/v1/models/sperm")[2]["model_version_status"]) == 2)
+        time.sleep(0.2)
+        assert current(url) == 1 and call(f"{url}/v2/health/ready")[0] == 200
+
+
 def test_rolling_back_and_labels_that_move():
     source = Versions()
     source.versions = {1: MadeUp(1), 2: MadeUp(2), 3: MadeUp(3)}
@@ -88,6 +97,7 @@ def test_rolling_back_and_labels_that_move():
         assert call(f"{url}/v1/models/sperm/labels/wrong:predict", instances(b"x"))[0] == 400
         source.labels = {"stable": 2}
         wait_until(lambda: call(f"{url}/v1/models/sperm/versions/1")[0] == 404)
+        assert call(f"{url}/v1/models/sperm/labels/canary")[0] == 400
         assert version_of(call(f"{url}/v1/models/sperm/labels/stable:predict", instances(b"x"))[2]) == 2
         source.versions = {number: one for number, one in source.versions.items() if number < 3}
         wait_until(lambda: current(url) == 2)
