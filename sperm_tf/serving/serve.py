@@ -18,6 +18,7 @@ import pathlib
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # while models are opened
         return 130
     return 0
+
+
+def _end_soon(status: int) -> int:
+    """Ends the process even where a batch that nobody waits for any more still computes in its thread."""
+    timer = threading.Timer(STOP_S, os._exit, (status,))
+    timer.daemon = True
+    timer.start()
+    return status
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -163,4 +172,4 @@ def _announce(repository: Repository, listening: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_end_soon(main()))

@@ -67,7 +67,10 @@ class ServedVersion:
                 f"signature {signature!r} needs a SavedModel, and version {self.number} of {self.name!r} is a graph "
                 f"alone. Push the model with its SavedModel, or ask for {SERVING_DEFAULT!r}",
             )
-        return self._make_batcher(await asyncio.to_thread(self.opened.saved_model.open, signature))
+        backend = await asyncio.to_thread(self.opened.saved_model.open, signature)
+        # What is compiled at the first call takes seconds, which requests of other signatures are not to wait for.
+        await asyncio.to_thread(backend.predict, [[b""]])
+        return self._make_batcher(backend)
 
 
 @dataclasses.dataclass(eq=False)

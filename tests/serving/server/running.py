@@ -20,9 +20,9 @@ CLASS_NAMES = ("normal", "tapered", "pyriform")
 
 
 @contextlib.contextmanager
-def process(*arguments, timeout_s=120):
+def process(*arguments, timeout_s=120, run=("-m", "sperm_tf.serving.serve")):
     """`python -m sperm_tf.serving.serve` on a free port; gives the process and its address."""
-    command = [sys.executable, "-m", "sperm_tf.serving.serve", "--port=0", *map(str, arguments)]
+    command = [sys.executable, *run, "--port=0", *map(str, arguments)]
     running = subprocess.Popen(
         command, cwd=helpers.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
     )
