@@ -62,7 +62,6 @@ def test_a_request_that_waits_is_finished_by_its_version():
 
 
 def test_a_version_that_cannot_be_opened_changes_nothing(monkeypatch):
-    monkeypatch.setattr("sperm_tf.serving.server.repository.RETRY_S", 0.5)
     source = Versions()
     with running.thread(source) as url:
         source.versions = {**source.versions, 2: ValueError("model.onnx is damaged")}
@@ -73,6 +72,9 @@ def test_a_version_that_cannot_be_opened_changes_nothing(monkeypatch):
         assert (served["version"], served["state"]) == ("1", "AVAILABLE") and current(url) == 1
         assert 'sperm_tf_failed_loads_total{model="sperm"} 1.0' in call(f"{url}/metrics")[2]
         source.versions = {**source.versions, 2: MadeUp(2)}
+        time.sleep(0.3)
+        assert current(url) == 1, "it is tried again after a minute"
+        monkeypatch.setattr("sperm_tf.serving.server.repository.RETRY_S", 0.0)
         wait_until(lambda: current(url) == 2)
 
 
