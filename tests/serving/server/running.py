@@ -79,7 +79,7 @@ class MadeUp:
 class Versions:
     """A source whose versions a test changes: version -> what opens it."""
 
-    def __init__(self, **versions):
+    def __init__(self):
         self.versions, self.labels = {1: MadeUp()}, {}
 
     def list(self):
