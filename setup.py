@@ -50,6 +50,7 @@ EXTRAS = {
     "czi": ["pylibCZIrw>=5.0"],
     "nd2": ["nd2>=0.10"],
     "review": ["gradio>=6"],  # 5 takes theme and style elsewhere
+    "server": ["prometheus-client>=0.20", "starlette>=1", "uvicorn>=0.30"],
     "dev": [
         "foolbox>=3.3",
         "import-linter>=2.1",

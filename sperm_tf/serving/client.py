@@ -13,28 +13,25 @@ import contextlib
 import dataclasses
 import http.client
 import json
+import math
 import pathlib
 import sys
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 
 from sperm_tf.probabilities import write_probability
-from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import (
     ACCEPT,
     EXPLAIN,
     EXPLAIN_CLASSES,
-    MAP_OUTPUTS,
     OK,
     SERVING_DEFAULT,
     SHOWN_MAP,
     UNREADABLE,
 )
+from sperm_tf.serving import replies, rest_transport
 from sperm_tf.serving.files import RAISE, ROWS, File, batches, name_of, read_file
 from sperm_tf.serving.prediction import Prediction, Predictions
 
@@ -48,8 +45,14 @@ MAX_EXPLAIN_IMAGES = 4
 server gives a request up after the `rest_api_timeout_in_ms` of deploy/tf_serving/docker-compose.yml."""
 
 
+_FAULTS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading a reply of another form raises."""
+_MAX_ELEMENTS = 1 << 24
+"""Values of one output: a protocol buffer may declare more than memory holds in a few bytes."""
+
+
 class ServingError(RuntimeError):
-    """The server could not be reached, or refused; the message names the server, the model and what to do."""
+    """The server could not be reached, refused, or returned no prediction; the message says which, and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +94,7 @@ def predict(
         version: an integer; None leaves the choice to the server, which takes the newest.
         label: a version label such as `stable`; not together with a version.
         transport: `rest` or `grpc`.
-        timeout_s: seconds to wait for the answer to each request.
+        timeout_s: seconds for each request, from its first byte to the last one of the reply.
         errors: `raise`, or `rows`: a path that names no file becomes a row `unreadable`.
 
     Returns:
@@ -102,7 +105,9 @@ def predict(
         TypeError: a file is something else.
         FileNotFoundError: a path names nothing, or is a pattern or an address; nobody was asked.
         IsADirectoryError: a path names a folder.
-        ServingError: no server answers, or it refuses.
+        ServingError: no server answers, it refuses, or what it returns is no prediction: probabilities that are not
+            finite, not in 0-1 or do not sum to 1; another class than the most probable; a decision that disagrees with
+            its reason or its status.
         ImportError: gRPC is asked for and not installed.
     """
     _check_choice("signature", signature, SIGNATURES)
@@ -120,9 +125,9 @@ def predict(
         readable = [content for content in contents if content is not None]
         try:
             answered = ask(readable, model, signature, timeout_s) if readable else []
-        except (KeyError, TypeError) as error:
+        except _FAULTS as error:
             raise ServingError(
-                f"{model} answered in another form ({error!r}). Serve a SavedModel that sperm_tf exported"
+                f"{model} returned no prediction ({str(error) or error!r}). Serve a model that sperm_tf exported"
             ) from error
         if len(answered) != len(readable):
             raise ServingError(
@@ -147,16 +152,26 @@ def _ask_rest(files, model, signature, timeout_s):
     instances = [{"b64": base64.b64encode(file).decode("ascii")} for file in files]
     body = json.dumps({"signature_name": signature, "instances": instances}).encode()
     try:
-        request = urllib.request.Request(f"{url}:predict", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=timeout_s) as response:
-            rows = json.load(response)["predictions"]
-    except urllib.error.HTTPError as error:
-        detail = error.read().decode(errors="replace")[:500]
-        raise ServingError(f"{model} refused with HTTP {error.code}: {detail}. {_remedy(url)}") from error
-    # No connection, no time left, a bad URL, no JSON; or what answers does not speak HTTP.
+        content = rest_transport.post(f"{url}:predict", body, timeout_s=timeout_s)
+    except rest_transport.RefusedError as error:
+        retry = f" It asks to try again after {error.retry_after} s." if error.retry_after else ""
+        raise ServingError(
+            f"{model} refused with HTTP {error.code}: {error.detail.rstrip('. ')}.{retry} {_remedy(url)}"
+        ) from error
+    # No connection, no time left, a bad URL; or what replies does not speak HTTP.
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise ServingError(f"{model} gave no answer within {timeout_s} s: {error!r}. {_remedy(url)}") from error
-    return [_to_prediction(row) for row in rows]
+    rows = json.loads(content)["predictions"]
+    if not isinstance(rows, list):
+        raise TypeError(f"predictions must be a list. Received: {type(rows).__name__}")
+    return [_read_row(number, row) for number, row in enumerate(rows)]
+
+
+def _read_row(number, row):
+    try:
+        return replies.read_row(row)
+    except replies.ReplyError as error:
+        raise ValueError(f"row {number}: {error}") from error
 
 
 def _remedy(url):
@@ -182,8 +197,8 @@ def _ask_grpc(files, model, signature, timeout_s):
     if model.label is not None:
         request.model_spec.version_label = model.label
     request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto(files, dtype=tf.string))
-    unlimited = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
-    with grpc.insecure_channel(model.target, options=unlimited) as channel:
+    limits = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", rest_transport.MAX_REPLY_BYTES)]
+    with grpc.insecure_channel(model.target, options=limits) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         try:
             response = stub.Predict(request, timeout=timeout_s)
@@ -206,36 +221,25 @@ def parse_response(response) -> list[Prediction]:
         One prediction for each row.
 
     Raises:
-        KeyError: an output that every model of sperm_tf has is missing.
+        KeyError: there is no `status`.
+        ValueError: a row is no prediction, or an output holds fewer rows or more values than it can.
     """
     import tensorflow as tf
 
+    for name, proto in response.outputs.items():
+        if math.prod(dimension.size for dimension in proto.tensor_shape.dim) > _MAX_ELEMENTS:
+            raise ValueError(f"{name} must hold at most {_MAX_ELEMENTS:,} values. Received: {proto.tensor_shape}")
     outputs = {name: tf.make_ndarray(proto) for name, proto in response.outputs.items()}
     outputs = {
         name: np.char.decode(value.astype(bytes), "utf-8") if value.dtype == object else value
         for name, value in outputs.items()
     }
-    num_rows = len(outputs["status"])
-    rows = ({name: value[row] for name, value in outputs.items()} for row in range(num_rows))
-    return [_to_prediction(cast(ServedAnswer, row)) for row in rows]
-
-
-def _to_prediction(row: ServedAnswer) -> Prediction:
-    is_ok = row["status"] == OK
-    probabilities = zip(row["class_names"], row["probabilities"], strict=True) if is_ok else ()
-    return Prediction(
-        file="",
-        status=str(row["status"]),
-        predicted_class=str(row["predicted_class"]),
-        probabilities={str(name): float(probability) for name, probability in probabilities},
-        prediction_set=tuple(
-            str(name) for name, belongs in zip(row["class_names"], row["prediction_set"], strict=True) if belongs
-        ),
-        decision=str(row["decision"]),
-        reason=str(row["reason"]),
-        unfamiliarity=float(row["unfamiliarity"]),
-        maps={name: np.asarray(value, np.float32) for name, value in row.items() if name in MAP_OUTPUTS},
-    )
+    if any(not value.ndim or len(value) != len(outputs["status"]) for value in outputs.values()):
+        raise ValueError(f"every output must have {len(outputs['status'])} rows, as status has")
+    return [
+        _read_row(number, {name: value[number] for name, value in outputs.items()})
+        for number in range(len(outputs["status"]))
+    ]
 
 
 def _check_choice(name, value, choices):

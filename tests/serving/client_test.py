@@ -1,13 +1,9 @@
-import base64
 import concurrent.futures
-import http.server
-import json
 import pathlib
 import socket
 import subprocess
 import sys
 import threading
-import time
 
 import grpc
 import numpy as np
@@ -18,6 +14,7 @@ from sperm_tf.serving import client
 from sperm_tf.serving.prediction import Prediction
 from tests import helpers, image_files
 from tests.serving.conftest import CLASS_NAMES
+from tests.serving.protocol_double import Backend, serve_rest
 
 
 def setup_module():
@@ -33,24 +30,6 @@ pytestmark = pytest.mark.integration
 
 IMAGES = [image_files.encode(image_files.random_pixels(seed=seed), "PNG") for seed in range(2)] + [b"garbage"]
 OTHER_MODEL = b'HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n{"predictions": [[0.1]]}'
-CHOICES = {None: 2, "stable": 1, "canary": 2, 1: 1, 2: 2}  # version or label -> version
-
-
-class Backend:
-    """What both servers share: the SavedModel, under the name `sperm`, with versions 1 and 2."""
-
-    def __init__(self, path):
-        self.signatures = tf.saved_model.load(str(path)).signatures
-        self.asked, self.sizes = [], []
-
-    def answer(self, name, choice, signature, files):
-        if name == "slow":
-            time.sleep(2)
-        if name != "sperm" or choice not in CHOICES:
-            raise LookupError(f"Servable not found for request: {name} {choice}")
-        self.asked.append((CHOICES[choice], signature))
-        self.sizes.append(len(files))
-        return self.signatures[signature](image_bytes=tf.constant(files))
 
 
 @pytest.fixture(scope="module")
@@ -60,37 +39,8 @@ def backend(exported):
 
 @pytest.fixture(scope="module")
 def rest_target(backend):
-    """TensorFlow Serving's REST protocol for predictions, row format."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            parts = self.path.removesuffix(":predict").split("/")
-            assert parts[:3] == ["", "v1", "models"] and self.path.endswith(":predict")
-            choice = None
-            if len(parts) > 4:
-                choice = int(parts[5]) if parts[4] == "versions" else parts[5]
-            files = [base64.b64decode(instance["b64"], validate=True) for instance in request["instances"]]
-            try:
-                outputs = backend.answer(parts[3], choice, request["signature_name"], files)
-                columns = {name: value.numpy() for name, value in outputs.items()}
-                columns = {n: (v.astype(str) if v.dtype == object else v).tolist() for n, v in columns.items()}
-                rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-                status, body = 200, {"predictions": rows}
-            except LookupError as error:
-                status, body = 404, {"error": str(error)}
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(body).encode())
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serve_rest(backend) as target:
+        yield target
 
 
 @pytest.fixture(scope="module")

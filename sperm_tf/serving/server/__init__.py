@@ -1,0 +1,1 @@
+"""A model server over HTTP: TensorFlow Serving's REST API (V1) and the Open Inference Protocol (V2)."""
