@@ -77,8 +77,8 @@ class FieldFinder:
         digest = "" if content is None else hashlib.sha256(content).hexdigest()
         row: dict[str, Any] = {"file": field.file, "sha256": digest, "further": list(field.further), "cells": []}
         row |= {columns.MESSAGE: "", columns.COUNT: 0, "num_cut": 0, "num_touching": 0}
-        image = read_field(content)
-        row[columns.STATUS] = image.status
+        image = read_field(content, name=field.file)
+        row |= {columns.STATUS: image.status, columns.MESSAGE: image.message}
         if image.pixels is None:
             return row
         quality = measure_quality(image.pixels)

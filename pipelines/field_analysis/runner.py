@@ -28,7 +28,7 @@ from sperm_tf.config_checks import check_choice
 from sperm_tf.data.image_files import describe_ignored
 from sperm_tf.evaluation.quantification import scores_file
 from sperm_tf.fields.finders import CLASSICAL, FINDERS
-from sperm_tf.fields.scale import GIVEN, UNKNOWN, Scale, find_scale, measure_head_lengths
+from sperm_tf.fields.scale import GIVEN, UNKNOWN, Scale, common_pixel_size, find_scale, measure_head_lengths
 from sperm_tf.served_names import OK
 from sperm_tf.version import __version__
 from sperm_tf.whole_files import write_text
@@ -150,19 +150,21 @@ def _measure_scale(record: dict[str, Any], fields: CropList) -> Scale | None:
     sample = [fields.crops[place] for place in places]
     others = [crop for index, crop in enumerate(fields.crops) if index not in set(places.tolist())]
     reader = CropReader(record["root"])
-    stated = record["stated_pixel_size_um"]
     try:
-        lengths = [_measure(reader, crop) for crop in sample]
-        while others and not any(len(found) for found in lengths):  # an empty sample says nothing of the rest
-            lengths.append(_measure(reader, others.pop(0)))
-        return find_scale(lengths, stated)
+        found = [_measure(reader, crop) for crop in sample]
+        while others and not any(len(lengths) for lengths, _ in found):  # an empty sample says nothing of the rest
+            found.append(_measure(reader, others.pop(0)))
     finally:
         reader.close()
+    stated = record["stated_pixel_size_um"] or common_pixel_size([size for _, size in found if size is not None])
+    return find_scale([lengths for lengths, _ in found], stated)
 
 
-def _measure(reader: CropReader, crop: Crop) -> np.ndarray:
-    pixels = read_field(reader.read(crop)).pixels
-    return np.zeros((0, 2)) if pixels is None else measure_head_lengths(pixels)
+def _measure(reader: CropReader, crop: Crop) -> tuple[np.ndarray, float | None]:
+    """Lengths of heads, as `measure_head_lengths`, and the pixel size that the file states."""
+    image = read_field(reader.read(crop), name=crop.file)
+    lengths = np.zeros((0, 2)) if image.pixels is None else measure_head_lengths(image.pixels)
+    return lengths, image.pixel_size_um
 
 
 def _find(

@@ -71,6 +71,6 @@ def _draw(
 ) -> None:
     if path.is_file():
         return
-    pixels = read_field(reader.read(Crop(field["file"]))).pixels
+    pixels = read_field(reader.read(Crop(field["file"])), name=field["file"]).pixels
     if pixels is not None:
         draw_field(pixels, drawn, colours, path)

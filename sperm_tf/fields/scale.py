@@ -12,6 +12,8 @@ HEAD_LENGTH_UM = 4.1
 """Median length of the head of a normal spermatozoon: WHO laboratory manual, 6th edition (2021), section 2.4.6."""
 MAX_DISAGREEMENT = 1.5
 """Factor between the stated pixel size and that of the heads beyond which one of them is wrong."""
+MAX_SPREAD = 1.05
+"""Factor between the pixel sizes that the files of one run may state."""
 GIVEN, ESTIMATED, UNKNOWN = SOURCES = ("given", "estimated", "unknown")
 """Where a pixel size comes from: from a person or file; from the heads; or there were none."""
 _WORK_SIDE = 1280  # pixels of the longer side that is looked at
@@ -131,6 +133,22 @@ def find_scale(fields: Sequence[np.ndarray], pixel_size_um: float | None = None)
             "the objective, or leave pixel_size_um out to have it estimated."
         )
     return Scale(HEAD_LENGTH_UM / pixel_size_um, pixel_size_um, GIVEN)
+
+
+def common_pixel_size(sizes: Sequence[float]) -> float | None:
+    """The pixel size that files state, in micrometres; None where none states one.
+
+    Raises:
+        ScaleError: they differ by more than 5 %.
+    """
+    if not sizes:
+        return None
+    if max(sizes) > MAX_SPREAD * min(sizes):
+        raise ScaleError(
+            f"all fields must have one pixel size. Received: files that state {min(sizes):.4g} to {max(sizes):.4g} um. "
+            "Analyse each magnification in a run of its own, or state the true size by --pixel_size_um"
+        )
+    return float(np.median(sizes))
 
 
 def _limit(pixels: np.ndarray) -> tuple[np.ndarray, float]:
