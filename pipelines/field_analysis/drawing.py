@@ -11,10 +11,11 @@ import numpy as np
 from pipelines.field_analysis import columns
 from pipelines.field_analysis.exports import name_of_class
 from sperm_tf.evaluation.quantification import scores_file
-from sperm_tf.served_names import ACCEPT
+from sperm_tf.served_names import ACCEPT, REFER
 from sperm_tf.whole_files import replacing
 
 _MAX_SIDE = 2048
+_REFERRED = (105, 105, 105)
 _LINE_SHARE = 0.003  # width of a line by the longer side
 _FONT_SHARE = 0.014
 
@@ -25,7 +26,9 @@ def draw_field(
     colours: Mapping[str, Sequence[int]],
     path: pathlib.Path,
 ) -> None:
-    """Draws the outlines and boxes of cells, with their numbers and classes; a dashed box is not accepted.
+    """Draws the outlines and boxes of cells, with their numbers and classes.
+
+    What is referred to a person is grey, its box dashed and its class in question; what has no class is dashed.
 
     Args:
         pixels: uint8 [H, W, 3], the field.
@@ -43,18 +46,25 @@ def draw_field(
     width = max(1, round(_LINE_SHARE * max(image.size)))
     font = ImageFont.load_default(max(10, round(_FONT_SHARE * max(image.size))))
     for cell, outline in cells:
-        colour = tuple(colours[name_of_class(cell)])
+        decision = cell.get(scores_file.DECISION)
+        colour = _REFERRED if decision == REFER else tuple(colours[name_of_class(cell)])
         points = [(float(x) * scale, float(y) * scale) for x, y in (*outline, outline[0])]
         draw.line(points, fill=colour, width=max(1, width // 2))
         x0, y0, x1, y1 = (cell[name] * scale for name in columns.BOX)
-        _draw_box(draw, (x0, y0, x1, y1), colour, width, dashed=cell.get(scores_file.DECISION) != ACCEPT)
-        label = f"{cell[columns.CELL]} {name_of_class(cell)}"
+        _draw_box(draw, (x0, y0, x1, y1), colour, width, dashed=decision != ACCEPT)
+        label = label_of(cell)
         left, top, right, bottom = draw.textbbox((x0, y0), label, font=font)
         x, y = min(x0, image.width - (right - left) - 2), max(0, y0 - (bottom - top) - 6)
         draw.rectangle((x, y, x + right - left + 4, y + bottom - top + 6), fill=colour)
         draw.text((x + 2, y), label, fill="white", font=font)
     with replacing(path) as unfinished:
         image.save(unfinished, "PNG")
+
+
+def label_of(cell: Mapping[str, Any]) -> str:
+    """What stands at a cell: `3 normal`; where it is referred to a person, `3 refer: normal?`."""
+    name = name_of_class(cell)
+    return f"{cell[columns.CELL]} {f'refer: {name}?' if cell.get(scores_file.DECISION) == REFER else name}"
 
 
 def _draw_box(draw: Any, box: tuple[float, float, float, float], colour: Any, width: int, *, dashed: bool) -> None:
