@@ -21,8 +21,8 @@ _WORK_SIDE = 1280  # pixels of the longer side that is looked at
 _MIN_RADIUS_PX = 3.0
 _ELONGATION, _SOLIDITY = (1.2, 2.4), 0.9
 _OUTLINE = 1.12
-"""By which lengths are multiplied: Otsu's threshold lies inside the outline that people draw. Measured on the sessions
-of SpermParsing with even numbers."""
+"""By which lengths are multiplied: Otsu's threshold lies inside the outline that people draw. Measured on the
+fields of SpermParsing."""
 _OPENING_SHARE = 0.6  # of a region's inner radius; takes its tail away
 
 
