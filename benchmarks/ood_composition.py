@@ -119,7 +119,9 @@ def measure(name: str, images: Images, *, count: int, asked: int) -> None:
             if kind == _OWN
             else [encode_png(made.pixels) for made in make_strangers(kind, crops, count=count)]
         )
-        _print_row(kind, classifier.predict(files[:asked]), _distances(mixture, summarize(files)) > limit)
+        _print_row(
+            kind, classifier.predict(files[:asked], refuse_fields=False), _distances(mixture, summarize(files)) > limit
+        )
 
 
 def _print_row(kind: str, found: Sequence[Any], is_far: np.ndarray) -> None:

@@ -66,7 +66,7 @@ class AttackAudit(Component):
     def _ask(classifier: Any, pixels: np.ndarray, images: list[Any]) -> pd.DataFrame:
         from sperm_tf.data.decode import encode_png
 
-        answers = classifier.predict([encode_png(image) for image in pixels])
+        answers = classifier.predict([encode_png(image) for image in pixels], refuse_fields=False)
         return pd.DataFrame(
             {
                 "image_id": [image.image_id for image in images],

@@ -101,7 +101,7 @@ def _answer(
     file = folder / _ANSWERS_FILE
     if not file.is_file():
         quality = json.loads((folder / _QUALITY_FILE).read_text(encoding="utf-8"))
-        found = fold.classifier.predict([folder / f"{version}.png" for version in quality])
+        found = fold.classifier.predict([folder / f"{version}.png" for version in quality], refuse_fields=False)
         answers = [
             {**{name: getattr(answer, name) for name in _KEPT}, "version": version, "quality": quality[version]}
             for version, answer in zip(quality, found, strict=True)

@@ -46,7 +46,9 @@ class StrangerAudit(Component):
         for kind, name, group, content in self._strangers(fold, inputs.get("other")):
             files[kind, name, group] = content
         rows = []
-        for (kind, image_id, group_id), found in zip(files, fold.classifier.predict(list(files.values())), strict=True):
+        for (kind, image_id, group_id), found in zip(
+            files, fold.classifier.predict(list(files.values()), refuse_fields=False), strict=True
+        ):
             if found.probabilities:
                 rows.append(
                     {

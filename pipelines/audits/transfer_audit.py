@@ -41,7 +41,9 @@ class TransferAudit(Component):
         images = [image for image in read_images(inputs["other"]) if names[image.label] != NON_SPERM]
         images = sample(images, self.config.num_images)
         rows = []
-        for image, found in zip(images, fold.classifier.predict([image.image for image in images]), strict=True):
+        for image, found in zip(
+            images, fold.classifier.predict([image.image for image in images], refuse_fields=False), strict=True
+        ):
             if found.probabilities:
                 rows.append(
                     {

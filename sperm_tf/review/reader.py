@@ -21,6 +21,7 @@ from sperm_tf.review import records
 from sperm_tf.review.items import Item, identify
 from sperm_tf.served_names import SHOWN_MAP, UNREADABLE
 from sperm_tf.serving.classifier import Classifier
+from sperm_tf.serving.files import ROWS
 from sperm_tf.serving.prediction import Prediction
 
 _CHUNK = 32  # files that are read and classified before progress is told
@@ -109,7 +110,7 @@ class Reader:
             to_served_if_readable(data or b"", name=path.name) for path, data in zip(paths, contents, strict=True)
         ]
         with self._lock:
-            predictions = self.classifier.predict(served)
+            predictions = self.classifier.predict(served, errors=ROWS)
         for path, content, data, prediction in zip(paths, contents, served, predictions, strict=True):
             if content is None:
                 yield Item(b"", Prediction(path.name, UNREADABLE))

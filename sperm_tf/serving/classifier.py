@@ -83,13 +83,15 @@ class Classifier:
         """Its fields: what it built from them for itself, a graph among it, does not travel to another process."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
-    def predict(self, files: Sequence[File] | File, *, errors: str = RAISE) -> Predictions:
+    def predict(self, files: Sequence[File] | File, *, errors: str = RAISE, refuse_fields: bool = True) -> Predictions:
         """Classifies image files (formats: docs/microscopy.md); a bad one is reported and leaves the others unharmed.
 
         Args:
             files: paths, the bytes of files, open files, images of Pillow, or pixels, uint8, 0-255, [H, W] grey,
                 [H, W, 3] RGB or [H, W, 4] RGBA, in any mixture; or one of them.
             errors: `raise`, or `rows` for services: a path that names no file becomes a row `unreadable`.
+            refuse_fields: whether a whole field of view is refused; False predicts it as if it were a crop, for
+                benchmarks of the network alone.
 
         Returns:
             One prediction for each file, in their order: a list, with `to_frame`.
@@ -100,7 +102,8 @@ class Classifier:
             TypeError: something else was given.
             ValueError: a file is a whole field of view, which `pipelines.fields` takes, and `errors` is `raise`.
         """
-        return self._collect(functools.partial(self._predict_batch, errors), batches(files, _BATCH_SIZE, errors=errors))
+        ask = functools.partial(self._predict_batch, errors, refuse_fields)
+        return self._collect(ask, batches(files, _BATCH_SIZE, errors=errors))
 
     def explain(self, files: Sequence[File] | File, *, every_class: bool = False, errors: str = RAISE) -> Predictions:
         """Classifies images and computes attribution maps, as the signature `explain` of the exported model does.
@@ -195,10 +198,10 @@ class Classifier:
     ) -> Predictions:
         return Predictions((prediction for part in parts for prediction in ask(part)), self.class_names)
 
-    def _predict_batch(self, errors: str, files: Sequence[File]) -> Iterator[Prediction]:
+    def _predict_batch(self, errors: str, refuse_fields: bool, files: Sequence[File]) -> Iterator[Prediction]:
         from sperm_tf.data.preprocess import preprocess_batch
 
-        contents, read = read_crops(files, errors=errors)
+        contents, read = read_crops(files, errors=errors, refuse_fields=refuse_fields)
         images, decoded = preprocess_batch(contents, self.image_size)
         statuses = [
             found.decode() if status == OK else status for status, found in zip(read, decoded.numpy(), strict=True)

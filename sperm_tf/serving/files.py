@@ -87,12 +87,13 @@ def read_file(file: File) -> bytes | None:
     return encode_png(_to_picture(pixels)) if pixels.size else b""
 
 
-def read_crops(files: Sequence[File], *, errors: str) -> tuple[list[bytes], list[str]]:
+def read_crops(files: Sequence[File], *, errors: str, refuse_fields: bool = True) -> tuple[list[bytes], list[str]]:
     """The bytes of files that may be classified.
 
     Args:
         files: as they were given.
         errors: of `ERRORS`.
+        refuse_fields: whether a whole field of view is no crop.
 
     Returns:
         The bytes, empty where the status is not `ok`; and `ok`, `unreadable` or `field_of_view` for each.
@@ -103,7 +104,7 @@ def read_crops(files: Sequence[File], *, errors: str) -> tuple[list[bytes], list
     contents, statuses = [], []
     for file in files:
         content = read_file(file)
-        is_field = content is not None and file_looks_like_field(content)
+        is_field = refuse_fields and content is not None and file_looks_like_field(content)
         if is_field and errors == RAISE:
             raise ValueError(
                 f"files must be crops of one cell each. Received: {name_of(file) or 'an image'}; {FIELD_REMEDY}, or "

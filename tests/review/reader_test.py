@@ -7,6 +7,7 @@ from PIL import PngImagePlugin
 from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.identity import pixel_sha256
 from tests import image_files
+from tests.fields.drawn_fields import draw_field
 from tests.review.reviews import make_image
 
 
@@ -93,3 +94,12 @@ def test_what_pillow_alone_refuses_is_shown_like_any_other(reader, tmp_path):
     (tmp_path / "cell.png").write_bytes(content)
     (item,) = reader.read([str(tmp_path / "cell.png")])
     assert item.is_readable and item.pixel_sha256 == pixel_sha256(pixels)
+
+
+def test_a_field_of_view_leaves_the_other_images(reader, files, tmp_path):
+    field = tmp_path / "field.png"
+    pixels, _ = draw_field([(300, 300, 0.3), (700, 500, 1.2), (1000, 200, 2.0), (400, 800, 0.0)])
+    field.write_bytes(image_files.encode(pixels, "PNG"))
+    items = list(reader.read([files[0], str(field), files[1]]))
+    assert [item.prediction.status for item in items] == ["ok", "field_of_view", "ok"]
+    assert [item.is_readable for item in items] == [True, False, True]
