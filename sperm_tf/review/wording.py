@@ -13,6 +13,7 @@ from sperm_tf.served_names import (
     ACCEPT,
     CONFIDENT,
     EMPTY,
+    FIELD_OF_VIEW,
     NO_GUARANTEE,
     NOT_CALIBRATED,
     TOO_LARGE,
@@ -35,6 +36,7 @@ _PROBLEMS = {
         "The image is no longer where it was when it was scored, or its file has changed since. It stays referred. Say "
         "where the images are with --images, or score again."
     ),
+    FIELD_OF_VIEW: "A whole field of view, no crop of one cell. python -m pipelines.fields finds its cells.",
     EMPTY: "The file is empty. Copy it again from where it came from.",
     UNKNOWN_FORMAT: "No image of a known format, or one of several planes. Save the crop as PNG.",
     TOO_SMALL: f"A side is shorter than {MIN_SIDE} pixels. Crop less tightly.",
