@@ -19,7 +19,7 @@ from benchmarks.interleave import time_interleaved
 from sperm_tf.data.array_preprocess import preprocess_files
 from sperm_tf.data.preprocess import preprocess_batch
 
-BATCH, SIZE = 8, 128
+BATCH, SIZE = 8, 160
 
 
 def decode_and_resize(contents):
