@@ -129,6 +129,8 @@ def _run(values: flags.FlagValues) -> None:
         if before is not None and values.new_version:
             kept = keep_version(before)
             releases[kept.name] = kept
+            kept_card = release_card.write(kept, dataset=kept.dataset, results_dir=pathlib.Path(values.results_dir))
+            _write_card(kept, kept_card, values)
         packed.path.replace(release.path)
         shutil.rmtree(folder / release.name, ignore_errors=True)
         if release.rule:

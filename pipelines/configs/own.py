@@ -2,9 +2,9 @@
 
     python -m pipelines.run --preset=own --data_dir=<folder or table.csv>
 
-Without `--data_dir` it looks for a folder `images` in the working directory. The recipe is that of SMIDS, which starts
-from the backbone that was pretrained on drawn sperm (`weights=synthetic`) and suits some thousands of images. With
-fewer, take more epochs and smaller batches:
+Without `--data_dir` it looks for a folder `images` in the working directory. The recipe is that of `smids_b0`, which
+starts from the backbone that was pretrained on drawn sperm (`weights=synthetic`) and suits some thousands of images.
+With fewer, take more epochs and smaller batches:
 
     --config.trainer.full_epochs=60 --config.trainer.batch_size=16
 
@@ -14,7 +14,7 @@ Random weights are `--config.trainer.model.weights=none`, with more epochs; `sim
 Where classes differ much in size, `--config.trainer.class_weights=true` weighs them alike.
 """
 
-from pipelines.configs import smids
+from pipelines.configs import smids_b0
 from sperm_tf.config import EvaluatorConfig, ExampleGenConfig, PipelineConfig, TransformConfig
 
 
@@ -25,7 +25,7 @@ def get_config() -> PipelineConfig:
         pipeline_root="runs/own",
         example_gen=ExampleGenConfig(dataset="own_images", builder_config="clean", data_dir="images"),
         transform=TransformConfig(image_size=128),
-        trainer=smids.get_config().trainer,
+        trainer=smids_b0.get_config().trainer,
         # No constant answer reaches a macro F1 of 0.5, whatever the number and sizes of the classes; raise it to what
         # your use needs.
         evaluator=EvaluatorConfig(min_macro_f1=0.5),

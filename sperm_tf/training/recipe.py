@@ -131,7 +131,7 @@ def train(
 
 def _with_consistency(model: keras.Model, weight: float) -> keras.Model:
     """The same layers, and a loss between the views of a batch where `weight` is not 0."""
-    return keras.Model(model.inputs, ViewConsistency(weight)(model.outputs[0])) if weight else model
+    return keras.Model(model.inputs, ViewConsistency(weight)(model.outputs[0]), name=model.name) if weight else model
 
 
 def _phases(config: TrainerConfig) -> tuple[_Phase, _Phase]:

@@ -153,7 +153,7 @@ def test_the_manifest_says_which_file_is_meant(folder, tmp_path):
 
 def test_a_release_is_known_by_what_it_was_trained_on_and_started_from(tmp_path):
     """Under names of their own, with initial weights that were named by their path."""
-    smids = released.find_release("smids")
+    smids = released.find_release("smids@1")
     names = {"robust": {"dataset": "smids"}, "later": {"dataset": "mine", "initial_sha256": smids.sha256}}
     releases = {}
     for number, (name, fields) in enumerate(names.items()):
@@ -174,7 +174,8 @@ def test_a_release_is_known_by_what_it_was_trained_on_and_started_from(tmp_path)
     (
         ("smids", "smids", True),
         ("smids", "hushem", False),
-        ("smids", "synthetic_sperm", True),  # by way of `synthetic`
+        ("smids", "synthetic_sperm", False),
+        ("smids@1", "synthetic_sperm", True),  # by way of `synthetic`
         ("synthetic", "synthetic_sperm", True),
         ("synthetic", "smids", False),
         ("none", "smids", False),

@@ -89,7 +89,7 @@ def test_what_cannot_be_read_or_saved_is_said(address, journal, files, tmp_path)
     (tmp_path / "broken <b>.png").write_bytes(b"no image")
     client = gradio_client.Client(address, verbose=False)
     answer = _drop(client, [hostile, tmp_path / "broken <b>.png"])
-    assert "1 file could not be read" in answer[WORKLIST] and "Convert it to PNG" in answer[WORKLIST]
+    assert "1 file could not be read" in answer[WORKLIST] and "Save the crop as PNG" in answer[WORKLIST]
     assert "<img src=x" not in answer[CARD] + answer[WORKLIST] and "onerror" in answer[CARD]
     (journal.folder / "reviews.csv").write_text("spoilt\n", encoding="utf-8")
     failed = client.predict(answer[SHOWN], "ab", "keep me", api_name="/cannot_tell")

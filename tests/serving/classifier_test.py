@@ -316,10 +316,11 @@ def test_a_classifier_is_short_to_look_at():
 
 def test_one_bad_image_leaves_its_neighbours_unharmed(classifier, tmp_path):
     good = classifier.predict(FILES)
-    bad = [data for data, _ in image_files.bad_files().values()]
+    unread = {name: file for name, file in image_files.bad_files().items() if name != "tiff"}  # which is converted
+    bad = [data for data, _ in unread.values()]
     files = [FILES[0], *bad, FILES[1], tmp_path / "missing.png", tmp_path, FILES[2]]
     mixed = classifier.predict(files, errors="rows")
-    statuses = [status for _, status in image_files.bad_files().values()]
+    statuses = [status for _, status in unread.values()]
     assert [prediction.status for prediction in mixed] == ["ok", *statuses, "ok", "unreadable", "unreadable", "ok"]
     assert mixed[-3] == Prediction(str(tmp_path / "missing.png"), "unreadable")
     assert (mixed[-3].decision, mixed[-3].reason, mixed[-3].prediction_set) == ("refer", "unreadable", ())
@@ -423,7 +424,7 @@ def test_what_is_saved_opens_with_its_rule_and_views(tmp_path):
     classifier = sperm_tf.load_model("smids")
     classifier.save(tmp_path / "kept")
     again = sperm_tf.load_model(tmp_path / "kept")
-    assert (again.class_names, again.image_size, again.views) == (classifier.class_names, 128, 8)
+    assert (again.class_names, again.image_size, again.views) == (classifier.class_names, 160, 1)
     pixels = image_files.random_pixels(seed=3)
     (before,), (after,) = classifier.predict(pixels), again.predict(pixels)
     np.testing.assert_allclose(list(after.probabilities.values()), list(before.probabilities.values()), rtol=1e-5)

@@ -164,7 +164,7 @@ import sperm_tf
 
 (prediction,) = sperm_tf.load_model(sys.argv[1], runtime=sys.argv[2]).predict(sys.argv[3])
 assert prediction.status == "ok"
-found = [name for name in ("tensorflow", "keras", "pandas", "scipy") if name in sys.modules]
+found = [name for name in ("tensorflow", "keras", "pandas") if name in sys.modules]
 print(",".join(found) or "none")
 """
 
