@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import logging
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.runtimes.graph import INPUT, build_graph
+from sperm_tf.runtimes.half_kernels import halve_kernels
 from sperm_tf.runtimes.registry import GRAPH_FILES, INFO_FILE, check_runtime
 from sperm_tf.served_names import LITERT, ONNX, OPENVINO
 from sperm_tf.whole_files import write_text
@@ -34,8 +37,8 @@ def write_graph(
 ) -> None:
     """Writes the graph of `sperm_tf.runtimes.graph.build_graph` with its class names and its decision rule.
 
-    ONNX is written by tf2onnx, OpenVINO's files are made of that, LiteRT's by TensorFlow's converter. All weights are
-    float32.
+    ONNX is written by tf2onnx, OpenVINO's files are made of that, LiteRT's by TensorFlow's converter. All
+    computation is in float32; ONNX holds kernels in half precision where that loses nothing.
 
     Args:
         model: of `sperm_tf.models.classifier.build_classifier`; its outputs are logits.
@@ -54,7 +57,9 @@ def write_graph(
             f"directory must be new or empty. Received: directory={str(directory)!r}, which holds files. "
             "Choose another one or remove its content"
         )
-    converter = {ONNX: _write_onnx, OPENVINO: _write_openvino, LITERT: _write_litert}[format]
+    kernels = [np.asarray(weight) for weight in model.weights if len(weight.shape) == 4]
+    write_onnx: Callable[..., None] = functools.partial(_write_onnx, kernels=kernels)
+    converter: Callable[..., None] = {ONNX: write_onnx, OPENVINO: _write_openvino, LITERT: _write_litert}[format]
     answer = build_graph(model, views=views, rule=rule).answer.get_concrete_function()
     directory.mkdir(parents=True, exist_ok=True)
     converter(convert_variables_to_constants_v2(answer), sorted(answer.structured_outputs), directory)
@@ -71,8 +76,13 @@ def write_graph(
     write_text(directory / INFO_FILE, json.dumps(info, indent=2) + "\n")
 
 
-def _write_onnx(frozen: Any, outputs: Sequence[str], directory: pathlib.Path) -> None:
-    (directory / GRAPH_FILES[ONNX]).write_bytes(_to_onnx(frozen, outputs).SerializeToString())
+def _write_onnx(frozen: Any, outputs: Sequence[str], directory: pathlib.Path, *, kernels: Sequence[np.ndarray]) -> None:
+    model = _to_onnx(frozen, outputs)  # says what to install where onnx is missing
+    import onnx
+
+    halve_kernels(model.graph, kernels)
+    onnx.checker.check_model(model)
+    (directory / GRAPH_FILES[ONNX]).write_bytes(model.SerializeToString())
 
 
 def _to_onnx(frozen: Any, outputs: Sequence[str]) -> Any:

@@ -44,6 +44,7 @@ def folder(tmp_path, monkeypatch):
 def test_what_the_package_holds_is_whole(name):
     release = released.find_release(name)
     assert release.verify().stat().st_size == release.num_bytes <= 10_000_000
+    assert all((release.folder / name / file).stat().st_size <= 10_000_000 for file in release.graph)
     card = release.card_path.read_text(encoding="utf-8")
     assert release.sha256 in card
     assert card == (ROOT / "docs" / "model_cards" / f"{name}.md").read_text(encoding="utf-8")
