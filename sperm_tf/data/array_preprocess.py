@@ -146,7 +146,7 @@ def _resample(values: np.ndarray, side: int, image_size: int) -> np.ndarray:
     return (weights @ values.reshape(len(values), -1)).reshape(image_size, *values.shape[1:])
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def _weights(length: int, side: int, image_size: int) -> scipy.sparse.csr_array:
     """The weight of each pixel of a side in each sample of that side, padded and resized; float32 [S, length].
 

@@ -20,6 +20,7 @@ from sperm_tf.data.folds import FoldError
 from sperm_tf.data.image_table import ImageTable
 from sperm_tf.decision.temperature import fit_temperature, scale
 from sperm_tf.evaluation.cross_validation import oof, oof_file
+from sperm_tf.models.registry import DEFAULT_BACKBONES
 from tests.pipelines.tiny_sweep import run_sweep
 
 
@@ -480,3 +481,12 @@ def test_the_report_of_a_root_that_was_moved_finds_its_near_duplicates(copy, mon
     arguments = {"results_dir": copy / "results" / "synthetic_sperm", "transformed": Artifact.read(transformed.parent)}
     assert cross_validation_report.write(copy / "page", **arguments) is not None
     assert copy in asked[0].parents and (asked[0] / "near_duplicates.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("preset", "models"), [("smids", ("efficientnet_lite0_cbam",)), ("smids_b0", DEFAULT_BACKBONES)]
+)
+def test_the_models_are_those_of_the_preset_unless_named(preset, models):
+    from pipelines.cli import flags
+
+    assert cross_validate._default_models(flags.parse(["", f"--preset={preset}"])) == models
