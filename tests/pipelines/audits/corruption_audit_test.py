@@ -120,11 +120,11 @@ def test_an_audit_that_was_stopped_goes_on_where_it_was(audited, tmp_path, monke
     config = CorruptionAuditConfig(num_images=NUM_IMAGES)
     predict, asked = Classifier.predict, []
 
-    def ask(self, files):
+    def ask(self, files, **options):
         asked.append(files)
         if len(asked) == 4:
             raise KeyboardInterrupt
-        return predict(self, files)
+        return predict(self, files, **options)
 
     monkeypatch.setattr(Classifier, "predict", ask)
     with pytest.raises(KeyboardInterrupt):
