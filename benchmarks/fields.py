@@ -4,12 +4,16 @@
     python -m benchmarks.fields --archive=SpermParsing.zip --output=docs/results/fields
     python -m benchmarks.fields --archive=SpermParsing.zip --resize=0.4
     python -m benchmarks.fields --archive=SpermParsing.zip --crops
+    python -m benchmarks.fields --archive=SpermParsing.zip --focus
+    python -m benchmarks.fields --archive=SpermParsing.zip --measures
 
 Prints a table and, with `--output`, writes `counts.csv`, what was found in every field by every finder, and
 `heads.json`, the metrics. The finder's numbers are chosen among `VARIANTS` on the sessions of the other folds. Some
 ten minutes on one core. With `--resize` the fields are resized by that factor first, as if the magnification were
 another, and the shipped finder alone is measured. With `--crops` the side of the crops is measured, by the annotated
-length of their heads, which is 2.7 to 4.8 for nine in ten crops of SMIDS.
+length of their heads, which is 2.7 to 4.8 for nine in ten crops of SMIDS. With `--focus` the share of heads is
+measured that are flagged as out of focus, as they are and after a Gaussian blur. With `--measures` the measures of
+found heads are held against those of annotated ones.
 """
 
 from __future__ import annotations
@@ -31,14 +35,19 @@ from sperm_tf.evaluation.fields.matching import FieldCounts, count_field, match_
 from sperm_tf.fields.annotations import ANNOTATORS, HEAD_PARTS, AnnotatedCell, AnnotatedFields
 from sperm_tf.fields.classical import ClassicalFinder, ClassicalOptions
 from sperm_tf.fields.crops import CROP_PER_HEAD
+from sperm_tf.fields.focus import MAX_EDGE_WIDTH, measure_edge_width
 from sperm_tf.fields.found import CUT_BY_BORDER, boxes_of
 from sperm_tf.fields.head_shapes import HeadShape
 from sperm_tf.fields.scale import find_scale, measure_head_lengths
+from sperm_tf.morphometry.cell import HEAD_OUTLINE_MEASURES, measure_cell
+from sperm_tf.morphometry.masks import CellMasks
 
 FLOOR, SHIPPED, CHOSEN = "floor", "shipped", "out_of_fold"
 DESIGN_SESSIONS = frozenset(range(0, 22, 2))
 """Sessions whose errors were looked at while the finder was written; the others were seen by no eye."""
 SMIDS_RATIOS = (2.7, 4.8)
+BLURS = (0.0, 0.04, 0.06, 0.08, 0.1)
+"""Deviations of the Gaussian, in lengths of a head."""
 _FLOOR = {"smoothing_px": 2.0, "opening_px": 8.0, "min_area_px": 800}
 Counts = dict[str, list[FieldCounts]]
 
@@ -62,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--archive", required=True, help="SpermParsing.zip, or its folder")
     parser.add_argument("--resize", type=float, help="measure the shipped finder on fields resized by this factor")
     parser.add_argument("--crops", action="store_true", help="measure the crops of the shipped finder")
+    parser.add_argument("--focus", action="store_true", help="measure the flag of heads that are out of focus")
+    parser.add_argument("--measures", action="store_true", help="hold measures of found heads against annotated ones")
     parser.add_argument("--output", type=pathlib.Path, help="where counts.csv and heads.json go")
     flags = parser.parse_args(arguments)
     fields = AnnotatedFields(flags.archive)
@@ -71,6 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if flags.crops:
         measure_crops(fields)
+        return
+    if flags.focus:
+        measure_focus(fields)
+        return
+    if flags.measures:
+        measure_measures(fields)
         return
     counts, scale = count_all(fields)
     folds = assign_folds(sessions)
@@ -145,9 +162,62 @@ def measure_crops(fields: AnnotatedFields) -> None:
     print(f"found length, mean absolute error: {np.mean(errors):.1%}")
 
 
+def measure_focus(fields: AnnotatedFields) -> None:
+    """Prints how many heads are flagged as out of focus, in the sessions of the choice and in the others."""
+    from scipy import ndimage
+
+    scale = find_scale([measure_head_lengths(_read(fields, record.image)) for record in fields])
+    assert scale is not None
+    length, finder = scale.head_length_px, ClassicalFinder()
+    blurred: dict[tuple[str, float], list[bool]] = {}
+    for record in fields:
+        pixels = _read(fields, record.image)
+        part = "design sessions" if record.session in DESIGN_SESSIONS else "other sessions"
+        found = finder.find(pixels, head_length_px=length).heads
+        heads = [head for head in found if CUT_BY_BORDER not in head.flags]
+        for blur in BLURS:
+            sigma = blur * length
+            picture = ndimage.gaussian_filter(pixels, (sigma, sigma, 0)) if blur else pixels
+            widths = [measure_edge_width(picture, head, head_length_px=length) for head in heads]
+            blurred.setdefault((part, blur), []).extend(width > MAX_EDGE_WIDTH for width in widths)
+    for (part, blur), flagged in sorted(blurred.items()):
+        print(f"{part}, Gaussian of {blur} L: {np.mean(flagged):.1%} of {len(flagged)} heads")
+
+
+def measure_measures(fields: AnnotatedFields) -> None:
+    """Prints the error of every measure of found heads, by the same measure of the annotated ones."""
+    scale = find_scale([measure_head_lengths(_read(fields, record.image)) for record in fields])
+    assert scale is not None
+    pairs: list[tuple[int, dict[str, float], dict[str, float]]] = []
+    for record in fields:
+        heads = ClassicalFinder().find(_read(fields, record.image), head_length_px=scale.head_length_px).heads
+        boxed = [(cell, box) for cell in fields.read_cells(record.image) if (box := cell.box()) is not None]
+        for row, column in match_boxes(np.array([box for _, box in boxed]).reshape(-1, 4), boxes_of(heads)):
+            if CUT_BY_BORDER not in heads[column].flags:
+                masks = _annotated_mask(boxed[row][0]), heads[column].mask
+                measured = (measure_cell(CellMasks(head=mask), pixel_size_um=scale.pixel_size_um) for mask in masks)
+                annotated, found = (measures.to_row() for measures in measured)
+                pairs.append((record.session, annotated, found))
+    others = [pair for pair in pairs if pair[0] not in DESIGN_SESSIONS]
+    print(
+        f"{len(pairs)} heads, {len(others)} of them in the other sessions; annotated median, mean error, mean |error|"
+    )
+    for name in HEAD_OUTLINE_MEASURES:
+        ends = [np.array([[truth[name], found[name]] for _, truth, found in part]).T for part in (pairs, others)]
+        words = [f"{np.mean(b / a - 1):+.1%}, {np.mean(abs(b / a - 1)):.1%}" for a, b in ends]
+        print(f"{name}: {np.median(ends[0][0]):.2f}, {words[0]}; other sessions {words[1]}")
+
+
 def _annotated_length(cell: AnnotatedCell) -> float:
     """Major axis of the ellipse with the second moments of an annotated head, in pixels."""
-    from skimage import draw, measure
+    from skimage import measure
+
+    return float(measure.regionprops(_annotated_mask(cell).astype(np.uint8))[0].axis_major_length)
+
+
+def _annotated_mask(cell: AnnotatedCell) -> np.ndarray:
+    """An annotated head, bool [H, W], in a window of its own."""
+    from skimage import draw
 
     box = cell.box()
     assert box is not None
@@ -157,7 +227,7 @@ def _annotated_length(cell: AnnotatedCell) -> float:
     for part in HEAD_PARTS:
         for polygon in cell.polygons.get(part, ()):
             mask |= draw.polygon2mask(shape, (polygon - origin)[:, ::-1])
-    return float(measure.regionprops(mask.astype(np.uint8))[0].axis_major_length)
+    return mask
 
 
 def find_floor(pixels: np.ndarray) -> np.ndarray:

@@ -4,25 +4,54 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sperm_tf.evaluation.quantification.cells_file import (
+    BOX,
+    CELL,
+    COUNTED,
+    CROP_PLACE,
+    FIELD,
+    FLAGS,
+    PIXEL_SIZE,
+    PIXEL_SIZE_SOURCE,
+)
+from sperm_tf.morphometry.cell import HEAD_OUTLINE_MEASURES, MEASURE_NAMES
+from sperm_tf.morphometry.reference_ranges import RANGED_MEASURES, in_range_column
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FIELD, CELL = "field", "cell"
-"""Address of the field, as `file` of the fields; number of the cell in it, from 1."""
 CROP = "file"
 """Path of the cell's crop below the output folder; empty for a head that is cut by the border."""
-BOX = ("head_x0", "head_y0", "head_x1", "head_y1")
-SIZES = ("head_length_px", "head_width_px", "head_length_um", "head_width_um")
-FLAGS, FLAG_SEPARATOR = "flags", "|"
-CROP_PLACE = ("crop_x0", "crop_y0", "crop_side", "padded_share")
-CELL_COLUMNS = (FIELD, CELL, *BOX, *SIZES, FLAGS, *CROP_PLACE)
+SIZES = ("head_length_px", "head_width_px")
+IN_RANGE = tuple(map(in_range_column, RANGED_MEASURES))
+"""Whether a measure lies within the WHO manual's reference range."""
+PART_COLUMNS = frozenset({*MEASURE_NAMES, *IN_RANGE}).difference(
+    HEAD_OUTLINE_MEASURES, map(in_range_column, HEAD_OUTLINE_MEASURES)
+)
+"""Of measures that take masks of other parts than the head."""
+CELL_COLUMNS = (
+    FIELD,
+    CELL,
+    *BOX,
+    *SIZES,
+    FLAGS,
+    COUNTED,
+    *CROP_PLACE,
+    *MEASURE_NAMES,
+    *IN_RANGE,
+    PIXEL_SIZE,
+    PIXEL_SIZE_SOURCE,
+)
 """What is known of a cell before it is classified."""
 STATUS, MESSAGE, COUNT = "status", "message", "num_heads"
 NO_HEADS, FAILED = "no_heads", "failed"
 """Statuses of fields that were read: nothing was found; the finder stopped, and `message` says why."""
+COUNTS = ("num_cut", "num_touching", "num_out_of_focus", "num_counted")
+"""Of the heads of a field."""
 OUTLINE = "outline"
 _WHOLE = (CELL, *BOX, *CROP_PLACE[:3])
-_TEXT = (FIELD, FLAGS)
+_TEXT = (FIELD, FLAGS, PIXEL_SIZE_SOURCE)
+_TRUTH = (COUNTED, *IN_RANGE)
 
 
 def cell_types() -> dict[str, Any]:
@@ -32,6 +61,7 @@ def cell_types() -> dict[str, Any]:
     kinds: dict[str, Any] = {name: pa.float32() for name in CELL_COLUMNS}
     kinds.update({name: pa.int32() for name in _WHOLE})
     kinds.update({name: pa.string() for name in _TEXT})
+    kinds.update({name: pa.bool_() for name in _TRUTH})
     return kinds
 
 
@@ -47,8 +77,7 @@ def field_types() -> dict[str, Any]:
         "width": whole,
         "height": whole,
         COUNT: whole,
-        "num_cut": whole,
-        "num_touching": whole,
+        **dict.fromkeys(COUNTS, whole),
         "coverage": real,
         "focus": real,
         "snr": real,
@@ -56,7 +85,8 @@ def field_types() -> dict[str, Any]:
         "background_red": real,
         "background_green": real,
         "background_blue": real,
-        "pixel_size_um": real,
+        PIXEL_SIZE: real,
+        PIXEL_SIZE_SOURCE: text,
         "head_length_px": real,
         "sha256": text,
     }

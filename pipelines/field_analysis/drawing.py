@@ -11,6 +11,7 @@ import numpy as np
 from pipelines.field_analysis import columns
 from pipelines.field_analysis.exports import name_of_class
 from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.fields.found import OUT_OF_FOCUS
 from sperm_tf.served_names import ACCEPT, REFER
 from sperm_tf.whole_files import replacing
 
@@ -62,9 +63,11 @@ def draw_field(
 
 
 def label_of(cell: Mapping[str, Any]) -> str:
-    """What stands at a cell: `3 normal`; where it is referred to a person, `3 refer: normal?`."""
+    """What stands at a cell: `3 normal`; where it is referred to a person, `3 refer: normal?`; its lack of focus."""
     name = name_of_class(cell)
-    return f"{cell[columns.CELL]} {f'refer: {name}?' if cell.get(scores_file.DECISION) == REFER else name}"
+    words = f"refer: {name}?" if cell.get(scores_file.DECISION) == REFER else name
+    blurred = ", out of focus" if OUT_OF_FOCUS in (cell.get(columns.FLAGS) or "") else ""
+    return f"{cell[columns.CELL]} {words}{blurred}"
 
 
 def _draw_box(draw: Any, box: tuple[float, float, float, float], colour: Any, width: int, *, dashed: bool) -> None:

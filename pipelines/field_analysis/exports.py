@@ -13,6 +13,7 @@ import numpy as np
 
 from pipelines.field_analysis import columns
 from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.morphometry.cell import MEASURE_NAMES
 from sperm_tf.whole_files import replacing, write_text
 
 HEAD = "head"
@@ -20,7 +21,7 @@ HEAD = "head"
 COLOURS = ((0, 158, 115), (213, 94, 0), (0, 114, 178), (204, 121, 167), (230, 159, 0), (86, 180, 233))
 """Of classes, in the order of the model: Okabe and Ito's, which people with colour blindness tell apart."""
 HEAD_COLOUR = (120, 120, 120)
-_MEASURES = ("head_length_um", "head_width_um", scores_file.UNFAMILIARITY)
+_MEASURES = (*MEASURE_NAMES, scores_file.UNFAMILIARITY)
 
 
 def class_colours(class_names: Sequence[str]) -> dict[str, tuple[int, int, int]]:

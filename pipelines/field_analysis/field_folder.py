@@ -18,15 +18,7 @@ from sperm_tf.whole_files import write_text
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCALE_FILE, CROPS, CROPS_TABLE, OVERLAYS, ROIS, GEOJSON = (
-    "scale.json",
-    "crops",
-    "crops.csv",
-    "overlays",
-    "rois",
-    "geojson",
-)
-CELLS, FIELDS = "cells", "fields"
+SCALE_FILE, CROPS, CROPS_TABLE, ROIS, GEOJSON = "scale.json", "crops", "crops.csv", "rois", "geojson"
 SCORES = FIELD_SCORES
 
 

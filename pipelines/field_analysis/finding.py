@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import math
 import pathlib
 from typing import Any
 
@@ -16,10 +18,16 @@ from pipelines.field_analysis.field_folder import CROPS, FieldFolder
 from pipelines.field_analysis.field_reader import read_field
 from sperm_tf.data.decode import encode_png
 from sperm_tf.data.quality import measure_quality
+from sperm_tf.evaluation.quantification import cells_file
 from sperm_tf.fields.crops import cut_crop
 from sperm_tf.fields.finders import open_finder
-from sperm_tf.fields.found import CUT_BY_BORDER, TOUCHING, FoundField, FoundHead
+from sperm_tf.fields.focus import MAX_EDGE_WIDTH, measure_edge_width
+from sperm_tf.fields.found import CUT_BY_BORDER, OUT_OF_FOCUS, TOUCHING, FoundField, FoundHead
 from sperm_tf.fields.outlines import trace_outline
+from sperm_tf.fields.scale import ESTIMATED
+from sperm_tf.morphometry.cell import measure_cell
+from sperm_tf.morphometry.masks import CellMasks
+from sperm_tf.morphometry.reference_ranges import find_in_range
 from sperm_tf.served_names import OK
 from sperm_tf.whole_files import replacing
 
@@ -32,15 +40,23 @@ class FieldFinder:
         record: of the run.
         head_length_px: median length of a head; None where no field holds anything of a head's form.
         pixel_size_um: micrometres a pixel; None like the length.
+        pixel_size_source: of `sperm_tf.fields.scale.SOURCES`.
     """
 
     def __init__(
-        self, folder: str, record: dict[str, Any], *, head_length_px: float | None, pixel_size_um: float | None
+        self,
+        folder: str,
+        record: dict[str, Any],
+        *,
+        head_length_px: float | None,
+        pixel_size_um: float | None,
+        pixel_size_source: str,
     ):
         self._folder = FieldFolder(pathlib.Path(folder))
         self._record = record
         self._head_length_px = head_length_px
         self._pixel_size_um = pixel_size_um
+        self._pixel_size_source = pixel_size_source
 
     def setup(self) -> None:
         """Opens what every shard needs."""
@@ -76,44 +92,52 @@ class FieldFinder:
         content = self._reader.read(field)
         digest = "" if content is None else hashlib.sha256(content).hexdigest()
         row: dict[str, Any] = {"file": field.file, "sha256": digest, "further": list(field.further), "cells": []}
-        row |= {columns.MESSAGE: "", columns.COUNT: 0, "num_cut": 0, "num_touching": 0}
+        row |= {columns.MESSAGE: "", columns.COUNT: 0, **dict.fromkeys(columns.COUNTS, 0)}
         image = read_field(content, name=field.file)
         row |= {columns.STATUS: image.status, columns.MESSAGE: image.message}
         if image.pixels is None:
             return row
         quality = measure_quality(image.pixels)
         row |= {"width": quality.width, "height": quality.height, "snr": quality.snr, "cnr": quality.cnr}
-        row |= {"focus": quality.sharpness, "pixel_size_um": self._pixel_size_um}
+        row |= {"focus": quality.sharpness, **self._scale()}
         if self._head_length_px is None:
             return row | {columns.STATUS: columns.NO_HEADS}
         try:
             found = self._finder.find(image.pixels, head_length_px=self._head_length_px)
-            cells = [self._cell(index, number, field, image.pixels, head) for number, head in enumerate(found.heads, 1)]
+            heads = [self._judge_focus(image.pixels, head) for head in found.heads]
+            cells = [self._cell(index, number, field, image.pixels, head) for number, head in enumerate(heads, 1)]
         except Exception as error:  # one field stops no folder; its row says what happened
             logging.warning("%s: %s", field.file, error)
             return row | {columns.STATUS: columns.FAILED, columns.MESSAGE: f"{type(error).__name__}: {error}"}
-        return row | _facts(found) | {"cells": cells}
+        facts = _facts(dataclasses.replace(found, heads=tuple(heads)))
+        counted = sum(cell[columns.COUNTED] for cell in cells)
+        return row | facts | {"num_counted": counted, "cells": cells}
+
+    def _judge_focus(self, pixels: np.ndarray, head: FoundHead) -> FoundHead:
+        """The head with a flag where its outline is blurred; one that is cut by the border is not judged."""
+        assert self._head_length_px is not None
+        if CUT_BY_BORDER in head.flags:
+            return head
+        is_blurred = measure_edge_width(pixels, head, head_length_px=self._head_length_px) > MAX_EDGE_WIDTH
+        return dataclasses.replace(head, flags=(*head.flags, OUT_OF_FOCUS)) if is_blurred else head
 
     def _cell(self, index: int, number: int, field: Crop, pixels: np.ndarray, head: FoundHead) -> dict[str, Any]:
         """The row of a cell; writes its crop, unless the border cuts the head."""
-        um = self._pixel_size_um or float("nan")
+        height, width = pixels.shape[:2]
         row: dict[str, Any] = {
             columns.CROP: "",
             columns.FIELD: field.file,
             columns.CELL: number,
             **dict(zip(columns.BOX, head.box, strict=True)),
-            **dict(
-                zip(
-                    columns.SIZES,
-                    (head.length_px, head.width_px, head.length_px * um, head.width_px * um),
-                    strict=True,
-                )
-            ),
-            columns.FLAGS: columns.FLAG_SEPARATOR.join(head.flags),
+            **dict(zip(columns.SIZES, (head.length_px, head.width_px), strict=True)),
+            columns.FLAGS: cells_file.FLAG_SEPARATOR.join(head.flags),
+            columns.COUNTED: head.head_x1 < width and head.head_y1 < height,
+            **self._scale(),
             columns.OUTLINE: trace_outline(head).ravel().tolist(),
         }
         if CUT_BY_BORDER in head.flags:
             return row
+        row |= self._measure(head)
         crop = cut_crop(pixels, head)
         stem = pathlib.PurePosixPath(field.file).stem.encode()[:80].decode(errors="ignore")
         row[columns.CROP] = f"{CROPS}/{index:06d}_{stem}_{number:03d}.png"
@@ -121,6 +145,17 @@ class FieldFinder:
             unfinished.write_bytes(encode_png(crop.pixels))
         place = (crop.crop_x0, crop.crop_y0, len(crop.pixels), crop.padded_share)
         return row | dict(zip(columns.CROP_PLACE, place, strict=True))
+
+    def _scale(self) -> dict[str, Any]:
+        return {columns.PIXEL_SIZE: self._pixel_size_um, columns.PIXEL_SIZE_SOURCE: self._pixel_size_source}
+
+    def _measure(self, head: FoundHead) -> dict[str, float | bool | None]:
+        """Every measure that the masks allow, and whether it lies within its reference range."""
+        assert self._pixel_size_um is not None  # as where nothing has a head's form
+        masks = head.parts or CellMasks(head=head.mask)
+        measures = measure_cell(masks, pixel_size_um=self._pixel_size_um).to_row()
+        compared = find_in_range(measures, is_scale_estimated=self._pixel_size_source == ESTIMATED)
+        return {name: None if math.isnan(value) else value for name, value in measures.items()} | compared
 
 
 def _facts(found: FoundField) -> dict[str, Any]:
@@ -130,6 +165,7 @@ def _facts(found: FoundField) -> dict[str, Any]:
         columns.COUNT: len(found.heads),
         "num_cut": sum(CUT_BY_BORDER in head.flags for head in found.heads),
         "num_touching": sum(TOUCHING in head.flags for head in found.heads),
+        "num_out_of_focus": sum(OUT_OF_FOCUS in head.flags for head in found.heads),
         "coverage": found.coverage,
         "background_red": red,
         "background_green": green,

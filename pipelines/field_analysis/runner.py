@@ -26,7 +26,7 @@ from pipelines.field_analysis.writing import write_pictures
 from pipelines.orchestration.component import RunContext
 from sperm_tf.config_checks import check_choice
 from sperm_tf.data.image_files import describe_ignored
-from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.evaluation.quantification import cells_file, scores_file
 from sperm_tf.fields.finders import CLASSICAL, FINDERS
 from sperm_tf.fields.scale import GIVEN, UNKNOWN, Scale, common_pixel_size, find_scale, measure_head_lengths
 from sperm_tf.served_names import OK
@@ -177,6 +177,7 @@ def _find(
             record,
             head_length_px=scale["head_length_px"],
             pixel_size_um=scale["pixel_size_um"],
+            pixel_size_source=scale["source"],
         )
         with score_progress.shown(folder, record, missing):
             scoring.work(finder, missing, RunContext(folder.path, beam_args))
@@ -220,8 +221,8 @@ def _finish(
     scores: scores_file.Scores | None,
 ) -> dict[str, Any]:
     cells = tables.join_cells(found, further, scores)
-    tables.write_table(cells, folder.path, folder_lib.CELLS)
-    tables.write_table(tables.list_fields(found, further), folder.path, folder_lib.FIELDS)
+    tables.write_table(cells, folder.path, cells_file.CELLS)
+    tables.write_table(tables.list_fields(found, further), folder.path, cells_file.FIELDS)
     with score_progress.step("Drawing the fields"):
         write_pictures(folder.path, record["root"], found, cells, () if scores is None else scores.class_names)
     statuses = Counter(field[columns.STATUS] for field in found)

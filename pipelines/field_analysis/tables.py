@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipelines.field_analysis import columns
-from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.evaluation.quantification import cells_file, scores_file
 from sperm_tf.evaluation.quantification.scores_file import Scores
 from sperm_tf.whole_files import replacing
 
@@ -50,7 +50,7 @@ def write_crops_table(path: pathlib.Path, fields: Sequence[Mapping[str, Any]], f
         [
             cell[columns.CROP],
             *field["further"],
-            *("" if cell[name] is None else cell[name] for name in columns.CELL_COLUMNS),
+            *("" if cell[name] is None else cell[name] for name in cells_file.CROP_COLUMNS),
         ]
         for field in fields
         for cell in field["cells"]
@@ -58,13 +58,15 @@ def write_crops_table(path: pathlib.Path, fields: Sequence[Mapping[str, Any]], f
     ]
     with replacing(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
-        lines.writerow([scores_file.FILE, *further, *columns.CELL_COLUMNS])
+        lines.writerow([scores_file.FILE, *further, *cells_file.CROP_COLUMNS])
         lines.writerows(rows)
     return len(rows)
 
 
 def join_cells(fields: Sequence[Mapping[str, Any]], further: Sequence[str], scores: Scores | None) -> pa.Table:
-    """One row a cell: where it is, and every column of the scores, empty for heads that are cut by the border.
+    """One row a cell: where it is, its measures, and every column of the scores, empty for heads cut by the border.
+
+    Measures of parts that the finder has no masks of have no column.
 
     Args:
         fields: rows of `columns.shard_schema`.
@@ -81,7 +83,9 @@ def join_cells(fields: Sequence[Mapping[str, Any]], further: Sequence[str], scor
     for index, name in enumerate(further):
         arrays[name] = pa.array([field["further"][index] for field, _ in cells], pa.string())
     for name, kind in kinds.items():
-        arrays[name] = pa.array([cell[name] for _, cell in cells], kind)
+        values = [cell[name] for _, cell in cells]
+        if name not in columns.PART_COLUMNS or any(value is not None for value in values):
+            arrays[name] = pa.array(values, kind)
     metadata = None
     if scores is not None:
         scored = pq.read_table(scores.path)

@@ -15,6 +15,7 @@ from pipelines.field_analysis import columns, exports
 from pipelines.field_analysis import field_folder as folder_lib
 from pipelines.field_analysis.drawing import draw_field
 from pipelines.field_analysis.field_reader import read_field
+from sperm_tf.evaluation.quantification import cells_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,7 +41,7 @@ def write_pictures(
     rows = iter(cells.to_pylist())
     features: list[dict[str, Any]] = []
     outlined: list[tuple[dict[str, Any], np.ndarray, float]] = []
-    for name in (folder_lib.OVERLAYS, folder_lib.ROIS, folder_lib.GEOJSON):
+    for name in (cells_file.OVERLAYS, folder_lib.ROIS, folder_lib.GEOJSON):
         (folder / name).mkdir(exist_ok=True)
     reader = CropReader(root)
     try:
@@ -51,11 +52,11 @@ def write_pictures(
             features += own
             outlined += [(cell, outline, exports.polygon_area(outline)) for cell, outline in drawn]
             if field["width"]:
-                stem = f"{index:06d}_{pathlib.PurePosixPath(field['file']).stem.encode()[:80].decode(errors='ignore')}"
+                stem = cells_file.picture_stem(index, field["file"])
                 exports.write_geojson(folder / folder_lib.GEOJSON / f"{stem}.geojson", own)
                 if drawn:
                     exports.write_rois(folder / folder_lib.ROIS / f"{stem}.zip", drawn, colours)
-                _draw(folder / folder_lib.OVERLAYS / f"{stem}.png", reader, field, drawn, colours)
+                _draw(folder / cells_file.OVERLAYS / f"{stem}.png", reader, field, drawn, colours)
     finally:
         reader.close()
     exports.write_geojson(folder / "cells.geojson", features)

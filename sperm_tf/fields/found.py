@@ -6,8 +6,11 @@ import dataclasses
 
 import numpy as np
 
-CUT_BY_BORDER, TOUCHING = FLAGS = ("cut_by_border", "touching")
-"""A head that reaches the edge of the field; one that was parted from another which it touches or overlaps."""
+from sperm_tf.morphometry.masks import CellMasks
+
+CUT_BY_BORDER, TOUCHING, OUT_OF_FOCUS = FLAGS = ("cut_by_border", "touching", "out_of_focus")
+"""A head that reaches the edge of the field; one that was parted from another which it touches or overlaps; one whose
+outline is blurred (`sperm_tf.fields.focus`)."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,6 +26,8 @@ class FoundHead:
         length_px: major axis of the ellipse with the mask's second moments.
         width_px: minor axis of that ellipse.
         flags: of `FLAGS`.
+        parts: masks of the cell's parts, the head among them, in one window of the field; None where the finder looks
+            for heads alone.
     """
 
     head_x0: int
@@ -33,6 +38,7 @@ class FoundHead:
     length_px: float
     width_px: float
     flags: tuple[str, ...] = ()
+    parts: CellMasks | None = None
 
     @property
     def box(self) -> tuple[int, int, int, int]:

@@ -12,6 +12,8 @@ from sperm_tf.morphometry.masks import CellMasks
 _GROUPS = (("head", HeadMeasures), ("midpiece", MidpieceMeasures), ("tail", TailMeasures))
 MEASURE_NAMES = tuple(f"{part}_{field.name}" for part, kind in _GROUPS for field in dataclasses.fields(kind))
 """Columns of `CellMeasures.to_row`, such as `head_length_um`."""
+HEAD_OUTLINE_MEASURES = MEASURE_NAMES[: MEASURE_NAMES.index("head_acrosome_share")]
+"""Those that take no mask but the head's."""
 
 
 @dataclasses.dataclass(frozen=True)

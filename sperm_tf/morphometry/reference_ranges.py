@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 _MANUAL = "WHO manual, 5th edition (2010), section 2.15.1"
 
@@ -33,9 +34,14 @@ class ReferenceRange:
     meaning: str
     source: str = _MANUAL
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether there is a lower or an upper limit."""
+        return math.isfinite(self.low) or math.isfinite(self.high)
+
     def contains(self, value: float) -> bool | None:
         """Whether a value lies within the limits; None where it is NaN, or where there are no limits."""
-        if math.isnan(value) or (math.isinf(self.low) and math.isinf(self.high)):
+        if math.isnan(value) or not self.has_limits:
             return None
         return self.low <= value <= self.high
 
@@ -56,3 +62,30 @@ REFERENCE_RANGES: dict[str, ReferenceRange] = {
     "tail_length_um": ReferenceRange(-math.inf, math.inf, 45.0, "principal piece, approximate, without limits"),
 }
 """Name of a measure in `MEASURE_NAMES` -> its range."""
+RANGED_MEASURES = tuple(name for name, reference in REFERENCE_RANGES.items() if reference.has_limits)
+"""Measures that have a range with limits."""
+_UNITS = ("_um", "_um2")
+
+
+def in_range_column(name: str) -> str:
+    """Column that says of a measure whether it lies within its range."""
+    return f"{name}_in_range"
+
+
+def find_in_range(measures: Mapping[str, float], *, is_scale_estimated: bool) -> dict[str, bool | None]:
+    """Compares measures with their ranges.
+
+    Args:
+        measures: name in `MEASURE_NAMES` -> value, NaN where there is none.
+        is_scale_estimated: whether the pixel size was estimated from the heads, taken to be as long as the manual says.
+            Lengths and areas are then not compared: their comparison with the manual would be circular.
+
+    Returns:
+        Column -> whether the value lies within its range; None where nothing can be compared.
+    """
+    return {
+        in_range_column(name): None
+        if is_scale_estimated and name.endswith(_UNITS)
+        else REFERENCE_RANGES[name].contains(measures[name])
+        for name in RANGED_MEASURES
+    }

@@ -23,6 +23,11 @@ def test_an_accepted_cell_has_the_colour_of_its_class(tmp_path):
     assert label == "3 normal" and num_green > 300
 
 
+def test_a_head_out_of_focus_is_said_to_be():
+    cell = {"cell": 3, "predicted_class": "normal", "decision": "accept", "flags": "touching|out_of_focus"}
+    assert drawing.label_of(cell) == "3 normal, out of focus"
+
+
 def test_a_referred_cell_looks_like_no_class(tmp_path):
     label, num_green, pixels = _draw(tmp_path, "refer")
     assert label == "3 refer: normal?" and num_green == 0
