@@ -18,7 +18,8 @@ USAGE = """Counts the spermatozoa of slides that were scored; writes slide.html 
   python -m pipelines.slide_report --scores=scores --reviews=reviews --sample=2026-014 --output=report
 
 Flags:
-  --scores=DIR|FILE              what python -m pipelines.score wrote: its folder, or scores.parquet
+  --scores=DIR|FILE              what python -m pipelines.score wrote: its folder, or scores.parquet; or the folder of
+                                 python -m pipelines.fields, whose fields and head measures are then shown
   --output=DIR                   where both files go; earlier ones there are replaced
   --slide_column=NAME            column that names the slide; default: slide, where the scores have it
   --replicate_column=NAME        column that names the replicate; default: replicate, where the scores have it
@@ -32,6 +33,7 @@ Flags:
                                  what is not known is a line to write on
   --images=DIR                   where the images are now, if they were moved since
   --sheet_size=48                most images on the contact sheet of a slide
+  --field_pictures=12            most pictures of fields of a slide, for what python -m pipelines.fields found
 """
 
 
@@ -73,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         reviews=values.reviews,
         sample={name: values[name].value for name in _SAMPLE if values[name].value},
         sheet_size=values.sheet_size,
+        field_pictures=values.field_pictures,
     )
     try:
         written = slides.run(request)
@@ -97,6 +100,7 @@ def _define_flags() -> absl_flags.FlagValues:
         absl_flags.DEFINE_string(name, "", "of the sample", flag_values=values)
     absl_flags.DEFINE_string("images", "", "where the images are", flag_values=values)
     absl_flags.DEFINE_integer("sheet_size", 48, "images on a sheet", lower_bound=0, flag_values=values)
+    absl_flags.DEFINE_integer("field_pictures", 12, "pictures of fields", lower_bound=0, flag_values=values)
     return values
 
 

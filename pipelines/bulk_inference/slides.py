@@ -17,8 +17,8 @@ from pipelines.bulk_inference.inputs import IN_ARCHIVE
 from pipelines.bulk_inference.output import REVIEWS_FOLDER
 from pipelines.bulk_inference.reader import CropReader
 from pipelines.orchestration import progress
-from sperm_tf.evaluation.quantification import class_roles, scores_file
-from sperm_tf.report.slide import page
+from sperm_tf.evaluation.quantification import cells_file, class_roles, scores_file
+from sperm_tf.report.slide import fields, page
 
 _NONE = ["none"]
 _RULE_FILE = "decision.json"
@@ -38,6 +38,7 @@ class Request:
     reviews: str = ""
     sample: Mapping[str, str] = dataclasses.field(default_factory=dict)
     sheet_size: int = 48
+    field_pictures: int = fields.MAX_PICTURES
 
 
 def run(request: Request, *, report: Callable[[str], None] = print) -> list[pathlib.Path]:
@@ -74,6 +75,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> list[path
             sources,
             date=datetime.date.today().isoformat(),
             sheet_size=request.sheet_size,
+            field_pictures=request.field_pictures,
             progress=_count_slide,
             **columns,
         )
@@ -87,7 +89,7 @@ def _count_slide(done: int, total: int) -> None:
 
 def _say_pooled(scores: scores_file.Scores, report: Callable[[str], None]) -> None:
     """Says that all images are counted as those of one slide, where they may be of several."""
-    others = scores.record["columns"]
+    others = [name for name in scores.record["columns"] if name not in cells_file.CROP_COLUMNS]
     if others:
         report(
             f"All images count as one slide: the scores have no column slide, but {', '.join(others)}. Name the one "
@@ -127,6 +129,7 @@ def _find_sources(
         card=card.read_text(encoding="utf-8") if card.is_file() else "",
         sample=request.sample,
         verdicts=verdicts,
+        found=cells_file.find(scores),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sperm_tf.evaluation.quantification.cells_file import (
     BOX,
     CELL,
+    COUNT,
     COUNTED,
     CROP_PLACE,
     FIELD,
@@ -43,7 +44,7 @@ CELL_COLUMNS = (
     PIXEL_SIZE_SOURCE,
 )
 """What is known of a cell before it is classified."""
-STATUS, MESSAGE, COUNT = "status", "message", "num_heads"
+STATUS, MESSAGE = "status", "message"
 NO_HEADS, FAILED = "no_heads", "failed"
 """Statuses of fields that were read: nothing was found; the finder stopped, and `message` says why."""
 COUNTS = ("num_cut", "num_touching", "num_out_of_focus", "num_counted")

@@ -1,4 +1,7 @@
-"""The report of slides as a PDF: three A4 pages a slide: the result, the details, the contact sheet."""
+"""The report of slides as a PDF: A4 pages of each slide: the result, the details, the contact sheet.
+
+Two more where its cells were found in fields: the fields, and the measures of the heads.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sperm_tf.report.slide import facts, result_page
+from sperm_tf.report.slide import facts, fields_page, result_page
 from sperm_tf.report.slide.contact_sheet import Cell
 from sperm_tf.report.slide.layout import GAP, HEIGHT, INNER, MARGIN, MUTED, Document, side_by_side, write_table
 
@@ -28,6 +31,8 @@ def write(path: pathlib.Path, content: Mapping[str, Any]) -> None:
         result_page.write(pdf, slide, content)
         _write_details(pdf, slide, content)
         _write_sheet(pdf, slide)
+        if slide["fields"]:
+            fields_page.write(pdf, slide)
     pdf.output(str(path))
 
 

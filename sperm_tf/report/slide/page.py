@@ -1,4 +1,4 @@
-"""Writes the report of slides: `slide.html`, one file that loads nothing, and `slide.pdf`, three A4 pages a slide."""
+"""Writes the report of slides: `slide.html`, one file that loads nothing, and `slide.pdf`, some A4 pages a slide."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 from sperm_tf.evaluation.quantification import counts as slide_lib
 from sperm_tf.evaluation.quantification import reviewed, scores_file
+from sperm_tf.evaluation.quantification.cells_file import FoundCells
 from sperm_tf.evaluation.quantification.class_roles import ClassRoles
 from sperm_tf.report import build
-from sperm_tf.report.slide import contact_sheet, document, facts, figures, model_facts, sample
+from sperm_tf.report.slide import contact_sheet, document, facts, fields, figures, model_facts, sample
 from sperm_tf.version import __version__
 from sperm_tf.whole_files import replacing
 
@@ -30,6 +31,7 @@ class Sources:
         card: of the model, Markdown; may be empty.
         sample: what flags say of the sample, by `sample.FIELDS`; may be empty.
         verdicts: SHA-256 of a file -> the last verdict of a person on it; None without a review.
+        found: the cells of fields that the scores are of; None where the images came from elsewhere.
     """
 
     read: contact_sheet.Read
@@ -38,6 +40,12 @@ class Sources:
     card: str
     sample: Mapping[str, str] = dataclasses.field(default_factory=dict)
     verdicts: Mapping[str, reviewed.Verdict] | None = None
+    found: FoundCells | None = None
+
+    @property
+    def root(self) -> str:
+        """Folder of the fields; empty where the images came from elsewhere."""
+        return self.found.root if self.found else ""
 
 
 def write_report(
@@ -50,6 +58,7 @@ def write_report(
     slide_column: str = "",
     replicate_column: str = "",
     sheet_size: int = 48,
+    field_pictures: int = fields.MAX_PICTURES,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[pathlib.Path]:
     """Writes both files.
@@ -63,13 +72,15 @@ def write_report(
         slide_column: names the slide of each image; empty where all are of one.
         replicate_column: names the replicate; empty where there is none.
         sheet_size: most images of a slide on the contact sheet of the page; the PDF shows the first 28.
+        field_pictures: most pictures of fields of a slide on the page; the PDF shows the first 6.
         progress: is told after each slide how many of how many are described.
 
     Returns:
         The files.
     """
     described = []
-    for facts_of_slide, total in _describe_slides(scores, roles, sources, slide_column, replicate_column, sheet_size):
+    sizes = sheet_size, field_pictures
+    for facts_of_slide, total in _describe_slides(scores, roles, sources, slide_column, replicate_column, *sizes):
         described.append(facts_of_slide)
         progress(len(described), total)
     content = {
@@ -96,6 +107,7 @@ def _describe_slides(
     slide_column: str,
     replicate_column: str,
     sheet_size: int,
+    max_pictures: int,
 ) -> Iterator[tuple[dict[str, Any], int]]:
     """The facts of each slide, and of how many."""
     table, verdicts, rule = scores.table, sources.verdicts, sources.rule
@@ -128,12 +140,28 @@ def _describe_slides(
         review = figures.Reviewed(counted, reviewed.describe(rows, verdicts or {})) if counted else None
         num_elsewhere = int(elsewhere[rows.index].sum())
         described = facts.describe_slide(slide, rows, roles, rule, num_elsewhere=num_elsewhere, reviewed=review) | {
-            "title": sample.choose_title(slide.name, facts_of_sample, scores.record["root"]),
+            "title": sample.choose_title(slide.name, facts_of_sample, sources.root or scores.record["root"]),
             "sample": facts_of_sample,
             "sheet": sheet,
             "sheet_words": facts.describe_sheet(sheet),
+            "fields": _describe_fields(sources, roles, slide_column, slide.name, max_pictures),
         }
         yield described, len(slides)
+
+
+def _describe_fields(
+    sources: Sources, roles: ClassRoles, slide_column: str, slide: str, max_pictures: int
+) -> dict[str, Any] | None:
+    if sources.found is None:
+        return None
+    return fields.describe_fields(
+        sources.found,
+        roles,
+        slide_column=slide_column,
+        slide=slide,
+        verdicts=sources.verdicts,
+        max_pictures=max_pictures,
+    )
 
 
 def _on_several_slides(table: Any, slide_column: str) -> Any:

@@ -139,7 +139,8 @@ def test_other_programs_get_the_same_cells(finished):
 
 def test_the_slide_report_takes_the_folder(finished, tmp_path):
     assert slide_report.main(["slide_report", f"--scores={finished}", f"--output={tmp_path}"]) == 0
-    assert (tmp_path / "slide.html").is_file()
+    page = (tmp_path / "slide.html").read_text(encoding="utf-8")
+    assert "Measures of the heads" in page and "b.png, cells marked" in page and "broken.jpg" in page
 
 
 def test_a_run_that_was_stopped_goes_on(exported, drawn, finished, tmp_path, monkeypatch):

@@ -1,0 +1,185 @@
+"""The fields of a slide: their pictures with the cells marked, a table of them, and the measures of the heads."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sperm_tf.evaluation.quantification import cells_file, reviewed, scores_file
+from sperm_tf.evaluation.quantification.cells_file import FoundCells
+from sperm_tf.evaluation.quantification.class_roles import ClassRoles
+from sperm_tf.evaluation.quantification.reviewed import Verdict
+from sperm_tf.fields.found import OUT_OF_FOCUS
+from sperm_tf.report import text
+from sperm_tf.report.slide.head_measures import describe_measures, describe_scale
+from sperm_tf.served_names import OK, REFER
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_PICTURES = 12
+"""Pictures of fields on the page of a slide."""
+_SIDE, _JPEG_QUALITY = 1000, 82
+_NO_HEADS = "no_heads"  # status of a field that was read
+
+
+@dataclasses.dataclass(frozen=True)
+class FieldPicture:
+    """The picture of a field.
+
+    Attributes:
+        title: its address.
+        words: how many cells it has.
+        image: JPEG.
+        size: width and height in pixels.
+    """
+
+    title: str
+    words: str
+    image: bytes
+    size: tuple[int, int]
+
+    @property
+    def image_uri(self) -> str:
+        """The picture for a page."""
+        return f"data:image/jpeg;base64,{base64.b64encode(self.image).decode('ascii')}"
+
+
+def describe_fields(
+    found: FoundCells,
+    roles: ClassRoles,
+    *,
+    slide_column: str = "",
+    slide: str = "",
+    verdicts: Mapping[str, Verdict] | None = None,
+    max_pictures: int = MAX_PICTURES,
+) -> dict[str, Any]:
+    """The facts about the fields of one slide.
+
+    Args:
+        found: the cells of the run.
+        roles: of the classes.
+        slide_column: names the slide of each field; empty where all are of one.
+        slide: its name.
+        verdicts: SHA-256 of a crop -> the last verdict of a person on it; None without a review.
+        max_pictures: most pictures of fields; those with the most cells are shown.
+    """
+    fields, cells = found.fields, found.cells
+    if slide_column:
+        fields, cells = (table[table[slide_column].astype(str) == slide] for table in (fields, cells))
+    if verdicts:
+        cells = reviewed.apply(cells, verdicts)
+    whole = cells[cells[scores_file.FILE] != ""]
+    sperm = whole[whole[scores_file.PREDICTED].isin(roles.sperm)]
+    is_blurred = sperm[cells_file.FLAGS].str.contains(OUT_OF_FOCUS)
+    rows = [_describe_field(field, cells) for field in fields.to_dict("records")]
+    shown = sorted(fields[cells_file.COUNT].nlargest(max_pictures).index) if max_pictures else []
+    pictures = [picture for index in shown if (picture := _draw_field(found, index, cells)) is not None]
+    measured = sperm[~is_blurred]
+    return {
+        "rows": rows,
+        "pictures": pictures,
+        "words": _describe_pictures(pictures, len(fields)),
+        "totals": _describe_totals(fields, cells),
+        "measures": describe_measures(measured),
+        "measured": _describe_measured(len(measured), int(is_blurred.sum()), len(whole) - len(sperm)),
+        "scale": describe_scale(measured),
+    }
+
+
+def _describe_field(field: Mapping[Any, Any], cells: Any) -> dict[str, str]:
+    """A line of the table of fields."""
+    own = cells[cells[cells_file.FIELD] == field[scores_file.FILE]]
+    is_read = field[scores_file.STATUS] in (OK, _NO_HEADS)
+    numbers = (cells_file.COUNT, "num_counted", "num_cut", "num_touching", "num_out_of_focus")
+    return {
+        "file": field[scores_file.FILE],
+        "status": "" if field[scores_file.STATUS] == OK else field[scores_file.STATUS].replace("_", " "),
+        **{name: str(int(field[name])) if is_read else text.NOTHING for name in numbers},
+        "num_referred": str(int((own[scores_file.DECISION] == REFER).sum())) if is_read else text.NOTHING,
+        "focus": text.number(_to_float(field["focus"])),
+        "coverage": text.percent(_to_float(field["coverage"])),
+    }
+
+
+def _describe_totals(fields: Any, cells: Any) -> str:
+    """How many fields and heads there are, and what became of them."""
+    statuses = Counter(fields[scores_file.STATUS])
+    num_read = statuses.pop(OK, 0) + statuses[_NO_HEADS]
+    unread = "".join(
+        f"; {text.plural(count, 'field')} {status.replace('_', ' ')}"
+        for status, count in statuses.items()
+        if status != _NO_HEADS
+    )
+    whole = int((cells[scores_file.FILE] != "").sum())
+    return (
+        f"{text.plural(num_read, 'field')} read{unread}. {text.plural(len(cells), 'head')} found, of which "
+        f"{text.count(int(cells[cells_file.COUNTED].sum()))} count by the rule of two borders; "
+        f"{text.count(len(cells) - whole)} are cut by a border and have no class, "
+        f"{text.count(int(cells[cells_file.FLAGS].str.contains(OUT_OF_FOCUS).sum()))} are out of focus."
+    )
+
+
+def _describe_pictures(pictures: Sequence[FieldPicture], num_fields: int) -> str:
+    left_out = f" The {len(pictures)} with the most heads of {num_fields}." if len(pictures) < num_fields else ""
+    return (
+        "Each head as it was found, with its number and class. Grey, dashed and with a question mark: referred to a "
+        f"person.{left_out}"
+        if pictures
+        else "There is no picture of a field to show."
+    )
+
+
+def _describe_measured(num: int, num_blurred: int, num_others: int) -> str:
+    left_out = [
+        f"{text.count(count)} {words}"
+        for count, words in ((num_blurred, "out of focus"), (num_others, "classified as no spermatozoa"))
+        if count
+    ]
+    ending = f" Left out: {text.listing(left_out)}." if left_out else ""
+    return (
+        f"Outlines of {text.plural(num, 'whole head')} of spermatozoa.{ending} Band: the WHO manual's reference range "
+        "(5th edition, section 2.15.1), of stained spermatozoa that people called normal. These are measurements with "
+        "errors, no diagnosis."
+    )
+
+
+def _draw_field(found: FoundCells, index: int, cells: Any) -> FieldPicture | None:
+    """The overlay of a field, made smaller; None where it is gone."""
+    from PIL import Image
+
+    path = found.overlay_path(index)
+    if not path.is_file():
+        return None
+    file = found.fields[scores_file.FILE][index]
+    with Image.open(path) as overlay:
+        picture = overlay.convert("RGB")
+    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    own = cells[cells[cells_file.FIELD] == file]
+    return FieldPicture(file, _describe_heads(own), _to_jpeg(picture), picture.size)
+
+
+def _describe_heads(cells: Any) -> str:
+    """How many heads of a field have which class for good, and how many a person still has to look at."""
+    is_referred = cells[scores_file.DECISION] == REFER
+    classes = Counter(cells[scores_file.PREDICTED][~is_referred].dropna())
+    parts = [f"{count} {name}" for name, count in classes.most_common()]
+    num_cut = int((cells[scores_file.FILE] == "").sum())
+    for count, words in ((int(is_referred.sum()), "referred to a person"), (num_cut, "cut by a border")):
+        parts += [f"{count} {words}"] * bool(count)
+    return f"{text.plural(len(cells), 'head')}{': ' if parts else ''}{', '.join(parts)}"
+
+
+def _to_jpeg(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+def _to_float(value: Any) -> float:
+    return math.nan if value is None else float(value)
