@@ -19,6 +19,7 @@ from pipelines.cli.quiet import import_tensorflow_quietly
 from sperm_tf import missing_packages
 
 if TYPE_CHECKING:
+    from pipelines.bulk_inference.scored_images import ScoredRun
     from sperm_tf.review.journal import Journal
     from sperm_tf.review.page import Page
 
@@ -30,9 +31,12 @@ USAGE = """Serves a page on this machine, on which a person looks at a model's a
 
 Flags:
   --scores=DIR             folder that python -m pipelines.score wrote: opens the crops that it refers, those unlike the
-                           training images first, then the least sure; its predictions are shown as they are
+                           training images first, then the least sure; its predictions are shown as they are. Or the
+                           folder of python -m pipelines.fields: each cell is shown in its field, too, where false ones
+                           can be taken out and missed ones drawn
   --all                    with --scores: those that it accepts, too, after the others
-  --images=DIR             with --scores: where the crops are now, if they were moved since
+  --images=DIR             with --scores: where the crops are now, if they were moved since; of a folder of fields,
+                           where the fields are
   --model=NAME|DIR|FILE    without --scores: a released model (smids, hushem), a folder that the Calibrator wrote, or a
                            .keras file
   --output=DIR             where verdicts go: reviews.csv, images/, and labels.csv, which is training data; for --scores
@@ -113,7 +117,8 @@ def _serve(values: flags.FlagValues) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):  # stop as Ctrl+C does: what was dropped in is deleted
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, signal.default_int_handler)
-    page, journal = _open_scores(values) if values.scores else _load_model(values)
+    page, journal, run = _open_scores(values) if values.scores else (*_load_model(values), None)
+    _write_boxes(run, journal)  # an earlier page may have been killed
     try:
         address = _launch(page, host=values.host, port=values.port)
         if values.host not in _LOCAL:
@@ -124,6 +129,7 @@ def _serve(values: flags.FlagValues) -> None:
         page.wait()
     finally:
         page.close()
+        _write_boxes(run, journal)
 
 
 def _load_model(values: flags.FlagValues) -> tuple[Page, Journal]:
@@ -140,16 +146,32 @@ def _load_model(values: flags.FlagValues) -> tuple[Page, Journal]:
     return Page(reader, journal, initials=values.initials), journal
 
 
-def _open_scores(values: flags.FlagValues) -> tuple[Page, Journal]:
+def _open_scores(values: flags.FlagValues) -> tuple[Page, Journal, ScoredRun]:
     from pipelines.bulk_inference.scored_images import ScoredRun
+    from pipelines.field_analysis.reviewed_fields import FieldRun
+    from sperm_tf.evaluation.quantification import cells_file, scores_file
     from sperm_tf.review.journal import Journal
     from sperm_tf.review.page import Page
 
-    run = ScoredRun(pathlib.Path(values.scores).expanduser(), images=values.images, shows_all=values.all)
+    folder = pathlib.Path(values.scores).expanduser()
+    kind = ScoredRun if cells_file.find(scores_file.read(folder)) is None else FieldRun
+    run = kind(folder, images=values.images, shows_all=values.all)
     journal = Journal(pathlib.Path(values.output).expanduser() if values.output else run.folder / REVIEWS_FOLDER)
     _say(f"Reading {run.scope}")
     items = run.read(on_progress=Progress())
-    return Page(run, journal, items=items, initials=values.initials), journal
+    return Page(run, journal, items=items, initials=values.initials), journal, run
+
+
+def _write_boxes(run: ScoredRun | None, journal: Journal) -> None:
+    """Writes the corrected cells of fields, where the page shows cells of fields."""
+    from pipelines.field_analysis.exports import COCO_FILE
+    from pipelines.field_analysis.reviewed_boxes import write_reviewed_boxes
+    from pipelines.field_analysis.reviewed_fields import FieldRun
+    from sperm_tf.review import records
+
+    if isinstance(run, FieldRun):
+        last = records.latest(journal.read().reviews)
+        write_reviewed_boxes(journal.folder / COCO_FILE, run.found, last.values())
 
 
 def _launch(page: Page, *, host: str, port: int) -> str:

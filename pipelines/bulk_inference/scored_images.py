@@ -16,7 +16,7 @@ from sperm_tf.decision import rule as rule_lib
 from sperm_tf.decision.rule import DecisionRule
 from sperm_tf.evaluation.quantification import scores_file
 from sperm_tf.microscopy import to_served_if_readable
-from sperm_tf.review.items import CHANGED, Item, identify
+from sperm_tf.review.items import CHANGED, CellPlace, Item, identify
 from sperm_tf.runtimes.registry import TENSORFLOW
 from sperm_tf.served_names import EXPLAIN, OK, REFER, SHOWN_MAP, UNREADABLE
 from sperm_tf.serving.prediction import Prediction
@@ -33,6 +33,7 @@ class ScoredRun:
         name: of the model.
         digest: SHA-256 of the model's file, as the scores give it.
         scope: what the page says that it shows.
+        fields: the fields that the images are cells of; None where they are of none.
 
     Args:
         folder: that scores went to, or a file in it.
@@ -63,6 +64,7 @@ class ScoredRun:
         shown, of = (int((table[scores_file.STATUS] == OK).sum()) for table in (self._table, self.scores.table))
         kind = "" if shows_all else "referred "
         self.scope = f"{shown:,} {kind}of {of:,} scored images, folder {self.folder.resolve().name}"
+        self.fields: Any = None
         self._explain: Callable[[Any], Any] | None = None
         self._lock = threading.Lock()
 
@@ -141,19 +143,36 @@ class ScoredRun:
         self._saved_model = model.prepare(self.folder / score_folder.MODEL)
 
     def _read_rows(self, reader: CropReader) -> Iterator[Item]:
-        columns = {name.casefold(): name for name in self.scores.record["columns"]}
-        group = next((columns[name] for name in _GROUP_COLUMNS if name in columns), None)
         for row in self._table.to_dict("records"):
-            prediction = _to_prediction(row, self.class_names)
-            if prediction.status != OK:
-                yield Item(b"", prediction)
-                continue
-            content = reader.read_unchanged(prediction.file, row[scores_file.IMAGE_DIGEST])
-            if content is None:
-                yield Item(b"", Prediction(prediction.file, CHANGED))
-                continue
-            served = to_served_if_readable(content, name=prediction.file)
-            yield identify(Item(served, prediction, group=str(row[group]) if group else ""), content)
+            yield self.read_row(row, reader)
+
+    def read_row(self, row: Mapping[Any, Any], reader: CropReader) -> Item:
+        """The image of a row of the scores, with its prediction.
+
+        Args:
+            row: column -> value.
+            reader: of the images.
+        """
+        group = find_group_column(self.scores.record["columns"])
+        prediction = _to_prediction(row, self.class_names)
+        if prediction.status != OK:
+            return Item(b"", prediction)
+        content = reader.read_unchanged(prediction.file, row[scores_file.IMAGE_DIGEST])
+        if content is None:
+            return Item(b"", Prediction(prediction.file, CHANGED))
+        served = to_served_if_readable(content, name=prediction.file)
+        item = Item(served, prediction, group=str(row[group]) if group else "", place=self.find_place(row))
+        return identify(item, content)
+
+    def find_place(self, row: Mapping[Any, Any]) -> CellPlace | None:
+        """Where the cell of a row is in its field; None where the images come from no field."""
+        return None
+
+
+def find_group_column(columns: Sequence[str]) -> str | None:
+    """The column of a run's table that says which images cannot be torn apart; None where there is none."""
+    found = {name.casefold(): name for name in columns}
+    return next((found[name] for name in _GROUP_COLUMNS if name in found), None)
 
 
 def _to_prediction(row: Mapping[Any, Any], class_names: Sequence[str]) -> Prediction:

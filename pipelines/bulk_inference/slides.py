@@ -68,6 +68,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> list[path
     images = CropReader(_images_folder(request, scores))
     with progress.shown("Slide report"), contextlib.closing(images) as reader:
         sources = _find_sources(request, scores, reader, report)
+        _check_left(scores, sources.removed)
         return page.write_report(
             request.output.expanduser(),
             scores,
@@ -78,6 +79,14 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> list[path
             field_pictures=request.field_pictures,
             progress=_count_slide,
             **columns,
+        )
+
+
+def _check_left(scores: scores_file.Scores, removed: frozenset[str]) -> None:
+    if removed and scores.table[scores_file.IMAGE_DIGEST].isin(removed).all():
+        raise scores_file.ScoresError(
+            f"scores must hold at least one cell. Received: {scores.path}, and reviews by which none of its "
+            f"{len(scores.table)} images shows one. Leave --reviews out to see what was found."
         )
 
 
@@ -116,20 +125,24 @@ def _find_sources(
 ) -> page.Sources:
     folder = scores.path.parent / score_folder.MODEL
     rule, card = folder / _RULE_FILE, folder / scoring_model.CARD_FILE
-    verdicts, kept = None, scores.path.parent / REVIEWS_FOLDER
+    found, cells, kept = None, cells_file.find(scores), scores.path.parent / REVIEWS_FOLDER
     if not request.reviews and kept.is_dir():
         report(f"Reviews lie in {kept} and are not counted. To count them: --reviews={kept}")
     if request.reviews:
-        verdicts = reviews.find_verdicts(pathlib.Path(request.reviews).expanduser(), scores)
-        report(f"{len(verdicts):,} of {len(scores.table):,} images were reviewed.")
+        found = reviews.find_verdicts(pathlib.Path(request.reviews).expanduser(), scores, cells)
+        num_removed, num_added = len(found.removed), 0 if found.added is None else len(found.added)
+        corrected = f" {num_removed:,} are no cells; {num_added:,} were added." if num_removed or num_added else ""
+        report(f"{len(found.verdicts) + num_removed:,} of {len(scores.table):,} images were reviewed.{corrected}")
     return page.Sources(
         read=_find_images(request, scores, reader, report),
         read_overlay=functools.partial(_read_overlay, scores.path.parent),
         rule=json.loads(rule.read_text(encoding="utf-8")) if rule.is_file() else {},
         card=card.read_text(encoding="utf-8") if card.is_file() else "",
         sample=request.sample,
-        verdicts=verdicts,
-        found=cells_file.find(scores),
+        verdicts=found.verdicts if found else None,
+        removed=found.removed if found else frozenset(),
+        added=found.added if found else None,
+        found=cells,
     )
 
 

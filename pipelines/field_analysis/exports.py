@@ -16,6 +16,7 @@ from sperm_tf.evaluation.quantification import scores_file
 from sperm_tf.morphometry.cell import MEASURE_NAMES
 from sperm_tf.whole_files import replacing, write_text
 
+COCO_FILE = "cells.coco.json"
 HEAD = "head"
 """Category of a cell without a predicted class."""
 COLOURS = ((0, 158, 115), (213, 94, 0), (0, 114, 178), (204, 121, 167), (230, 159, 0), (86, 180, 233))

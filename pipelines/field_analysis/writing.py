@@ -60,7 +60,7 @@ def write_pictures(
     finally:
         reader.close()
     exports.write_geojson(folder / "cells.geojson", features)
-    exports.write_coco(folder / "cells.coco.json", fields, outlined, class_names)
+    exports.write_coco(folder / exports.COCO_FILE, fields, outlined, class_names)
 
 
 def _draw(

@@ -15,8 +15,8 @@ from sperm_tf.review.reader import Reader
 from sperm_tf.review.session import Session
 from sperm_tf.served_names import ACCEPT
 
-PREDICTED = object()
-"""Stands for the predicted class, whichever it is."""
+PREDICTED, NO_CELL = object(), object()
+"""Stand for the predicted class, whichever it is, and for what is no cell."""
 _NUM_AHEAD = 3  # images whose maps are computed before they are shown
 _MAP_TIMEOUT_S = 0.05  # a card that waits longer than this for its map is shown without, and the map follows
 
@@ -72,7 +72,7 @@ class Actions:
         """Keeps a verdict and shows the next image; where that fails, the image and the comment stay.
 
         Args:
-            label: a class, `PREDICTED`, or None for `cannot tell`.
+            label: a class, `PREDICTED`, `NO_CELL`, or None for `cannot tell`.
             session: of the tab.
             shown: position of the image that the person saw.
             reviewer: initials.
@@ -85,13 +85,19 @@ class Actions:
         if label is PREDICTED:
             label = session.items[int(shown)].prediction.predicted_class
         try:
-            review = session.judge(int(shown), label, reviewer=reviewer or "", comment=comment or "")
+            given = {"reviewer": reviewer or "", "comment": comment or ""}
+            if label is NO_CELL:
+                review = session.remove(int(shown), **given)
+            else:
+                review = session.judge(int(shown), label, **given)
         except (OSError, ValueError) as error:
             return [*self._show(session, view.render_status(f"Not saved: {error}", is_problem=True))[:-1], comment]
+        if review is None and session.current != int(shown) and int(shown) not in session.order:
+            return self._show(session, view.render_status("Taken out: the cell that you drew was not kept."))
         if review is None:  # a second press, before the next image was drawn
             item = session.items[int(shown)]
             earlier = session.verdict_of(item)
-            if earlier is not None and earlier.label == (label or ""):
+            if earlier is not None and earlier.label == ("" if label in (None, NO_CELL) else label):
                 return [gr.skip()] * 8
             words = f"Not kept: the page had gone on by then. To decide on {item.name}, go back to it with ←."
             return [*self._show(session, view.render_status(words, is_problem=True))[:-1], comment]
@@ -119,6 +125,26 @@ class Actions:
         session.skip()
         return self._show(session)
 
+    def use_field(self, session: Session | None, event: gr.EventData) -> list[Any]:
+        """Goes to a cell of the field, or takes up one that was drawn there; returns the thumbnails, too."""
+        if session is None:
+            return [*_restarted(), gr.skip()]
+        status = ""
+        try:
+            if event.what == "leaf":
+                session.leaf(int(event.step))
+            elif event.what == "cell":
+                session.show_cell(event.field, int(event.cell))
+            else:
+                session.draw(event.field, [float(end) for end in event.box])
+        except (OSError, ValueError) as error:
+            status = view.render_status(f"Not taken: {error}", is_problem=True)
+        return [*self._show(session, status), view.render_thumbnails(session)]
+
+    def draw_field(self, session: Session | None) -> Any:
+        """The picture of the field that is shown."""
+        return gr.skip() if session is None else view.render_field(session)
+
     def draw_map(self, session: Session | None) -> Any:
         """The attribution map that the card of the current image still lacks, as soon as it is computed."""
         if session is None or session.current is None or not session.lacks_map:
@@ -137,7 +163,8 @@ class Actions:
             session.lacks_map = picture is None
             # Nothing invites to agree with what the model itself does not stand for.
             variant = "primary" if item.prediction.decision == ACCEPT else "secondary"
-            agree = gr.update(value=f"A · agree: {item.prediction.predicted_class}", variant=variant)
+            answer = f": {item.prediction.predicted_class}" if item.prediction.predicted_class else ""
+            agree = gr.update(value=f"A · agree{answer}", variant=variant, interactive=not item.is_drawn)
         return [
             session,
             session.current,

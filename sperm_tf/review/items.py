@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,6 +21,23 @@ _THUMBNAIL_SIDE = 64  # pixels
 
 
 @dataclasses.dataclass(frozen=True)
+class CellPlace:
+    """Where a cell is in its field.
+
+    Attributes:
+        field: address of the field.
+        field_sha256: of its file.
+        box: of the head: x0, y0, x1, y1 in pixels of the field; the latter two lie behind its last column and row.
+        cell: its number in the field; 0 for a cell that a person drew.
+    """
+
+    field: str
+    field_sha256: str
+    box: tuple[int, int, int, int]
+    cell: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
 class Item:
     """One file and its prediction.
 
@@ -32,6 +49,7 @@ class Item:
         group: patient or slide code; may be empty.
         thumbnail: JPEG; empty likewise.
         sha256: of the file, hex digest; empty likewise.
+        place: in its field; None for a crop that comes from no field.
     """
 
     data: bytes
@@ -41,6 +59,12 @@ class Item:
     group: str = ""
     thumbnail: bytes = b""
     sha256: str = ""
+    place: CellPlace | None = None
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a person drew the cell: then it has no prediction."""
+        return self.place is not None and not self.place.cell
 
     @property
     def name(self) -> str:
@@ -62,11 +86,13 @@ class Predictor(Protocol):
         class_names: in the order of the logits.
         rule: when it refers an image; None where that is not known.
         scope: what the page shows, in a line below its title; empty for images that are dropped in.
+        fields: the fields that the images are cells of, a `sperm_tf.review.fields.Fields`; None where they are of none.
     """
 
     name: str
     digest: str
     scope: str
+    fields: Any
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -133,6 +133,14 @@ class Journal:
                 problem = f"{LABELS_FILE} could not be renewed: {error}"
             return Content(reviews, content.damaged_lines, problem)
 
+    def read_image(self, review: Review) -> bytes:
+        """The copy of a judged image.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return (self.folder / review.image).read_bytes()
+
     @property
     def _path(self) -> pathlib.Path:
         return self.folder / REVIEWS_FILE

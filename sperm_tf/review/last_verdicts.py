@@ -20,11 +20,16 @@ class LastVerdict:
         pixel_sha256: `sperm_tf.data.identity.pixel_sha256` of the decoded image.
         file: as the page was given it: an address of the scores (`slide_1.tar!cell_17.png`), or a file's name.
         predicted_class: the model's most probable class when the person decided.
-        verdict: `agree`, `correct` or `cannot_tell`.
-        class_after_review: the person's class; empty for `cannot_tell`.
+        verdict: `agree`, `correct`, `cannot_tell`, or of a cell of a field `no_cell` or `add`.
+        class_after_review: the person's class; empty for `cannot_tell` and `no_cell`.
         initials: of the person; empty in journals of versions that did not ask for them.
         time_utc: ISO 8601, UTC, such as `2026-01-31T09:30:00.125Z`.
         model_digest: of the model whose prediction was reviewed: for reviews of scores, their `model_digest`.
+        image: the copy of the file, relative to the folder of the journal.
+        field: address of the field that the cell is in; empty for a crop that comes from no field, like the next two.
+        field_sha256: of the field's file.
+        box: of the head in pixels of the field: x0, y0, x1, y1.
+        is_added: whether a person drew the cell, which no finder had found.
     """
 
     sha256: str
@@ -36,6 +41,11 @@ class LastVerdict:
     initials: str
     time_utc: str
     model_digest: str
+    image: str = ""
+    field: str = ""
+    field_sha256: str = ""
+    box: tuple[int, ...] = ()
+    is_added: bool = False
 
 
 def read_reviews(folder: str | os.PathLike[str]) -> dict[str, LastVerdict]:
@@ -65,11 +75,15 @@ def read_reviews(folder: str | os.PathLike[str]) -> dict[str, LastVerdict]:
     reviews = journal.parse(path.read_bytes(), path).reviews
     last = records.latest(reviews)
     files: dict[str, Review] = {}
+    added = {review.pixel_sha256 for review in reviews if review.verdict == records.ADD}
     for review in reviews:
         digest = review.sha256 or _digest_stored(folder, review)
         if digest:
             files[digest] = review
-    return {digest: _to_verdict(digest, review, last[review.pixel_sha256]) for digest, review in files.items()}
+    return {
+        digest: _to_verdict(digest, review, last[review.pixel_sha256], review.pixel_sha256 in added)
+        for digest, review in files.items()
+    }
 
 
 def _digest_stored(folder: pathlib.Path, review: Review) -> str:
@@ -80,7 +94,7 @@ def _digest_stored(folder: pathlib.Path, review: Review) -> str:
         return ""
 
 
-def _to_verdict(digest: str, review: Review, last: Review) -> LastVerdict:
+def _to_verdict(digest: str, review: Review, last: Review, is_added: bool) -> LastVerdict:
     return LastVerdict(
         sha256=digest,
         pixel_sha256=review.pixel_sha256,
@@ -91,4 +105,9 @@ def _to_verdict(digest: str, review: Review, last: Review) -> LastVerdict:
         initials=last.reviewer,
         time_utc=last.time_utc,
         model_digest=last.model_digest,
+        image=last.image,
+        field=last.field,
+        field_sha256=last.field_sha256,
+        box=records.read_box(last.box),
+        is_added=is_added,
     )

@@ -83,6 +83,8 @@ class Maps:
             return self._drawings[item.sha256]
 
     def _draw(self, item: Item) -> MapPicture:
+        if item.is_drawn:
+            return MapPicture(problem="no model has seen this cell")
         try:
             heat_map = self._predictor.explain(item)
         except (ValueError, OSError) as error:

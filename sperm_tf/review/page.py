@@ -17,7 +17,7 @@ from typing import Any
 import gradio as gr
 
 from sperm_tf.review import view, wording
-from sperm_tf.review.actions import PREDICTED, Actions
+from sperm_tf.review.actions import NO_CELL, PREDICTED, Actions
 from sperm_tf.review.items import Item, Predictor
 from sperm_tf.review.journal import Journal
 from sperm_tf.review.maps import Maps
@@ -123,6 +123,7 @@ class Page:
                     verdicts, comment, back, skip = self._lay_out_buttons()
                     gr.HTML(f'<p class="rv-keys">{wording.KEYS}</p>', apply_default_css=False)
                 status = gr.HTML(elem_id="rv-status", apply_default_css=False)
+                field = self._lay_out_field()
                 late_map = gr.HTML(elem_id="rv-late-map", js_on_load=_asset("late_map.js"), apply_default_css=False)
         updated = [state, shown, status, worklist, card, buttons, verdicts["agree"], comment]
         prompt: dict[str, Any] = {"outputs": updated, "show_progress": "hidden"}
@@ -139,18 +140,30 @@ class Page:
         else:
             assert self._items is not None
             open_items = functools.partial(self._actions.open, self._items)
-            events.append(self._blocks.load(open_items, outputs=[*updated, thumbnails], show_progress="hidden"))
-        self._follow_up(events, state, late_map)
+            opened = {"outputs": [*updated, thumbnails], "show_progress": "hidden", "api_name": "open"}
+            events.append(self._blocks.load(open_items, **opened))
+        if field is not None:
+            events.append(field.click(self._actions.use_field, state, [*updated, thumbnails], show_progress="hidden"))
+        self._follow_up(events, state, late_map, field)
 
     def _connect_verdicts(self, buttons: dict[str, gr.Button], inputs: list[Any], prompt: dict[str, Any]) -> list[Any]:
-        labels = {"agree": PREDICTED, "cannot_tell": None, **self._choices()}
+        labels = {"agree": PREDICTED, "cannot_tell": None, "no_cell": NO_CELL, **self._choices()}
         judges = {name: functools.partial(self._actions.judge, label) for name, label in labels.items()}
         return [button.click(judges[name], inputs, api_name=name, **prompt) for name, button in buttons.items()]
 
-    def _follow_up(self, events: Sequence[Any], state: gr.State, late_map: gr.HTML) -> None:
-        """What comes after each event: the page takes keys again, and a map that was not there comes."""
+    def _lay_out_field(self) -> gr.HTML | None:
+        """The field that the cells are in; None where the images are of no fields."""
+        if self._predictor.fields is None:
+            return None
+        return gr.HTML(elem_id="rv-field", js_on_load=_asset("field.js"), apply_default_css=False)
+
+    def _follow_up(self, events: Sequence[Any], state: gr.State, late_map: gr.HTML, field: gr.HTML | None) -> None:
+        """What comes after each event: the page takes keys again, the field, and a map that was not there."""
         for event in events:
             event.then(None, js="() => window.reviewIsReady()")
+            if field is not None:
+                drawn = {"api_name": "field", "show_progress": "hidden", "trigger_mode": "always_last"}
+                event.then(self._actions.draw_field, state, field, **drawn)
             event.then(
                 self._actions.draw_map,
                 state,
@@ -177,6 +190,8 @@ class Page:
                 text = f"{number} · {label}" if number <= _NUM_KEYS else label
                 verdicts[name] = gr.Button(text, elem_id=f"rv-{name}", min_width=110)
             verdicts["cannot_tell"] = gr.Button("0 · cannot tell", elem_id="rv-cannot_tell", min_width=110)
+            if self._predictor.fields is not None:
+                verdicts["no_cell"] = gr.Button("X · no cell", elem_id="rv-no_cell", min_width=110)
         with gr.Row():
             comment = gr.Textbox(
                 placeholder="Comment (optional), before the verdict",

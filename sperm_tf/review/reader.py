@@ -44,6 +44,7 @@ class Reader:
         self.classifier = classifier
         self.name = name
         self.scope = ""
+        self.fields = None
         self.digest = digest_classifier(classifier)
         explainer = ClassActivationMaps(classifier.keras_model, views=classifier.views)
         self._explain = tf.function(

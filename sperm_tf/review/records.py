@@ -13,12 +13,13 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-AGREE, CORRECT, CANNOT_TELL = VERDICTS = ("agree", "correct", "cannot_tell")
+AGREE, CORRECT, CANNOT_TELL, NO_CELL, ADD = VERDICTS = ("agree", "correct", "cannot_tell", "no_cell", "add")
+"""The last two are of cells of fields: nothing is there that a finder took for a head; a head that it missed."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _BYTE_ORDER_MARK = "\ufeff"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Review:
     """One verdict of one person on one image; every field is text, as it stands in the file.
 
@@ -33,11 +34,14 @@ class Review:
         decision: of the model: `accept` or `refer`.
         reason: of that decision, one of `sperm_tf.served_names.REASONS`.
         verdict: of the person: one of `VERDICTS`.
-        label: the class that the person chose; empty for `cannot_tell`.
+        label: the class that the person chose; empty for `cannot_tell` and `no_cell`.
         reviewer: initials; empty only in lines of earlier versions, which did not ask for them.
         comment: may be empty.
         group: patient or slide code; may be empty.
         model: name of the model.
+        field: address of the field that the cell is in; empty for a crop that comes from no field, like the next two.
+        field_sha256: SHA-256 of the field's file.
+        box: of the head, in pixels of the field: `x0 y0 x1 y1`, the latter two behind its last column and row.
         sha256: SHA-256 of the file's bytes, by which `pipelines.score` knows an image; empty in lines of earlier
             versions.
         model_digest: SHA-256 of what determines its answers. Last, since its known length shows that a line is whole.
@@ -58,13 +62,18 @@ class Review:
     comment: str
     group: str
     model: str
+    field: str = ""
+    field_sha256: str = ""
+    box: str = ""
     sha256: str
     model_digest: str
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Review))
-EARLIER_COLUMNS = tuple(name for name in COLUMNS if name != "sha256")
-"""Of a journal that no version has written to since files are known by their SHA-256."""
+_PLACE = ("field", "field_sha256", "box")
+_ADDED_COLUMNS = (_PLACE, (*_PLACE, "sha256"))  # that journals of earlier versions lack, the last version first
+EARLIER_COLUMNS = tuple(tuple(name for name in COLUMNS if name not in added) for added in _ADDED_COLUMNS)
+"""Of journals that no version has written to since cells have a place in their field, or files a SHA-256."""
 
 
 def one_line(text: str) -> str:
@@ -82,7 +91,7 @@ def write_line(cells: Iterable[str]) -> str:
 def read_header(line: str) -> tuple[str, ...]:
     """The columns that a journal's first line names; empty where they are no journal's."""
     names = tuple(_split(line.removeprefix(_BYTE_ORDER_MARK)))
-    return names if names in (COLUMNS, EARLIER_COLUMNS) else ()
+    return names if names in (COLUMNS, *EARLIER_COLUMNS) else ()
 
 
 def parse_review(line: str, columns: Sequence[str] = COLUMNS) -> Review | None:
@@ -95,9 +104,20 @@ def parse_review(line: str, columns: Sequence[str] = COLUMNS) -> Review | None:
     cells = _split(line)
     if len(cells) != len(columns):
         return None
-    review = Review(**{"sha256": "", **dict(zip(columns, cells, strict=True))})
+    review = Review(**{"sha256": "", **dict(zip(columns, cells, strict=True))})  # other added columns are empty, too
     is_whole = _DIGEST.fullmatch(review.model_digest) and _DIGEST.fullmatch(review.pixel_sha256)
     return review if is_whole and review.verdict in VERDICTS else None
+
+
+def write_box(box: Sequence[int]) -> str:
+    """A box as the journal has it."""
+    return " ".join(map(str, box))
+
+
+def read_box(text: str) -> tuple[int, ...]:
+    """The box of a line, x0, y0, x1, y1; empty where it has none, or somebody damaged it."""
+    cells = text.split()
+    return tuple(map(int, cells)) if len(cells) == 4 and all(cell.isdecimal() for cell in cells) else ()
 
 
 def class_names(review: Review) -> set[str]:
@@ -124,10 +144,10 @@ def latest(reviews: Iterable[Review]) -> dict[str, Review]:
 def label_table(reviews: Iterable[Review]) -> str:
     """The training table of a journal, in the form that `tfds_builders.own_images` reads.
 
-    The last verdict on an image wins; an image of which nobody can tell the class is left out. The column `group`
-    stands there once a group is known; then an image without is a group of its own.
+    The last verdict on an image wins; an image of which nobody can tell the class is left out, like what is no cell.
+    The column `group` stands there once a group is known; then an image without is a group of its own.
     """
-    rows = [review for review in latest(reviews).values() if review.verdict != CANNOT_TELL]
+    rows = [review for review in latest(reviews).values() if review.label]
     has_groups = any(review.group for review in rows)
     lines = [write_line(("file", "label", *["group"] * has_groups))]
     for review in rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from sperm_tf.probabilities import write_probability
@@ -14,6 +15,8 @@ from sperm_tf.review.maps import MapPicture, picture_uri, shown_pixels
 from sperm_tf.review.records import Review
 from sperm_tf.review.session import Session
 from sperm_tf.served_names import ACCEPT
+
+_FIELD_SIDE = 1100  # pixels; larger fields are drawn smaller
 
 
 def render_head(predictor: Predictor) -> str:
@@ -74,9 +77,56 @@ def render_card(session: Session, picture: MapPicture | None) -> str:
         picture=picture_uri(shown_pixels(item)),
         map=picture,
         is_accepted=prediction.decision == ACCEPT,
-        words=wording.describe(prediction, rule),
+        words=None if item.is_drawn else wording.describe(prediction, rule),
         earlier=verdict and {**vars(verdict), "text": describe_verdict(verdict)},
     )
+
+
+def render_field(session: Session) -> str:
+    """The field that is shown, with every cell that was found in it or drawn; what is current has a thick box."""
+    fields = session.predictor.fields
+    names = list(fields.names)
+    if not names:
+        return ""
+    facts: dict[str, Any] = {"name": session.field, "place": names.index(session.field) + 1, "total": len(names)}
+    try:
+        pixels = fields.read(session.field)
+    except ValueError as error:
+        return _render("field.html.j2", **facts, problem=str(error), picture="", boxes=(), size=(0, 0))
+    picture = pictures.data_uri(pictures.encode(pixels, max_side=_FIELD_SIDE, image_format="JPEG"))
+    size = pixels.shape[1], pixels.shape[0]
+    return _render("field.html.j2", **facts, problem="", picture=picture, boxes=list(_boxes(session)), size=size)
+
+
+def _boxes(session: Session) -> Iterator[dict[str, Any]]:
+    """The boxes of the field that is shown."""
+    positions = {
+        (item.place.cell, item.place.box): position
+        for position, item in enumerate(session.items)
+        if item.place is not None and item.place.field == session.field
+    }
+    verdicts = {review.sha256: review for review in session.verdicts.values()}
+    for found in session.predictor.fields.list_found(session.field):
+        position = positions.pop((found.cell, found.box), None)
+        review = verdicts.get(found.sha256) if found.sha256 else None
+        state = "cut" if found.is_cut else "found"
+        yield _box(found.box, str(found.cell), state, review, position, session.current) | {"cell": found.cell}
+    for (_, box), position in positions.items():
+        review = session.verdict_of(session.items[position])
+        if position in session.order:
+            yield _box(box, "+", "drawn", review, position, session.current) | {"cell": 0}
+
+
+def _box(
+    box: tuple[int, int, int, int], label: str, state: str, review: Review | None, position: int | None, current: Any
+) -> dict[str, Any]:
+    is_removed = review is not None and review.verdict == records.NO_CELL
+    return {
+        "box": box,
+        "label": f"{label} {review.label}" if review and review.label else label,
+        "state": "removed" if is_removed else state,
+        "is_current": position is not None and position == current,
+    }
 
 
 def render_map(item: Item, picture: MapPicture) -> str:
@@ -85,9 +135,11 @@ def render_map(item: Item, picture: MapPicture) -> str:
 
 
 def describe_verdict(review: Review) -> str:
-    """`abnormal`, `normal instead of abnormal` or `cannot tell`."""
-    if review.verdict == records.CANNOT_TELL:
-        return "cannot tell"
+    """`abnormal`, `normal instead of abnormal`, `cannot tell`, `no cell` or `added: normal`."""
+    if not review.label:
+        return review.verdict.replace("_", " ")
+    if review.verdict == records.ADD:
+        return f"added: {review.label}"
     return review.label if review.verdict == records.AGREE else f"{review.label} instead of {review.predicted_class}"
 
 
@@ -104,6 +156,8 @@ def _entry(session: Session, position: int) -> dict[str, Any]:
 
 
 def _summarize(item: Item) -> str:
+    if item.is_drawn:
+        return "drawn, no class yet"
     highest = max(item.prediction.probabilities.values())
     return f"{item.prediction.predicted_class}, {write_probability(highest)}"
 

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from sperm_tf.review.journal import Journal
+from tests.review.browser import CHROMIUM, DRIVER
 from tests.review.reviews import make_image
 
 CLASS_NAMES = ("normal", "abnormal", "non-sperm")
@@ -52,3 +53,19 @@ def files(tmp_path):
     (folder / "scan.tif").write_bytes(b"II*\0 no crop")
     (folder / "empty.png").write_bytes(b"")
     return [str(path) for path in sorted(folder.iterdir())] + [str(folder / "gone.png")]
+
+
+@pytest.fixture
+def browser(tmp_path):
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("needs chromium and chromedriver")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    options.add_argument(f"--user-data-dir={tmp_path / 'chromium'}")
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1280,900"):
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()

@@ -16,12 +16,15 @@ def _digest(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def _as_of_an_earlier_version(journal, line_end="\n"):
-    """Takes the column away that came later, as a reader of CSV sees it."""
+PLACE = {"field", "field_sha256", "box"}
+
+
+def _as_of_an_earlier_version(journal, line_end="\n", later=frozenset()):
+    """Takes the columns away that came later, as a reader of CSV sees it."""
     path = journal.folder / "reviews.csv"
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    names = [name for name in rows[0] if name != "sha256"]
+    names = [name for name in rows[0] if name not in later]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names, extrasaction="ignore", lineterminator=line_end)
         writer.writeheader()
@@ -48,6 +51,7 @@ def test_the_last_verdict_on_each_file_is_read(journal):
         initials="cd",
         time_utc="2026-02-01T10:00:00.000Z",
         model_digest=MODEL_DIGEST,
+        image=f"images/{make_review(first).pixel_sha256}.png",
     )
     assert (found[_digest(second)].verdict, found[_digest(second)].class_after_review) == ("cannot_tell", "")
     assert found[_digest(third)].file == kept.file == "slide_1.tar!cell 3.png"
@@ -70,7 +74,7 @@ def test_a_journal_of_an_earlier_version_is_read_and_goes_on(journal, line_end):
     first, second, third = (make_image(seed) for seed in range(3))
     _keep(journal, first, "abnormal", comment='with "quotes" and, commas')
     _keep(journal, second, "normal")
-    path = _as_of_an_earlier_version(journal, line_end)
+    path = _as_of_an_earlier_version(journal, line_end, PLACE | {"sha256"})
     lines = path.read_bytes().splitlines(keepends=True)
     damaged = b'\0\0"\xff half a line\n'
     path.write_bytes(b"".join([*lines[:2], damaged, *lines[2:]]))
@@ -83,6 +87,22 @@ def test_a_journal_of_an_earlier_version_is_read_and_goes_on(journal, line_end):
     assert journal.read().reviews[:2] == content.reviews and journal.read().damaged_lines == (3,)
     assert damaged in path.read_bytes()
     assert [verdict.initials for verdict in read_reviews(journal.folder).values()] == ["", "", "ab"]
+
+
+def test_a_journal_without_places_of_cells_is_read_and_goes_on(journal):
+    first, second = make_image(1), make_image(2)
+    _keep(journal, first, "abnormal", reviewer="ab")
+    _as_of_an_earlier_version(journal, later=PLACE)
+    assert journal.read().reviews[0].sha256 == _digest(first)
+    place = {"field": "a.png", "field_sha256": "ab" * 32, "box": "1 2 30 40"}
+    _keep(journal, second, "normal", reviewer="ab", verdict="add", **place)
+    old, new = read_reviews(journal.folder).values()
+    assert (old.field, old.box, old.is_added) == ("", (), False)
+    assert (new.field, new.field_sha256, new.box, new.is_added) == ("a.png", "ab" * 32, (1, 2, 30, 40), True)
+    _keep(journal, second, "", reviewer="cd", verdict="no_cell", **place)
+    (_, gone) = read_reviews(journal.folder).values()
+    assert (gone.verdict, gone.class_after_review) == ("no_cell", "")
+    assert "cd" in (journal.folder / "reviews.csv").read_text() and len(journal.read().reviews) == 3
 
 
 def test_a_line_that_is_being_written_is_no_verdict(journal):

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from sperm_tf.synthesis.renderer import render
+from tests.review.browser import PATIENCE_S, wait_for
 
 
 def setup_module():
@@ -24,8 +25,6 @@ def setup_module():
 pytestmark = pytest.mark.integration
 
 SHOWN, STATUS, WORKLIST, CARD, COMMENT = range(5)  # of an answer of the page's interface for programs
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-PATIENCE_S = 120
 
 
 @pytest.fixture
@@ -139,38 +138,6 @@ def test_two_tabs_do_not_mix(address, journal, files):
     assert {row["reviewer"] for row in _rows(journal)} == {"a", "b"}
 
 
-@pytest.fixture
-def browser(tmp_path):
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("needs chromium and chromedriver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    options.add_argument(f"--user-data-dir={tmp_path / 'chromium'}")
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1280,900"):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
-
-
-def _wait(browser, css, text=""):
-    """The first element of a kind that is shown with a text."""
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        # In one script: an element that was found may be gone before it is asked for its text.
-        found = browser.execute_script(
-            "return [...document.querySelectorAll(arguments[0])].find(e => (e.innerText ?? '').includes(arguments[1]))",
-            css,
-            text,
-        )
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"no {css} with {text!r} in {browser.find_element('css selector', 'body').text}")
-
-
 def _asked_hosts(browser):
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
@@ -183,33 +150,33 @@ def test_a_person_agrees_and_corrects_in_a_browser(address, browser, journal, tm
         Image.fromarray(render(index, label_set="quality", seed=1).image).save(file)
     (tmp_path / "broken.png").write_bytes(b"no image")
     browser.get(address)
-    _wait(browser, "#rv-files")
-    upload = _wait(browser, "#rv-files input[type=file]")
+    wait_for(browser, "#rv-files")
+    upload = wait_for(browser, "#rv-files input[type=file]")
     upload.send_keys("\n".join(map(str, [*files, tmp_path / "broken.png"])))
-    _wait(browser, ".rv-problems", "1 file could not be read")
-    card = _wait(browser, ".rv-card", "1 of 2")
-    assert "Model’s" in card.text and "not a medical device" in _wait(browser, ".rv-notice").text
-    first = _wait(browser, ".rv-card h2").text
-    predicted = _wait(browser, ".rv-class b").text
-    agree = _wait(browser, "#rv-agree", predicted)
+    wait_for(browser, ".rv-problems", "1 file could not be read")
+    card = wait_for(browser, ".rv-card", "1 of 2")
+    assert "Model’s" in card.text and "not a medical device" in wait_for(browser, ".rv-notice").text
+    first = wait_for(browser, ".rv-card h2").text
+    predicted = wait_for(browser, ".rv-class b").text
+    agree = wait_for(browser, "#rv-agree", predicted)
     agree.click()
-    _wait(browser, "#rv-refusal", "Not taken: fill in your initials first")
+    wait_for(browser, "#rv-refusal", "Not taken: fill in your initials first")
     assert not (journal.folder / "reviews.csv").exists()
-    _wait(browser, "#rv-reviewer textarea, #rv-reviewer input").send_keys("AB\n")
+    wait_for(browser, "#rv-reviewer textarea, #rv-reviewer input").send_keys("AB\n")
     is_accepted = bool(browser.find_elements("css selector", ".rv-decision.rv-accept"))
     assert ("primary" in agree.get_attribute("class")) is is_accepted, "nothing may invite to agree with a referral"
     agree.click()
-    second = _wait(browser, ".rv-card", "2 of 2").find_element("css selector", "h2").text
-    _wait(browser, "#rv-status", f"Saved: {first}, {predicted}")
+    second = wait_for(browser, ".rv-card", "2 of 2").find_element("css selector", "h2").text
+    wait_for(browser, "#rv-status", f"Saved: {first}, {predicted}")
     browser.find_element("css selector", "body").send_keys("3")  # the key of the third class
-    _wait(browser, ".rv-empty", "All 2 images are reviewed")
+    wait_for(browser, ".rv-empty", "All 2 images are reviewed")
     rows = _rows(journal)
     assert {row["reviewer"] for row in rows} == {"AB"}
     assert [row["file"] for row in rows] == [first, second] and {first, second} == {file.name for file in files}
     assert rows[0]["verdict"] == "agree" and rows[0]["label"] == predicted
     assert rows[1]["label"] == "non-sperm"
-    _wait(browser, ".rv-entry[data-position]", first).click()  # an image of the list can be decided again
-    _wait(browser, ".rv-earlier", "Reviewed before")
+    wait_for(browser, ".rv-entry[data-position]", first).click()  # an image of the list can be decided again
+    wait_for(browser, ".rv-earlier", "Reviewed before")
     hosts = _asked_hosts(browser)
     assert hosts == {address.split("/")[2]}, "the page must work without a network"
 
@@ -285,21 +252,21 @@ def test_keys_that_come_before_the_next_image_are_refused_visibly(reader, journa
     page = Page(reader, journal, items=items, initials="AB")
     try:
         browser.get(page.launch(host="127.0.0.1", port=None))
-        _wait(browser, ".rv-card", "1 of 6")
-        assert "3 files could not be read" in _wait(browser, ".rv-problems").text
+        wait_for(browser, ".rv-card", "1 of 6")
+        assert "3 files could not be read" in wait_for(browser, ".rv-problems").text
         assert not browser.find_elements("css selector", "#rv-files"), "nothing is dropped in where a run is reviewed"
         body = browser.find_element("css selector", "body")
         body.send_keys("1")
         body.send_keys("2")
-        _wait(browser, "#rv-refusal", "Not taken: “2 · abnormal” came before the next image was shown")
-        _wait(browser, ".rv-card", "2 of 6")
+        wait_for(browser, "#rv-refusal", "Not taken: “2 · abnormal” came before the next image was shown")
+        wait_for(browser, ".rv-card", "2 of 6")
         assert len(_rows(journal)) == 1 and _rows(journal)[0]["label"] == "normal"
         body.send_keys("2")
-        _wait(browser, ".rv-card", "3 of 6")
-        assert not _wait(browser, "#rv-refusal").is_displayed()
+        wait_for(browser, ".rv-card", "3 of 6")
+        assert not wait_for(browser, "#rv-refusal").is_displayed()
         assert [row["label"] for row in _rows(journal)] == ["normal", "abnormal"]
         browser.refresh()  # what was judged is known, and the pile goes on where it stood
-        _wait(browser, ".rv-list", "2 of 6 reviewed")
+        wait_for(browser, ".rv-list", "2 of 6 reviewed")
     finally:
         page.close()
 
@@ -314,12 +281,12 @@ def test_a_map_that_comes_late_goes_into_its_own_card(reader, journal, files, br
     page = Page(reader, journal, items=items, initials="AB")
     try:
         browser.get(page.launch(host="127.0.0.1", port=None))
-        _wait(browser, ".rv-no-map", "is being computed")
+        wait_for(browser, ".rv-no-map", "is being computed")
         for shown in range(1, 4):
-            name = _wait(browser, ".rv-card", f"{shown} of 6").find_element("css selector", "h2").text
-            image = _wait(browser, "[data-map-of] img[alt='Attribution map']")
+            name = wait_for(browser, ".rv-card", f"{shown} of 6").find_element("css selector", "h2").text
+            image = wait_for(browser, "[data-map-of] img[alt='Attribution map']")
             assert image.get_attribute("src") == expected[name]
             browser.find_element("css selector", "body").send_keys("1")
-            _wait(browser, ".rv-card", f"{shown + 1} of 6")
+            wait_for(browser, ".rv-card", f"{shown + 1} of 6")
     finally:
         page.close()

@@ -40,6 +40,8 @@ class Review:
         num_cannot_tell: those that the person could not tell; they count as the model answered, and stay open.
         num_open: images that a person still has to look at, those included.
         reviewers: initials -> images, the most first; images without initials under an empty name.
+        num_removed: cells of fields that are none, as people found; they are not among the images.
+        num_added: cells of fields that people added; they are not among the images.
     """
 
     num_reviewed: int
@@ -48,6 +50,8 @@ class Review:
     num_cannot_tell: int
     num_open: int
     reviewers: Mapping[str, int]
+    num_removed: int = 0
+    num_added: int = 0
 
 
 def apply(scores: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> pd.DataFrame:

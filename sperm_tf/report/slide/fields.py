@@ -25,7 +25,27 @@ if TYPE_CHECKING:
 MAX_PICTURES = 12
 """Pictures of fields on the page of a slide."""
 _SIDE, _JPEG_QUALITY = 1000, 82
+_REMOVED, _ADDED = (163, 39, 15), (29, 107, 67)
 _NO_HEADS = "no_heads"  # status of a field that was read
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Corrections:
+    """What people corrected in the fields.
+
+    Attributes:
+        removed: rows of the table of cells: false detections.
+        added: rows with field, box and class of cells that were missed; None where nobody added one.
+    """
+
+    removed: Any
+    added: Any
+
+    def of_field(self, file: str) -> tuple[Any, Any]:
+        """The removed and the added cells of a field."""
+        removed = self.removed[self.removed[cells_file.FIELD] == file]
+        added = self.removed.head(0) if self.added is None else self.added[self.added[cells_file.FIELD] == file]
+        return removed, added
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +77,8 @@ def describe_fields(
     slide_column: str = "",
     slide: str = "",
     verdicts: Mapping[str, Verdict] | None = None,
+    removed: frozenset[str] = frozenset(),
+    added: Any = None,
     max_pictures: int = MAX_PICTURES,
 ) -> dict[str, Any]:
     """The facts about the fields of one slide.
@@ -67,11 +89,15 @@ def describe_fields(
         slide_column: names the slide of each field; empty where all are of one.
         slide: its name.
         verdicts: SHA-256 of a crop -> the last verdict of a person on it; None without a review.
+        removed: SHA-256 of crops that show no cell, as people found.
+        added: rows of cells that people added, with field, box and class; may be None.
         max_pictures: most pictures of fields; those with the most cells are shown.
     """
     fields, cells = found.fields, found.cells
     if slide_column:
         fields, cells = (table[table[slide_column].astype(str) == slide] for table in (fields, cells))
+    corrections = Corrections(cells[cells[scores_file.IMAGE_DIGEST].isin(removed)], added)
+    cells = cells.drop(corrections.removed.index)
     if verdicts:
         cells = reviewed.apply(cells, verdicts)
     whole = cells[cells[scores_file.FILE] != ""]
@@ -79,13 +105,14 @@ def describe_fields(
     is_blurred = sperm[cells_file.FLAGS].str.contains(OUT_OF_FOCUS)
     rows = [_describe_field(field, cells) for field in fields.to_dict("records")]
     shown = sorted(fields[cells_file.COUNT].nlargest(max_pictures).index) if max_pictures else []
-    pictures = [picture for index in shown if (picture := _draw_field(found, index, cells)) is not None]
+    drawn = (_draw_field(found, index, cells, corrections) for index in shown)
+    pictures = [picture for picture in drawn if picture is not None]
     measured = sperm[~is_blurred]
     return {
         "rows": rows,
         "pictures": pictures,
-        "words": _describe_pictures(pictures, len(fields)),
-        "totals": _describe_totals(fields, cells),
+        "words": _describe_pictures(pictures, len(fields), is_reviewed=verdicts is not None),
+        "totals": _describe_totals(fields, cells) + _describe_corrections(fields, corrections),
         "measures": describe_measures(measured),
         "measured": _describe_measured(len(measured), int(is_blurred.sum()), len(whole) - len(sperm)),
         "scale": describe_scale(measured),
@@ -125,11 +152,21 @@ def _describe_totals(fields: Any, cells: Any) -> str:
     )
 
 
-def _describe_pictures(pictures: Sequence[FieldPicture], num_fields: int) -> str:
+def _describe_corrections(fields: Any, corrections: Corrections) -> str:
+    parts = [corrections.of_field(file) for file in fields[scores_file.FILE]]
+    num_removed, num_added = (sum(len(part[place]) for part in parts) for place in (0, 1))
+    if not num_removed and not num_added:
+        return ""
+    removed, added = text.plural(num_removed, "false detection"), text.plural(num_added, "missed head")
+    return f" In review: {removed} taken out, {added} added."
+
+
+def _describe_pictures(pictures: Sequence[FieldPicture], num_fields: int, *, is_reviewed: bool) -> str:
     left_out = f" The {len(pictures)} with the most heads of {num_fields}." if len(pictures) < num_fields else ""
+    model = " The classes in the pictures are the model's, before review." if is_reviewed else ""
     return (
         "Each head as it was found, with its number and class. Grey, dashed and with a question mark: referred to a "
-        f"person.{left_out}"
+        f"person.{model}{left_out}"
         if pictures
         else "There is no picture of a field to show."
     )
@@ -149,8 +186,8 @@ def _describe_measured(num: int, num_blurred: int, num_others: int) -> str:
     )
 
 
-def _draw_field(found: FoundCells, index: int, cells: Any) -> FieldPicture | None:
-    """The overlay of a field, made smaller; None where it is gone."""
+def _draw_field(found: FoundCells, index: int, cells: Any, corrections: Corrections) -> FieldPicture | None:
+    """The overlay of a field, made smaller, with what people corrected; None where it is gone."""
     from PIL import Image
 
     path = found.overlay_path(index)
@@ -161,7 +198,31 @@ def _draw_field(found: FoundCells, index: int, cells: Any) -> FieldPicture | Non
         picture = overlay.convert("RGB")
     picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     own = cells[cells[cells_file.FIELD] == file]
-    return FieldPicture(file, _describe_heads(own), _to_jpeg(picture), picture.size)
+    removed, added = corrections.of_field(file)
+    _mark(picture, picture.width / found.fields["width"][index], removed, added)
+    words = _describe_heads(own) + (
+        f"; {len(removed)} taken out, {len(added)} added" if len(removed) + len(added) else ""
+    )
+    return FieldPicture(file, words, _to_jpeg(picture), picture.size)
+
+
+def _mark(picture: Image.Image, scale: float, removed: Any, added: Any) -> None:
+    """Crosses out what is no cell, and boxes what was missed, with its class."""
+    from PIL import ImageDraw, ImageFont
+
+    draw = ImageDraw.Draw(picture)
+    width = max(2, picture.width // 300)
+    font = ImageFont.load_default(max(10, picture.width // 70))
+    for rows, colour in ((removed, _REMOVED), (added, _ADDED)):
+        for row in rows.to_dict("records"):
+            x0, y0, x1, y1 = (float(row[name]) * scale for name in cells_file.BOX)
+            draw.rectangle((x0, y0, x1, y1), outline=colour, width=width)
+            if colour == _REMOVED:
+                draw.line((x0, y0, x1, y1), fill=colour, width=width)
+                draw.line((x1, y0, x0, y1), fill=colour, width=width)
+            else:
+                label = f"added: {row[scores_file.PREDICTED]}"
+                draw.text((x0, y1 + 1), label, fill=colour, font=font, stroke_width=2, stroke_fill="white")
 
 
 def _describe_heads(cells: Any) -> str:

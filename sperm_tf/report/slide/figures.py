@@ -54,7 +54,8 @@ class Reviewed:
     @property
     def is_complete(self) -> bool:
         """Whether people named the class of every readable image: nothing of the model's is left in the count."""
-        return self.review.num_reviewed == self.slide.total.num_readable and not self.review.num_open
+        num_named = self.review.num_reviewed + self.review.num_added
+        return num_named == self.slide.total.num_readable and not self.review.num_open
 
 
 def describe_figures(
@@ -110,11 +111,17 @@ def describe_review(total: Count, reviewed: Reviewed | None) -> str:
         return ""
     review = reviewed.review
     people = text.listing([f"{name or 'without initials'} ({number})" for name, number in review.reviewers.items()])
+    corrected = (
+        f" False detections taken out of the fields: {review.num_removed}; missed cells added, which count after "
+        f"review: {review.num_added}."
+        if review.num_removed or review.num_added
+        else ""
+    )
     told = f", {review.num_cannot_tell} could not be told" if review.num_cannot_tell else ""
     return (
         f"{text.plural(review.num_reviewed, 'image')} reviewed{f' by {people}' if people else ''}: "
         f"{text.plural(review.num_changed, 'class', 'classes')} changed{told}. Of {total.num_referred} referred images "
-        f"{review.num_referred_reviewed} were looked at; still to be decided: {review.num_open}."
+        f"{review.num_referred_reviewed} were looked at; still to be decided: {review.num_open}.{corrected}"
     )
 
 

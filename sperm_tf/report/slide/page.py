@@ -31,6 +31,9 @@ class Sources:
         card: of the model, Markdown; may be empty.
         sample: what flags say of the sample, by `sample.FIELDS`; may be empty.
         verdicts: SHA-256 of a file -> the last verdict of a person on it; None without a review.
+        removed: SHA-256 of the files of cells that are none, as people found; they count nowhere.
+        added: rows like those of the scores, of cells that people added in fields; they count after review. May be
+            None.
         found: the cells of fields that the scores are of; None where the images came from elsewhere.
     """
 
@@ -40,6 +43,8 @@ class Sources:
     card: str
     sample: Mapping[str, str] = dataclasses.field(default_factory=dict)
     verdicts: Mapping[str, reviewed.Verdict] | None = None
+    removed: frozenset[str] = frozenset()
+    added: Any = None
     found: FoundCells | None = None
 
     @property
@@ -110,7 +115,9 @@ def _describe_slides(
     max_pictures: int,
 ) -> Iterator[tuple[dict[str, Any], int]]:
     """The facts of each slide, and of how many."""
-    table, verdicts, rule = scores.table, sources.verdicts, sources.rule
+    everything, verdicts, rule = scores.table, sources.verdicts, sources.rule
+    is_removed = _is_removed(everything, sources.removed)
+    table = everything[~is_removed]
     slides = slide_lib.summarize(
         table,
         roles,
@@ -121,12 +128,12 @@ def _describe_slides(
     )
     after: Sequence[slide_lib.Slide | None] = [None] * len(slides)
     if verdicts is not None:
-        after = slide_lib.summarize(
-            reviewed.apply(table, verdicts), roles, slide_column=slide_column, replicate_column=replicate_column
-        )
+        corrected = _add_cells(reviewed.apply(table, verdicts), table, sources.added, slide_column)
+        after = slide_lib.summarize(corrected, roles, slide_column=slide_column, replicate_column=replicate_column)
     elsewhere = _on_several_slides(table, slide_column)
     for slide, counted in zip(slides, after, strict=True):
-        rows = table[table[slide_column].astype(str) == slide.name] if slide_column else table
+        rows = _rows_of(table, slide_column, slide.name)
+        removed, added = (_rows_of(part, slide_column, slide.name) for part in (everything[is_removed], sources.added))
         sheet = contact_sheet.draw(
             rows,
             scores.class_names,
@@ -137,7 +144,12 @@ def _describe_slides(
             verdicts=verdicts,
         )
         facts_of_sample = sample.describe_sample(rows, scores.record["columns"], sources.sample)
-        review = figures.Reviewed(counted, reviewed.describe(rows, verdicts or {})) if counted else None
+        done = dataclasses.replace(
+            reviewed.describe(rows, verdicts or {}),
+            num_removed=len(removed),
+            num_added=0 if added is None else len(added),
+        )
+        review = figures.Reviewed(counted, done) if counted else None
         num_elsewhere = int(elsewhere[rows.index].sum())
         described = facts.describe_slide(slide, rows, roles, rule, num_elsewhere=num_elsewhere, reviewed=review) | {
             "title": sample.choose_title(slide.name, facts_of_sample, sources.root or scores.record["root"]),
@@ -147,6 +159,29 @@ def _describe_slides(
             "fields": _describe_fields(sources, roles, slide_column, slide.name, max_pictures),
         }
         yield described, len(slides)
+
+
+def _is_removed(table: Any, removed: frozenset[str]) -> Any:
+    """Of every row, whether people found that it is no cell."""
+    import pandas as pd
+
+    if not removed:
+        return pd.Series(False, index=table.index)
+    return table[scores_file.IMAGE_DIGEST].isin(removed)
+
+
+def _rows_of(table: Any, slide_column: str, slide: str) -> Any:
+    return table if table is None or not slide_column else table[table[slide_column].astype(str) == slide]
+
+
+def _add_cells(after: Any, table: Any, added: Any, slide_column: str) -> Any:
+    """The images after review, and the cells that people added on the same slides."""
+    import pandas as pd
+
+    if added is None or not len(added):
+        return after
+    known = added[added[slide_column].isin(set(table[slide_column]))] if slide_column else added
+    return pd.concat([after, known], ignore_index=True)
 
 
 def _describe_fields(
@@ -160,6 +195,8 @@ def _describe_fields(
         slide_column=slide_column,
         slide=slide,
         verdicts=sources.verdicts,
+        removed=sources.removed,
+        added=sources.added,
         max_pictures=max_pictures,
     )
 

@@ -15,11 +15,30 @@ window.reviewIsReady = () => { // the page calls it when the program has answere
   document.body.classList.remove('rv-busy');
 };
 
+function isEarly(name) {
+  if (!busySince || Date.now() - busySince >= PATIENCE_MS) return '';
+  return `Not taken: “${name}” came before the next image was shown. Look at it, and press again.`;
+}
+
+function wait() {
+  const since = Date.now();
+  busySince = since;
+  document.body.classList.add('rv-busy');
+  setTimeout(() => {
+    if (busySince === since) say('No answer from the program yet. Is it still running in its terminal?');
+  }, PATIENCE_MS);
+}
+
+window.reviewTakes = (name) => { // the picture of the field asks before it sends anything
+  const words = isEarly(name);
+  say(words);
+  if (!words) wait();
+  return !words;
+};
+
 function refusal(button) {
-  const name = button.textContent.trim().replace(/\s+/g, ' ');
-  if (busySince && Date.now() - busySince < PATIENCE_MS) {
-    return `Not taken: “${name}” came before the next image was shown. Look at it, and press again.`;
-  }
+  const early = isEarly(button.textContent.trim().replace(/\s+/g, ' '));
+  if (early) return early;
   const initials = document.querySelector('#rv-reviewer textarea, #rv-reviewer input');
   if (button.id !== 'rv-back' && button.id !== 'rv-skip' && button.closest('#rv-actions') && !initials?.value.trim()) {
     initials?.focus();
@@ -38,16 +57,11 @@ document.addEventListener('click', (event) => {
     event.stopImmediatePropagation();
     return;
   }
-  const since = Date.now();
-  busySince = since;
-  document.body.classList.add('rv-busy');
-  setTimeout(() => {
-    if (busySince === since) say('No answer from the program yet. Is it still running in its terminal?');
-  }, PATIENCE_MS);
+  wait();
 }, true);
 
 // One key for each button, except while somebody is typing. A key that is held down counts once.
-const KEYS = { a: 'rv-agree', 0: 'rv-cannot_tell', ArrowLeft: 'rv-back', ArrowRight: 'rv-skip' };
+const KEYS = { a: 'rv-agree', 0: 'rv-cannot_tell', x: 'rv-no_cell', j: 'rv-field-back', k: 'rv-field-next', ArrowLeft: 'rv-back', ArrowRight: 'rv-skip' };
 for (let digit = 1; digit <= 9; digit++) KEYS[digit] = `rv-choose_${digit}`;
 
 document.addEventListener('keydown', (event) => {
