@@ -6,11 +6,15 @@ import functools
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pipelines.cli import environment, flags
 from pipelines.cli.quiet import import_tensorflow_quietly
 from sperm_tf import missing_packages
+
+if TYPE_CHECKING:
+    from sperm_tf.config import PipelineConfig
 
 EXIT_NOT_PUSHED = 3
 
@@ -77,6 +81,20 @@ def _run(invocation: flags.Invocation) -> int:
         print("Not pushed:", *pushed["reasons"], sep="\n  - ")
         return EXIT_NOT_PUSHED
     print(f"Pushed: {pushed['path']}")
+    return _analyse_fields(config, pushed) if config.drawn_fields else 0
+
+
+def _analyse_fields(config: PipelineConfig, pushed: Mapping[str, Any]) -> int:
+    """From drawn fields to a slide report, by the model that was pushed."""
+    from pipelines.field_analysis.drawn_fields import analyse_drawn_fields
+
+    folder = pathlib.Path(config.pipeline_root).resolve() / "fields" / str(pushed["version"])
+    try:
+        page = analyse_drawn_fields(pushed["path"], folder, config.drawn_fields, report=print)
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
+        print(f"pipelines.run: drawn fields: {missing_packages.say(error)}", file=sys.stderr)
+        return 1
+    print(f"Slide report: {page}")
     return 0
 
 

@@ -426,10 +426,12 @@ class PipelineConfig:
     Attributes:
         preset: name of the preset that the run started from.
         pipeline_root: directory that holds every artifact.
+        drawn_fields: number of drawn fields of view whose cells the pushed model classifies, for a slide report.
     """
 
     preset: str = "demo"
     pipeline_root: str = "runs/demo"
+    drawn_fields: int = 0
     example_gen: ExampleGenConfig = ExampleGenConfig()
     example_validator: ExampleValidatorConfig = ExampleValidatorConfig()
     transform: TransformConfig = TransformConfig()
@@ -441,3 +443,6 @@ class PipelineConfig:
     infra_validator: InfraValidatorConfig = InfraValidatorConfig()
     pusher: PusherConfig = PusherConfig()
     audit: AuditConfig = AuditConfig()
+
+    def __post_init__(self):
+        check_range("drawn_fields", self.drawn_fields, low=0, high=1000)

@@ -31,6 +31,7 @@ STAGES = (
     "Report",
 )
 QUICK = (
+    "--config.drawn_fields=1",
     "--config.transform.image_size=32",
     "--config.trainer.full_epochs=2",
     "--config.explainer.images_per_class=1",
@@ -96,6 +97,7 @@ def test_every_stage_leaves_one_artifact_and_a_model_is_pushed(demo):
     assert all((version / "assets.extra" / name / "model.json").is_file() for name in FORMATS)
     assert scoring_model.find(str(version)).fastest_runtime() == "openvino"
     assert f"Pushed: {pushed.properties['path']}" in output
+    assert "1 fields (ok 1)" in output and (root / "fields" / "1" / "report" / "slide.html").is_file()
     assert "Traceback" not in output
     assert not [path for stage in STAGES for path in (root / stage).glob(".*.tmp")]
 

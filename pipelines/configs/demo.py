@@ -21,6 +21,7 @@ def get_config() -> PipelineConfig:
     return PipelineConfig(
         preset="demo",
         pipeline_root="runs/demo",
+        drawn_fields=3,
         # Another seed than that of the images that the initial weights have seen.
         example_gen=ExampleGenConfig(dataset="synthetic_sperm", builder_config="head_shape", num_images=1100, seed=1),
         transform=TransformConfig(image_size=128),
