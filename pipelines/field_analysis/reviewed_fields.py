@@ -79,7 +79,7 @@ class RunFields:
 
     def group(self, field: str) -> str:
         """Patient or slide code of a field; may be empty."""
-        column = find_group_column(list(self._rows[field]))
+        column = find_group_column([str(name) for name in self._rows[field]])
         return str(self._rows[field][column]) if column else ""
 
     def list_found(self, field: str) -> list[FoundBox]:
