@@ -19,6 +19,7 @@ from pipelines.bulk_inference.reader import CropReader
 from pipelines.orchestration import progress
 from sperm_tf.evaluation.quantification import cells_file, class_roles, scores_file
 from sperm_tf.report.slide import fields, page
+from sperm_tf.report.slide.corrections import CorrectedScores, find_placed
 
 _NONE = ["none"]
 _RULE_FILE = "decision.json"
@@ -69,6 +70,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> list[path
     with progress.shown("Slide report"), contextlib.closing(images) as reader:
         sources = _find_sources(request, scores, reader, report)
         _check_left(scores, sources.removed)
+        sources = _leave_out_lonely(sources, scores, list(columns.values()), report)
         return page.write_report(
             request.output.expanduser(),
             scores,
@@ -88,6 +90,22 @@ def _check_left(scores: scores_file.Scores, removed: frozenset[str]) -> None:
             f"scores must hold at least one cell. Received: {scores.path}, and reviews by which none of its "
             f"{len(scores.table)} images shows one. Leave --reviews out to see what was found."
         )
+
+
+def _leave_out_lonely(
+    sources: page.Sources, scores: scores_file.Scores, columns: list[str], report: Callable[[str], None]
+) -> page.Sources:
+    """Without added cells of slides or replicates that have no scored cell, since no count holds them."""
+    if sources.added is None or not len(sources.added) or not any(columns):
+        return sources
+    left = CorrectedScores.part(scores.table, sources.removed, None).table
+    is_placed = find_placed(sources.added, left, columns)
+    if not all(is_placed):
+        report(
+            f"{is_placed.count(False)} added cells are not counted: their slide or replicate has no cell that was "
+            "found and scored."
+        )
+    return dataclasses.replace(sources, added=sources.added[is_placed])
 
 
 def _count_slide(done: int, total: int) -> None:

@@ -48,6 +48,7 @@ def found(tmp_path):
     table["num_heads"] = [NUM // 2, NUM // 4, 0, NUM // 4]
     for name in ("num_cut", "num_touching", "num_out_of_focus", "num_counted"):
         table[name] = 1
+    table["width"] = 3000  # twice that of the overlay
     table["focus"], table["coverage"] = [0.2, 0.1, None, 0.3], [0.031, 0.02, None, 0.01]
     (tmp_path / "overlays").mkdir()
     for index, name in enumerate("ab"):
@@ -103,6 +104,26 @@ def test_a_persons_classes_take_the_place_of_the_models(found):
     kept = [index for index in kept if index not in set(referred.index)]
     num_sharp = (~found.cells.loc[kept, "flags"].str.contains("out_of_focus")).sum()
     assert f"Outlines of {num_sharp} whole heads" in described["measured"]
+
+
+def test_what_people_corrected_is_marked_and_said(found):
+    for name, value in zip(("head_x0", "head_y0", "head_x1", "head_y1"), (300, 300, 600, 540), strict=True):
+        found.cells[name] = value
+    digest = found.cells["sha256"][1]
+    box = {"head_x0": 1500, "head_y0": 900, "head_x1": 1800, "head_y1": 1200}
+    added = pd.DataFrame([{"field": "a.png", "slide": "S1", "predicted_class": "normal", **box}])
+    described = describe_fields(
+        found, ROLES, slide_column="slide", slide="S1", verdicts={}, removed=frozenset([digest]), added=added
+    )
+    assert described["totals"].endswith("In review: 1 false detection taken out, 1 missed head added.")
+    first, second = described["pictures"]
+    assert first.words.startswith("19 heads: ") and first.words.endswith("; 1 taken out, 1 added")
+    assert "taken out" not in second.words
+    pixels = np.asarray(Image.open(io.BytesIO(first.image))).astype(int)  # a third of the field's size
+    assert (pixels[100:180, 98:104, 0] - pixels[100:180, 98:104, 1]).max() > 80, "red at the left side of the false one"
+    assert (pixels[138:142, 148:152, 1]).min() < 130, "and its cross"
+    assert (pixels[310:390, 498:504, 1] - pixels[310:390, 498:504, 0]).max() > 40, "green at the added one"
+    assert np.abs(np.asarray(Image.open(io.BytesIO(second.image))).astype(int) - (255, 192, 203)).max() < 8
 
 
 def test_an_estimated_scale_is_said_to_be(found):

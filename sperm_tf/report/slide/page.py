@@ -13,6 +13,7 @@ from sperm_tf.evaluation.quantification.cells_file import FoundCells
 from sperm_tf.evaluation.quantification.class_roles import ClassRoles
 from sperm_tf.report import build
 from sperm_tf.report.slide import contact_sheet, document, facts, fields, figures, model_facts, sample
+from sperm_tf.report.slide.corrections import CorrectedScores
 from sperm_tf.version import __version__
 from sperm_tf.whole_files import replacing
 
@@ -115,25 +116,18 @@ def _describe_slides(
     max_pictures: int,
 ) -> Iterator[tuple[dict[str, Any], int]]:
     """The facts of each slide, and of how many."""
-    everything, verdicts, rule = scores.table, sources.verdicts, sources.rule
-    is_removed = _is_removed(everything, sources.removed)
-    table = everything[~is_removed]
-    slides = slide_lib.summarize(
-        table,
-        roles,
-        slide_column=slide_column,
-        replicate_column=replicate_column,
-        confusion=rule.get("confusion") or (),
-        confident=rule.get("confident") or (),
-    )
+    verdicts, rule = sources.verdicts, sources.rule
+    corrected = CorrectedScores.part(scores.table, sources.removed, sources.added)
+    columns = {"slide_column": slide_column, "replicate_column": replicate_column}
+    errors = {"confusion": rule.get("confusion") or (), "confident": rule.get("confident") or ()}
+    slides = slide_lib.summarize(corrected.table, roles, **columns, **errors)
     after: Sequence[slide_lib.Slide | None] = [None] * len(slides)
     if verdicts is not None:
-        corrected = _add_cells(reviewed.apply(table, verdicts), table, sources.added, slide_column)
-        after = slide_lib.summarize(corrected, roles, slide_column=slide_column, replicate_column=replicate_column)
-    elsewhere = _on_several_slides(table, slide_column)
+        after = slide_lib.summarize(corrected.after_review(verdicts), roles, **columns)
+    elsewhere = _on_several_slides(corrected.table, slide_column)
     for slide, counted in zip(slides, after, strict=True):
-        rows = _rows_of(table, slide_column, slide.name)
-        removed, added = (_rows_of(part, slide_column, slide.name) for part in (everything[is_removed], sources.added))
+        own = corrected.of_slide(slide_column, slide.name)
+        rows = own.table
         sheet = contact_sheet.draw(
             rows,
             scores.class_names,
@@ -144,12 +138,7 @@ def _describe_slides(
             verdicts=verdicts,
         )
         facts_of_sample = sample.describe_sample(rows, scores.record["columns"], sources.sample)
-        done = dataclasses.replace(
-            reviewed.describe(rows, verdicts or {}),
-            num_removed=len(removed),
-            num_added=0 if added is None else len(added),
-        )
-        review = figures.Reviewed(counted, done) if counted else None
+        review = figures.Reviewed(counted, own.describe_review(verdicts or {})) if counted else None
         num_elsewhere = int(elsewhere[rows.index].sum())
         described = facts.describe_slide(slide, rows, roles, rule, num_elsewhere=num_elsewhere, reviewed=review) | {
             "title": sample.choose_title(slide.name, facts_of_sample, sources.root or scores.record["root"]),
@@ -159,29 +148,6 @@ def _describe_slides(
             "fields": _describe_fields(sources, roles, slide_column, slide.name, max_pictures),
         }
         yield described, len(slides)
-
-
-def _is_removed(table: Any, removed: frozenset[str]) -> Any:
-    """Of every row, whether people found that it is no cell."""
-    import pandas as pd
-
-    if not removed:
-        return pd.Series(False, index=table.index)
-    return table[scores_file.IMAGE_DIGEST].isin(removed)
-
-
-def _rows_of(table: Any, slide_column: str, slide: str) -> Any:
-    return table if table is None or not slide_column else table[table[slide_column].astype(str) == slide]
-
-
-def _add_cells(after: Any, table: Any, added: Any, slide_column: str) -> Any:
-    """The images after review, and the cells that people added on the same slides."""
-    import pandas as pd
-
-    if added is None or not len(added):
-        return after
-    known = added[added[slide_column].isin(set(table[slide_column]))] if slide_column else added
-    return pd.concat([after, known], ignore_index=True)
 
 
 def _describe_fields(

@@ -161,6 +161,18 @@ def test_the_report_counts_the_corrected_cells(output, journal, tmp_path, capsys
     assert "1 taken out, 1 added" in first and "taken out" not in second
 
 
+def test_an_added_cell_of_a_slide_without_any_other_is_said_not_to_count(output, journal, tmp_path, capsys):
+    session = open_session(output, journal)
+    session.show(find(session, "c.png", 1))  # the only cell of S2
+    session.remove(session.current, reviewer="AB")
+    session.draw("c.png", (30, 30, 80, 70))
+    session.judge(session.current, "normal", reviewer="AB")
+    arguments = ["slide_report", f"--scores={output}", f"--reviews={journal.folder}", f"--output={tmp_path / 'report'}"]
+    assert slide_report.main(arguments) == 0
+    assert "1 added cells are not counted: their slide or replicate has no cell" in capsys.readouterr().out
+    assert "Slide S2" not in (tmp_path / "report" / "slide.html").read_text(encoding="utf-8")
+
+
 def test_a_drawn_cell_that_the_run_found_counts_once(output, journal, tmp_path, capsys):
     session = open_session(output, journal)
     item = session.items[find(session, "c.png", 1)]
