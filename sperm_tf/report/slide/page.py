@@ -118,8 +118,8 @@ def _describe_slides(
     """The facts of each slide, and of how many."""
     verdicts, rule = sources.verdicts, sources.rule
     corrected = CorrectedScores.part(scores.table, sources.removed, sources.added)
-    columns = {"slide_column": slide_column, "replicate_column": replicate_column}
-    errors = {"confusion": rule.get("confusion") or (), "confident": rule.get("confident") or ()}
+    columns: dict[str, Any] = {"slide_column": slide_column, "replicate_column": replicate_column}
+    errors: dict[str, Any] = {"confusion": rule.get("confusion") or (), "confident": rule.get("confident") or ()}
     slides = slide_lib.summarize(corrected.table, roles, **columns, **errors)
     after: Sequence[slide_lib.Slide | None] = [None] * len(slides)
     if verdicts is not None:
