@@ -83,7 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pipelines.fields: {missing_packages.say(error)}", file=sys.stderr)
         return 1
     print(runner.describe(summary))
-    print(f"Cells: {output / 'cells.parquet'}, cells.csv; for a spreadsheet: cells.xlsx; overlays: {output / 'overlays'}")
+    print(
+        f"Cells: {output / 'cells.parquet'}, cells.csv; for a spreadsheet: cells.xlsx; overlays: {output / 'overlays'}"
+    )
     if problem := runner.explain_nothing_read(summary):
         print(f"pipelines.fields: {problem}", file=sys.stderr)
         return 1
