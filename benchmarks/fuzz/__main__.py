@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=int, default=0, help="number of the first input")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="after which it ends, with fewer inputs")
     parser.add_argument("--limit_s", type=float, default=campaign.Bounds.seconds, help="for one input")
     parser.add_argument("--max_memory_mb", type=int, default=campaign.Bounds.memory_mb, help="of a worker")
     parser.add_argument("--output", type=pathlib.Path, help="folder for the inputs that show problems")
@@ -44,14 +45,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         if options.target in ("graph", "server"):
             models.export(pathlib.Path(folder))
-        report = campaign.run(
+        report = campaign.Campaign(
             options.target,
-            inputs=options.inputs,
+            pathlib.Path(folder),
             seed=options.seed,
-            start=options.start,
-            folder=pathlib.Path(folder),
             bounds=campaign.Bounds(options.limit_s, options.max_memory_mb),
-        )
+            minutes=options.minutes,
+        ).run(options.inputs, start=options.start)
     _show(options, report)
     if options.output:
         _keep(options.output, report)
@@ -60,7 +60,7 @@ def main() -> int:
 
 def _show(options: argparse.Namespace, report: campaign.Report) -> None:
     outcomes = ", ".join(f"{outcome or 'none'} {count:,}" for outcome, count in report.outcomes.most_common())
-    print(f"{options.target}: {options.inputs:,} inputs, seed {options.seed}, {report.seconds:.0f} s: {outcomes}")
+    print(f"{options.target}: {report.checked:,} inputs, seed {options.seed}, {report.seconds:.0f} s: {outcomes}")
     for early, late in report.memory_mb:
         print(f"memory {early:,} MB after a tenth of the inputs, {late:,} MB at the end")
     kinds: dict[str, list[dict]] = collections.defaultdict(list)

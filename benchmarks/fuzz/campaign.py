@@ -8,7 +8,6 @@ import json
 import os
 import pathlib
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -40,76 +39,92 @@ class Report:
     """What came out.
 
     Attributes:
-        outcomes: outcome -> number of inputs.
+        checked: number of inputs.
+        outcomes: outcome -> number of inputs, of the workers that came to their end.
         problems: `number`, `name`, `problem` and `content`, hexadecimal, of each input that shows one.
         memory_mb: after a tenth of the inputs, and at the end, of each worker that came to its end.
         seconds: all in all.
     """
 
-    outcomes: collections.Counter[str]
-    problems: list[dict[str, Any]]
-    memory_mb: list[tuple[int, int]]
-    seconds: float
+    checked: int = 0
+    outcomes: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    problems: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    memory_mb: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
 
 
-def run(target: str, *, inputs: int, seed: int, folder: pathlib.Path, bounds: Bounds, start: int = 0) -> Report:
-    """Fuzzes a target.
+@dataclasses.dataclass(frozen=True)
+class Campaign:
+    """Many inputs for a target.
 
-    Args:
+    Attributes:
         target: of `worker.TARGETS`.
-        inputs: how many.
-        seed: of the mutations.
         folder: with the models of `models.export`; workers write there.
+        seed: of the mutations.
         bounds: of one input.
-        start: number of the first input.
+        minutes: after which it ends, with fewer inputs.
+        module: what workers run.
     """
-    report = Report(collections.Counter(), [], [], 0.0)
-    began = time.monotonic()
-    waiting = [(start, start + inputs, 0)]
-    while waiting:
-        first, stop, batch = waiting.pop()
-        at, stopped = _work(target, seed, folder, bounds, first, stop, batch, report)
-        if not stopped:
-            continue
-        if at == worker.READY:
-            raise RuntimeError(f"the target must start. Received: {stopped}")
-        size = batch or worker.TARGETS[target].batch
-        behind = min(at + size, stop)
-        if size == 1:
-            report.outcomes["stopped"] += 1
-            report.problems.append({"number": at, "problem": stopped})
-        waiting.append((behind, stop, batch))
-        if size > 1:
-            waiting.append((at, behind, 1))  # one by one, to tell which it is
-        waiting = [part for part in waiting if part[0] < part[1]]
-    found = folder / worker.PROBLEMS
-    if found.is_file():
+
+    target: str
+    folder: pathlib.Path
+    seed: int = 0
+    bounds: Bounds = Bounds()
+    minutes: float = float("inf")
+    module: str = worker.__name__
+
+    def run(self, inputs: int, *, start: int = 0) -> Report:
+        """Checks so many inputs, from the one with the number `start` on.
+
+        Raises:
+            RuntimeError: the target does not start.
+        """
+        report, began = Report(), time.time()
+        waiting = [(start, start + inputs, 0)]
+        while waiting and time.time() < began + 60 * self.minutes:
+            first, stop, batch = waiting.pop()
+            at, size, stopped = self._work(first, stop, batch, began + 60 * self.minutes, report)
+            report.checked += at - first if at >= 0 else 0
+            if not stopped:
+                continue
+            if at == worker.READY:
+                raise RuntimeError(f"the target must start. Received: {stopped}")
+            behind = min(at + size, stop)
+            if size == 1:
+                report.checked += 1
+                report.problems.append({"number": at, "problem": stopped})
+            parts = [(behind, stop, batch), *([(at, behind, 1)] if size > 1 else [])]  # one by one, to tell which it is
+            waiting += [part for part in parts if part[0] < part[1]]
+        found = self.folder / worker.PROBLEMS
         report.problems += [json.loads(line) for line in found.read_text(encoding="utf-8").splitlines()]
         found.unlink()
-    report.seconds = time.monotonic() - began
-    return report
+        report.seconds = time.time() - began
+        return report
 
+    def _work(self, first: int, stop: int, batch: int, until: float, report: Report) -> tuple[int, int, str]:
+        """Runs a worker.
 
-def _work(target, seed, folder, bounds, first, stop, batch, report) -> tuple[int, str]:
-    """Runs a worker; the number that it was at, and why it stopped before its end, empty where it did not."""
-    progress, result = folder / worker.PROGRESS, folder / worker.RESULT
-    progress.write_bytes(struct.pack("<q", worker.READY))
-    result.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "benchmarks.fuzz.worker", target, f"--folder={folder}"]
-    command += [f"--seed={seed}", f"--start={first}", f"--stop={stop}", f"--batch={batch}"]
-    errors = folder / "stderr"
-    with errors.open("wb") as stderr:
-        process = subprocess.Popen(command, cwd=ROOT, stderr=stderr, start_new_session=True)
-        why = _watch(process, progress, bounds)
-    (at,) = struct.unpack("<q", progress.read_bytes())
-    if why or process.returncode or not result.is_file():
-        tail = errors.read_bytes()[-_TAIL:].decode(errors="replace")
-        report.outcomes["checked before a stop"] += max(0, at - first)
-        return at, why or f"the process ended with {process.returncode}: {tail}"
-    found = json.loads(result.read_text(encoding="utf-8"))
-    report.outcomes.update(found["outcomes"])
-    report.memory_mb.append(tuple(found["memory_mb"]))
-    return at, ""
+        Returns:
+            The number that it was at, and of how many inputs at once; and why it stopped before its end, empty where it
+            did not.
+        """
+        progress, result = self.folder / worker.PROGRESS, self.folder / worker.RESULT
+        progress.write_bytes(worker.pack(worker.READY, 0))
+        result.unlink(missing_ok=True)
+        command = [sys.executable, "-m", self.module, self.target, f"--folder={self.folder}", f"--seed={self.seed}"]
+        command += [f"--start={first}", f"--stop={stop}", f"--batch={batch}", f"--until={until}"]
+        errors = self.folder / "stderr"
+        with errors.open("wb") as stderr:
+            process = subprocess.Popen(command, cwd=ROOT, stderr=stderr, start_new_session=True)
+            why = _watch(process, progress, self.bounds)
+        at, size = worker.unpack(progress.read_bytes())
+        if why or process.returncode or not result.is_file():
+            tail = errors.read_bytes()[-_TAIL:].decode(errors="replace")
+            return at, size, why or f"the process ended with {process.returncode}: {tail}"
+        found = json.loads(result.read_text(encoding="utf-8"))
+        report.outcomes.update(found["outcomes"])
+        report.memory_mb.append(tuple(found["memory_mb"]))
+        return at, size, ""
 
 
 def _watch(process: subprocess.Popen[bytes], progress: pathlib.Path, bounds: Bounds) -> str:
@@ -120,7 +135,7 @@ def _watch(process: subprocess.Popen[bytes], progress: pathlib.Path, bounds: Bou
         now = progress.read_bytes()
         if now != last:
             last, since = now, time.monotonic()
-        limit_s = _START_S if now == struct.pack("<q", worker.READY) else bounds.seconds
+        limit_s = _START_S if now == worker.pack(worker.READY, 0) else bounds.seconds
         why = f"more than {limit_s:g} s" if time.monotonic() - since > limit_s else ""
         try:
             memory = worker.memory_mb(process.pid)

@@ -15,10 +15,12 @@ class Input:
     """A mutated file or request.
 
     Attributes:
+        number: of the mutation.
         name: of what was mutated.
         content: the bytes.
     """
 
+    number: int
     name: str
     content: bytes
 

@@ -63,12 +63,12 @@ class ServerTarget:
     def _exchange(self, request: bytes) -> bytes:
         """All that the server sends; it is told that no more comes, so it need not wait for the rest of a body."""
         received = []
-        with socket.create_connection((self._place.hostname, self._place.port), timeout=_WAIT_S) as connection:
-            with contextlib.suppress(ConnectionError):
-                connection.sendall(request)
-                connection.shutdown(socket.SHUT_WR)
-                while part := connection.recv(1 << 16):
-                    received.append(part)
+        place = self._place.hostname, self._place.port
+        with socket.create_connection(place, timeout=_WAIT_S) as connection, contextlib.suppress(ConnectionError):
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+            while part := connection.recv(1 << 16):
+                received.append(part)
         return _without_date(b"".join(received))
 
 

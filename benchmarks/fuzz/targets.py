@@ -16,7 +16,9 @@ _JPEG = b"\xff\xd8\xff"
 _MAX_JPEG_LEVELS = 2
 
 
-class _InProcess:
+class InProcess:
+    """A target whose code runs in the worker."""
+
     batch = 1
     pid = os.getpid()
 
@@ -24,13 +26,14 @@ class _InProcess:
         """Nothing was started."""
 
 
-class DecoderTarget(_InProcess):
+class DecoderTarget(InProcess):
     """The decoders of the Python path and of the served graph: neither fails, and both give the same pixels."""
 
     def __init__(self, folder: pathlib.Path):
         self.files = seeds.make_pictures()
 
     def check(self, inputs: Sequence[Input]) -> list[Outcome]:
+        """Outcome and problem of each input."""
         from sperm_tf.data import array_preprocess
         from sperm_tf.data.decode import MAX_PIXELS, MIN_SIDE, UndecodableImageError, decode_rgb
         from sperm_tf.data.served_decoder import decode_served
@@ -53,12 +56,12 @@ class DecoderTarget(_InProcess):
             return [(status, "")]
         if plain is None or pixels.dtype != np.uint8 or pixels.shape[2:] != (3,):
             return [(status, "not RGB of 8 bits")]
-        if not MIN_SIDE <= min(pixels.shape[:2]) or pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
+        if min(pixels.shape[:2]) < MIN_SIDE or pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
             return [(status, f"a size beyond the limits: {pixels.shape}")]
         return [(status, _compare(content, pixels, served))]
 
 
-class GraphTarget(_InProcess):
+class GraphTarget(InProcess):
     """The SavedModel and the ONNX path: each gives the row of a valid image beside mutated ones as it is alone."""
 
     batch = 16
@@ -81,6 +84,7 @@ class GraphTarget(_InProcess):
         return {name: value.numpy() for name, value in answer.items()}
 
     def check(self, inputs: Sequence[Input]) -> list[Outcome]:
+        """Outcome and problem of each input."""
         from sperm_tf.data.array_preprocess import preprocess_files
         from sperm_tf.data.preprocess import preprocess_batch
 
@@ -118,13 +122,14 @@ def _check_answers(answers, row: int) -> str:
     return ""
 
 
-class MicroscopyTarget(_InProcess):
+class MicroscopyTarget(InProcess):
     """The reader of microscope files: an image within its limits, or an error that is documented."""
 
     def __init__(self, folder: pathlib.Path):
         self.files = seeds.make_microscope_files()
 
     def check(self, inputs: Sequence[Input]) -> list[Outcome]:
+        """Outcome and problem of each input."""
         from sperm_tf.data.decode import UndecodableImageError
         from sperm_tf.microscopy import list_planes, read_image, to_served_if_readable
 

@@ -8,6 +8,7 @@ import faulthandler
 import json
 import pathlib
 import struct
+import time
 
 from benchmarks.fuzz import server_target, targets
 from benchmarks.fuzz.inputs import Input, Target
@@ -27,9 +28,10 @@ READY = -1
 def main() -> None:
     """Checks the inputs from `--start` to `--stop`; the number at work stands in the file `progress`."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("target", choices=TARGETS)
+    parser.add_argument("target")
     for name in ("seed", "start", "stop", "batch"):
         parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--until", type=float, required=True)
     parser.add_argument("--folder", type=pathlib.Path, required=True)
     options = parser.parse_args()
     faulthandler.enable()
@@ -40,27 +42,41 @@ def main() -> None:
         target.close()
 
 
+def pack(number: int, size: int) -> bytes:
+    """What the file `progress` holds: the number of the first input at work, and how many are at work."""
+    return struct.pack("<qq", number, size)
+
+
+def unpack(content: bytes) -> tuple[int, int]:
+    """The reverse of `pack`."""
+    number, size = struct.unpack("<qq", content)
+    return number, size
+
+
 def _run(target: Target, options: argparse.Namespace) -> None:
     outcomes: collections.Counter[str] = collections.Counter()
     size = options.batch or target.batch
-    memory = 0
+    memory, at = 0, options.start
     with (
-        (options.folder / PROGRESS).open("wb", buffering=0) as progress,
+        (options.folder / PROGRESS).open("r+b", buffering=0) as progress,
         (options.folder / PROBLEMS).open("a", encoding="utf-8") as problems,
     ):
-        for first in range(options.start, options.stop, size):
+        while at < options.stop and time.time() < options.until:
+            numbers = range(at, min(at + size, options.stop))
             progress.seek(0)
-            progress.write(struct.pack("<q", first))
-            numbers = range(first, min(first + size, options.stop))
-            inputs = [Input(*mutate(target.files, seed=options.seed, number=number)) for number in numbers]
-            for number, one, (outcome, problem) in zip(numbers, inputs, _check(target, inputs), strict=True):
+            progress.write(pack(at, len(numbers)))
+            inputs = [Input(number, *mutate(target.files, seed=options.seed, number=number)) for number in numbers]
+            for one, (outcome, problem) in zip(inputs, _check(target, inputs), strict=True):
                 outcomes[outcome] += 1
                 if problem:
-                    text = {"number": number, "name": one.name, "problem": problem, "content": one.content.hex()}
+                    text = {"number": one.number, "name": one.name, "problem": problem, "content": one.content.hex()}
                     problems.write(json.dumps(text) + "\n")
                     problems.flush()
-            if not memory and first - options.start >= (options.stop - options.start) // 10:
+            at = numbers.stop
+            if not memory and at - options.start >= (options.stop - options.start) // 10:
                 memory = memory_mb(target.pid)  # when caches are filled
+        progress.seek(0)
+        progress.write(pack(at, 0))
     result = {"outcomes": outcomes, "memory_mb": [memory, memory_mb(target.pid)]}
     (options.folder / RESULT).write_text(json.dumps(result), encoding="utf-8")
 
