@@ -120,7 +120,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
 
 
 def _write_spreadsheet(folder: ScoreFolder, report: Callable[[str], None]) -> None:
-    """The copy for spreadsheets, where it is not there: earlier versions wrote none, and a kill may have come before."""
+    """The copy for spreadsheets, where it is missing: earlier versions wrote none, and a kill may have come before."""
     parquet = folder.path / scores_file.PARQUET_FILE
     if parquet.is_file() and not spreadsheet.path_of(parquet).is_file() and (note := spreadsheet.write(parquet)):
         report(note)

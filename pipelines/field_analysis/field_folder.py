@@ -1,8 +1,9 @@
 """The folder that the cells of fields go to.
 
 Layout: `run.json`, `inputs.parquet` and `shards/` as in `pipelines.bulk_inference.output`; `scale.json`; `crops/` and
-`crops.csv`, what is classified; `scores/`, a folder of `pipelines.score`; at the end `cells.parquet`, `cells.csv`, `cells.xlsx`,
-`fields.parquet`, `fields.csv`, `cells.geojson`, `geojson/`, `cells.coco.json`, `rois/`, `overlays/` and `summary.json`.
+`crops.csv`, what is classified; `scores/`, a folder of `pipelines.score`; at the end `cells.parquet`, `cells.csv`,
+`cells.xlsx`, `fields.parquet`, `fields.csv`, `cells.geojson`, `geojson/`, `cells.coco.json`, `rois/`, `overlays/` and
+`summary.json`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The chunks of a PNG that its pixels depend on, checked as libpng checks them.
 
 Pillow goes on where libpng, and with it the served graph, refuses: without the end of the pixel data, with methods that
-the standard does not have, without a palette; it leaves rows black for which there are no data. And it refuses files for
-chunks that concern no pixel of theirs, such as those of an animation.
+the standard does not have, without a palette; it leaves rows black for which there are no data. And it refuses files
+for chunks that concern no pixel of theirs, such as those of an animation.
 """
 
 from __future__ import annotations

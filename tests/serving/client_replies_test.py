@@ -258,7 +258,7 @@ def test_a_reply_in_chunks_is_a_prediction():
 )
 def test_a_reply_that_is_not_whole_is_an_error(pieces):
     """Even where what came is a prediction: nobody knows what is missing."""
-    with serving(*pieces[1]) as target, pytest.raises(client.ServingError, match="model 'sperm' at .*Check that"):
+    with serving(*pieces[1]) as target, pytest.raises(client.ServingError, match=r"model 'sperm' at .*Check that"):
         ask(target)
 
 
