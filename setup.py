@@ -37,6 +37,7 @@ REQUIRES = [
     "tensorflow-serving-api>=2.17",  # protos of the warm-up requests; tfx-bsl brings it anyway
     "tensorflow-model-analysis>=0.48",
     "tf-keras-vis>=0.8.7",
+    "xlsxwriter>=3.1",
 ]
 EXTRAS = {
     "hushem": ["rarfile>=4.2"],
@@ -59,6 +60,7 @@ EXTRAS = {
         "mypy>=1.13",
         "nbclient>=0.10",
         "nbformat>=5.10",
+        "openpyxl>=3.1",
         "pre-commit>=4",
         "pypdf>=5",
         "pytest>=8.3",

@@ -20,9 +20,9 @@ USAGE = """Finds the heads of spermatozoa in fields of view, cuts a crop of each
   python -m pipelines.fields --model=smids --input="slides/*/*.jpg" --output=cells --pixel_size_um=0.05
   python -m pipelines.slide_report --scores=cells --output=report
 
-Writes cells.parquet and cells.csv (a row a cell), fields.parquet and fields.csv (a row a field), crops/, overlays/,
-cells.geojson (QuPath), cells.coco.json and rois/ (ImageJ). Fields that cannot be read become rows with a status. After
-a kill, the same command goes on. docs/fields.md explains every column.
+Writes cells.parquet, cells.csv and cells.xlsx (a row a cell), fields.parquet and fields.csv (a row a field), crops/,
+overlays/, cells.geojson (QuPath), cells.coco.json and rois/ (ImageJ). Fields that cannot be read become rows with a
+status. After a kill, the same command goes on. docs/fields.md explains every column.
 
 Flags:
   --model=NAME|DIR           a released model (smids, hushem), a folder that the Calibrator wrote, or a SavedModel
@@ -83,7 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pipelines.fields: {missing_packages.say(error)}", file=sys.stderr)
         return 1
     print(runner.describe(summary))
-    print(f"Cells: {output / 'cells.parquet'}, cells.csv; overlays: {output / 'overlays'}")
+    print(
+        f"Cells: {output / 'cells.parquet'}, cells.csv; for a spreadsheet: cells.xlsx; overlays: {output / 'overlays'}"
+    )
     if problem := runner.explain_nothing_read(summary):
         print(f"pipelines.fields: {problem}", file=sys.stderr)
         return 1

@@ -13,7 +13,7 @@ from pipelines.cli import environment, flags
 from sperm_tf import missing_packages
 from sperm_tf.runtimes.registry import RUNTIMES, TENSORFLOW
 
-USAGE = """Classifies every crop of an input; writes scores.parquet, scores.csv and summary.json.
+USAGE = """Classifies every crop of an input; writes scores.parquet, scores.csv, scores.xlsx and summary.json.
 
   python -m pipelines.score --model=smids --input=crops --output=scores
   python -m pipelines.score --model=smids --input=slides.csv --output=scores        a table with a column file
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pipelines.score: {missing_packages.say(error)}", file=sys.stderr)
         return 1
     print(runner.describe(summary))
-    print(f"Scores: {request.output / 'scores.parquet'}, scores.csv")
+    print(f"Scores: {request.output / 'scores.parquet'}, scores.csv; for a spreadsheet: scores.xlsx")
     if problem:
         print(f"pipelines.score: {problem}", file=sys.stderr)
     return int(bool(problem))

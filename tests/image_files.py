@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
 
@@ -122,6 +123,11 @@ def lossless_files():
         "png_16_bit_dark_field": (png(_dark_field().astype(np.uint16) * 256, colour_type=2, bits=16), _dark_field()),
         "png_interlaced": (png(rgb, colour_type=2, interlaced=True), rgb),
         "png_animated": (encode(rgb, "PNG", save_all=True, append_images=[other_frame]), rgb),
+        "png_damaged_text": (png_with(encode(rgb, "PNG"), b"\0\0\0\4tEXta\0bc\1\2\3\4"), rgb),
+        "png_damaged_animation": (
+            encode(rgb, "PNG", save_all=True, append_images=[other_frame]).replace(b"fcTL\0\0\0\1", b"fcTL\0\0\0\7"),
+            rgb,
+        ),
         "gif": (encode(palette_image, "GIF"), palette_rgb),
         "gif_not_interlaced": (encode(palette_image, "GIF", interlace=0), palette_rgb),
         "gif_transparent": (encode(palette_image, "GIF", transparency=int(indexed[0, 0])), palette_rgb),
@@ -130,6 +136,7 @@ def lossless_files():
             palette_rgb,
         ),
         "bmp_24_bit": (encode(rgb, "BMP"), rgb),
+        "bmp_24_bit_and_more": (encode(rgb, "BMP") + b"\0\0more", rgb),
         "bmp_24_bit_top_down": (
             bmp([r[:, ::-1].tobytes() for r in rgb], width=50, bits=24, top_down=True),
             rgb,
@@ -170,6 +177,7 @@ def bad_files():
     bad_crc[30] ^= 1
     bad_data = bytearray(whole["PNG"])
     bad_data[len(bad_data) // 2] ^= 1
+    grey, header = Image.fromarray(rgb[:, :, 0]), whole["PNG"][16:29]
     out_of_palette = bmp([bytes([9] * 50)] * 40, width=50, bits=8, palette=rgb[0, :4], colours=4)
     files = {
         "empty": (b"", "empty"),
@@ -208,6 +216,20 @@ def bad_files():
             bmp([b"\2\1" * 100] * 40, width=50, bits=32, compression=3, masks=(0xFF, 0xFF00, 0xFF0000)),
             "undecodable",
         ),
+        "bmp_unknown_header": (changed(whole["BMP"], 14, b"\x80"), "undecodable"),
+        "bmp_palette_too_long": (bmp([bytes([1] * 50)] * 40, width=50, bits=4, colours=17), "undecodable"),
+        "bmp_palette_cut": (bmp([b"\0" * 8] * 40, width=50, bits=1, palette=rgb[0, :2], colours=2)[:62], "undecodable"),
+        "png_other_compression": (changed_header(whole["PNG"], 10, 59), "undecodable"),
+        "png_unknown_critical_chunk": (png_with(whole["PNG"], _png_chunk(b"ABCD", b"")), "undecodable"),
+        "png_too_few_rows": (changed_header(whole["PNG"], 7, 90), "undecodable"),
+        "png_no_end_of_data": (_png_of(header, zlib.compress(_rows(rgb) + b"\0" * 50)[:-9]), "undecodable"),
+        "png_no_palette": (changed_header(encode(grey, "PNG"), 9, 3), "undecodable"),
+        "jpeg_marker_among_pixels": (jpeg_with_marker(), "undecodable"),
+        "jpeg_restart_among_pixels": (jpeg_with_marker(0xD0), "undecodable"),
+        "jpeg_no_end": (whole["JPEG"][:-2], "undecodable"),
+        "gif_bytes_between_blocks": (gif_with(b"\0\0\0"), "undecodable"),
+        "gif_no_palette": (gif_without_palette(), "undecodable"),
+        "gif_index_outside_palette": (gif_of_four_colours(), "undecodable"),
         "gif_smaller_frame": (gif_with_smaller_frame(), "undecodable"),
         "gif_short_data": (gif_with_short_data(), "undecodable"),
     }
@@ -216,6 +238,56 @@ def bad_files():
             cut = max(12, int(len(data) * share))
             files[f"truncated_{name}_at_{share}"] = (data[:cut], "undecodable")
     return files
+
+
+def changed(data, position, part):
+    """The same bytes but for a part."""
+    return data[:position] + part + data[position + len(part) :]
+
+
+def changed_header(data, position, value):
+    """A PNG with one byte of its header changed, and the checksum that fits."""
+    header = changed(data[16:29], position, bytes([value]))
+    return data[:8] + _png_chunk(b"IHDR", header) + data[33:]
+
+
+def png_with(data, chunk):
+    """A PNG with a chunk behind its header."""
+    return data[:33] + chunk + data[33:]
+
+
+def _png_of(header, stream):
+    return PNG_SIGNATURE + b"".join(_png_chunk(*one) for one in ((b"IHDR", header), (b"IDAT", stream), (b"IEND", b"")))
+
+
+def _rows(rgb):
+    return b"".join(b"\0" + row.tobytes() for row in rgb)
+
+
+def jpeg_with_marker(code=0x01):
+    """JPEG with a marker in the midst of its pixels: decoders stop there, and make up the others."""
+    data = encode(random_pixels(), "JPEG", subsampling=0)
+    scan = data.index(b"\xff\xda")
+    at = data.index(b"\xff\0", scan) if b"\xff\0" in data[scan:] else scan + (len(data) - scan) // 2
+    return data[:at] + bytes([0xFF, code]) + data[at:]
+
+
+def gif_with(part):
+    """GIF with bytes between its palette and the first block."""
+    data = encode(Image.fromarray(random_pixels()).quantize(64), "GIF")
+    start = 13 + 3 * 2 ** (data[10] % 8 + 1)
+    return data[:start] + part + data[start:]
+
+
+def gif_without_palette():
+    data = encode(Image.fromarray(random_pixels()).quantize(64), "GIF")
+    return data[:10] + bytes([data[10] & 0x7F]) + data[11:13] + data[13 + 3 * 2 ** (data[10] % 8 + 1) :]
+
+
+def gif_of_four_colours():
+    """GIF whose palette has four colours for pixels of up to 64."""
+    data = encode(Image.fromarray(random_pixels()).quantize(64), "GIF")
+    return data[:10] + bytes([data[10] & 0xF8 | 1]) + data[11:25] + data[13 + 3 * 2 ** (data[10] % 8 + 1) :]
 
 
 def jpeg_of_size(height, width, *, progressive=False):

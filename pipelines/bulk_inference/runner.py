@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from pipelines.bulk_inference import model as scoring_model
 from pipelines.bulk_inference import output as score_folder
-from pipelines.bulk_inference import predictors
+from pipelines.bulk_inference import predictors, spreadsheet
 from pipelines.bulk_inference import progress as score_progress
 from pipelines.bulk_inference.inputs import Crop, CropList, list_crops
 from pipelines.bulk_inference.output import ScoreFolder
@@ -70,7 +70,10 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
     Raises:
         ValueError: model, input or output cannot be used; nothing was touched.
         OSError: a folder cannot be read or written.
+        ImportError: a package is missing.
     """
+    import xlsxwriter  # noqa: F401  (says now that it is missing, and not after hours)
+
     with score_progress.step(f"Looking for images in {request.input}"):
         crops = list_crops(request.input)
     scores_file.check_columns(crops.columns)
@@ -95,6 +98,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
         if folder.is_finished():
             report(f"All {record['num_files']:,} files are scored already.")
             summary = folder.finish()
+            _write_spreadsheet(folder, report)
             if num_unreadable := summary["counts"][scores_file.STATUS].get(UNREADABLE):
                 report(f"{num_unreadable:,} of them could not be read then; a new --output reads them again.")
             return summary
@@ -108,8 +112,18 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
             scorer = ShardScorer(str(folder.path), opened, record, schema, refuse_fields=request.refuse_fields)
             with score_progress.shown(folder, record, missing):
                 work(scorer, missing, RunContext(folder.path, request.beam_args))
+        spreadsheet.path_of(folder.path / scores_file.PARQUET_FILE).unlink(missing_ok=True)  # of an earlier merge
         folder.merge(record, schema)
-        return folder.finish()
+        summary = folder.finish()
+        _write_spreadsheet(folder, report)
+        return summary
+
+
+def _write_spreadsheet(folder: ScoreFolder, report: Callable[[str], None]) -> None:
+    """The copy for spreadsheets, where it is missing: earlier versions wrote none, and a kill may have come before."""
+    parquet = folder.path / scores_file.PARQUET_FILE
+    if parquet.is_file() and not spreadsheet.path_of(parquet).is_file() and (note := spreadsheet.write(parquet)):
+        report(note)
 
 
 @dataclasses.dataclass(frozen=True)

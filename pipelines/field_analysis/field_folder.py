@@ -2,7 +2,8 @@
 
 Layout: `run.json`, `inputs.parquet` and `shards/` as in `pipelines.bulk_inference.output`; `scale.json`; `crops/` and
 `crops.csv`, what is classified; `scores/`, a folder of `pipelines.score`; at the end `cells.parquet`, `cells.csv`,
-`fields.parquet`, `fields.csv`, `cells.geojson`, `geojson/`, `cells.coco.json`, `rois/`, `overlays/` and `summary.json`.
+`cells.xlsx`, `fields.parquet`, `fields.csv`, `cells.geojson`, `geojson/`, `cells.coco.json`, `rois/`, `overlays/` and
+`summary.json`.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipelines.bulk_inference import progress as score_progress
 from pipelines.bulk_inference import runner as scoring
+from pipelines.bulk_inference import spreadsheet
 from pipelines.bulk_inference.inputs import Crop, CropList, list_crops
 from pipelines.bulk_inference.output import SUMMARY_FILE
 from pipelines.bulk_inference.reader import CropReader
@@ -67,6 +68,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
         ImportError: a package is missing.
     """
     import roifile  # noqa: F401  (says now that it is missing, and not after hours)
+    import xlsxwriter  # noqa: F401
 
     check_choice("finder", request.finder, tuple(FINDERS))
     with score_progress.step(f"Looking for fields in {request.input}"):
@@ -83,7 +85,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
         scale = _find_scale(folder, record, fields, report)
         found = _find(folder, record, scale, request.beam_args)
         scores = _score(request, folder, found, fields.columns, report)
-        return _finish(folder, record, scale, found, fields.columns, scores)
+        return _finish(folder, record, scale, found, fields.columns, scores, report)
 
 
 def describe(summary: dict[str, Any]) -> str:
@@ -219,9 +221,12 @@ def _finish(
     found: list[dict[str, Any]],
     further: Sequence[str],
     scores: scores_file.Scores | None,
+    report: Callable[[str], None],
 ) -> dict[str, Any]:
     cells = tables.join_cells(found, further, scores)
     tables.write_table(cells, folder.path, cells_file.CELLS)
+    if note := spreadsheet.write(folder.path / f"{cells_file.CELLS}.parquet"):
+        report(note)
     tables.write_table(tables.list_fields(found, further), folder.path, cells_file.FIELDS)
     with score_progress.step("Drawing the fields"):
         write_pictures(folder.path, record["root"], found, cells, () if scores is None else scores.class_names)

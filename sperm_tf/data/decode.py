@@ -10,9 +10,12 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
+import struct
 
 import numpy as np
 from PIL import Image, ImageChops
+
+from sperm_tf.data import png_chunks
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG")
 MIN_SIDE = 16
@@ -30,10 +33,14 @@ ROUNDING = 0.5 + 2**-10
 """Added to the grey levels of a resized image before they are cut off to integers. With 0.5 alone, values halfway
 between two levels, which every flat area has, fall either way by the last bit of a sum, and so on every machine and in
 every implementation another way; and one level in a pixel of a thousand moves a probability by up to 0.005."""
+BMP_INFO_LENGTHS = (40, 52, 56, 64, 108, 124)
+"""Lengths of the second header of BMP files, from that of Windows 3 on, which are accepted."""
 PNG_SIGNATURE, PNG_DEPTH_AT = b"\x89PNG\r\n\x1a\n", 24
 JPEG_END = b"\xff\xd9"
 JPEG_SCAN, JPEG_RESTART_INTERVAL, JPEG_SEQUENTIAL = 0xDA, 0xDD, (0xC0, 0xC1)  # second bytes of markers
-JPEG_WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD8))
+_JPEG_MARKER = re.compile(rb"\xff+[^\0\xff]", re.DOTALL)
+JPEG_RESTARTS = range(0xD0, 0xD8)
+JPEG_WITHOUT_LENGTH = (0x01, *JPEG_RESTARTS)
 JPEG_LONGEST_FRAME = 1024  # bytes: 11, and 3 for each of up to 255 components
 JPEG_MAX_SEGMENTS = 1_000
 """That are passed before the first scan, each 0xFF that is repeated among them: bounds the work on a hostile file."""
@@ -79,8 +86,8 @@ def decode_rgb(data: bytes) -> DecodedImage:
         raise UndecodableImageError("data must be an encoded image. Received: 0 bytes. Check the source file")
     try:
         if data.startswith(PNG_SIGNATURE):
-            with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-                image.verify()  # checksums, which decoding passes over: a tail of zeros becomes pixels
+            _check_size(*struct.unpack_from(">II", data, 16))
+            data = png_chunks.keep_pixels(data)
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image.width, image.height)
             # Pillow calls a JPEG with further pictures behind it, as some cameras write, MPO.
@@ -91,7 +98,7 @@ def decode_rgb(data: bytes) -> DecodedImage:
                 "with 10 to 14 bits. Multiply its values until white is near 65,535, or save 8 bits"
             )
         if decoded.source_format == "JPEG" and not (
-            _is_complete_jpeg(data, decoded.pixels) and has_every_restart(data)
+            _is_complete_jpeg(data, decoded.pixels) and has_whole_scan(data) and _has_end(data)
         ):
             raise UndecodableImageError(
                 f"a JPEG must hold data for all of its pixels. Received: {len(data)} bytes that end before. Copy the "
@@ -139,10 +146,23 @@ def _is_complete_jpeg(data: bytes, pixels: np.ndarray) -> bool:
         return np.array_equal(pixels, to_rgb(image))
 
 
-def has_every_restart(data: bytes) -> bool:
-    """Whether the restart markers of a decodable JPEG are all there, in order; True without them, or of several scans.
+def _has_end(data: bytes) -> bool:
+    """Whether the markers of a JPEG lead to its end mark, as libjpeg follows them; Pillow stops at the last pixel."""
+    position = 2
+    while marker := _JPEG_MARKER.search(data, position):
+        code, position = marker[0][-1], marker.end()
+        if code == JPEG_END[1]:
+            return True
+        if code not in JPEG_WITHOUT_LENGTH:
+            position += int.from_bytes(data[position : position + 2], "big")
+    return False
 
-    ITU-T T.81, sections B.2 and E.1.4. Decoders make up the pixels between two markers of which one is missing.
+
+def has_whole_scan(data: bytes) -> bool:
+    """Whether a decodable JPEG has its restart markers, in order, and none else before its end; True of several scans.
+
+    ITU-T T.81, sections B.2 and E.1.4. Decoders make up the pixels between two markers of which one is missing, and all
+    pixels behind a marker that is not expected.
     """
     length, data = len(data), data + bytes(JPEG_LONGEST_FRAME)
     position, interval, frame = 2, 0, 0
@@ -159,18 +179,21 @@ def has_every_restart(data: bytes) -> bool:
         step = 1 if marker == 0xFF else 2 if marker in JPEG_WITHOUT_LENGTH else size
         position = min(position + step, length)
     is_scan = data[position + 1] == JPEG_SCAN and data[position + 4] == data[frame + 9]
-    if not (interval and frame and is_scan):
+    if not (frame and is_scan):
         return True
     start = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    end = data.find(JPEG_END, start)
-    found = [match[0][1] - 0xD0 for match in re.finditer(rb"\xff[\xd0-\xd7]", data[start : end if end >= 0 else None])]
+    codes = (match[0][-1] for match in _JPEG_MARKER.finditer(data, start))
+    found = []
+    while (code := next(codes, 0)) in JPEG_RESTARTS:
+        found.append(code - JPEG_RESTARTS[0])
     height, width = (int.from_bytes(data[frame + at : frame + at + 2], "big") for at in (5, 7))
     factors = data[frame + 11 : frame + 11 + 3 * data[frame + 9] : 3]
     across, down = (max(factor >> 4 for factor in factors), max(factor & 15 for factor in factors))
     if len(factors) == 1:  # a single component is not interleaved, whatever its factors
         across = down = 1
     num_units = -(-width // (8 * across)) * -(-height // (8 * down))
-    return found == [index % 8 for index in range(-(-num_units // interval) - 1)]
+    num_restarts = -(-num_units // interval) - 1 if interval else 0
+    return code == JPEG_END[1] and found == [index % 8 for index in range(num_restarts)]
 
 
 def to_rgb(image: Image.Image) -> np.ndarray:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from sperm_tf.data import jpeg
-from sperm_tf.data.decode import DEEP_BRIGHT_LEVEL, DEEP_BRIGHT_ONE_IN, PNG_DEPTH_AT, PNG_SIGNATURE
+from sperm_tf.data.decode import BMP_INFO_LENGTHS, DEEP_BRIGHT_LEVEL, DEEP_BRIGHT_ONE_IN, PNG_DEPTH_AT, PNG_SIGNATURE
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP")
 UNKNOWN_FORMAT = len(FORMATS)
@@ -202,7 +202,9 @@ def _decode_bmp(encoded):
     masks = tf.stack([_unsigned(header, start, 4) for start in (54, 58, 62)])
     is_plain = tf.equal(compression, _BMP_UNCOMPRESSED) & tf.reduce_any(tf.equal(bits, [1, 4, 8, 24, 32]))
     is_masked = tf.equal(compression, _BMP_BIT_FIELDS) & tf.equal(bits, 32) & tf.reduce_all(tf.equal(masks, _BMP_MASKS))
-    is_supported = (info_length >= 40) & (is_plain | is_masked)
+    declared, last_index = _unsigned(header, 46, 4), tf.bitwise.left_shift(tf.constant(1, tf.int64), bits) - 1
+    is_palette_sound = (bits > 8) | (declared <= last_index + 1)
+    is_supported = tf.reduce_any(tf.equal(info_length, BMP_INFO_LENGTHS)) & (is_plain | is_masked) & is_palette_sound
 
     pixels_start, width, signed_height = _unsigned(header, 10, 4), _signed(header, 18), _signed(header, 22)
     height = tf.abs(signed_height)
@@ -213,7 +215,8 @@ def _decode_bmp(encoded):
         is_supported & is_complete,
         "a BMP must be complete, uncompressed, of 1, 4, 8, 24 or 32 bits a pixel in the order blue, green, red",
     ):
-        whole = tf.identity(encoded)
+        # Without what may stand behind the pixels: `decode_bmp` refuses more bytes than it needs.
+        whole = tf.strings.substr(encoded, tf.constant(0, tf.int64), pixels_start + num_bytes)
 
     def direct():
         return tf.io.decode_bmp(whole)[:, :, :3]
@@ -221,11 +224,9 @@ def _decode_bmp(encoded):
     def indexed():
         data = tf.io.decode_raw(tf.strings.substr(whole, pixels_start, num_bytes), tf.uint8)
         rows = tf.reshape(data, [height, row_length])
-        declared = _unsigned(header, 46, 4)
-        num_colours = tf.where(declared > 0, declared, tf.bitwise.left_shift(tf.constant(1, tf.int64), bits))
+        num_colours = tf.where(declared > 0, declared, last_index + 1)
         palette = tf.io.decode_raw(tf.strings.substr(encoded, 14 + info_length, 4 * num_colours), tf.uint8)
         shifts = tf.range(8 - bits, -1, -bits)
-        last_index = tf.bitwise.left_shift(tf.constant(1, tf.int64), bits) - 1
         packed = tf.bitwise.right_shift(rows[:, :, None], tf.cast(shifts, tf.uint8))
         indices = tf.reshape(tf.bitwise.bitwise_and(packed, tf.cast(last_index, tf.uint8)), [height, -1])[:, :width]
         colours = tf.reverse(tf.reshape(palette, [num_colours, 4])[:, :3], axis=[1])

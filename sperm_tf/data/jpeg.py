@@ -14,6 +14,7 @@ from sperm_tf.data.decode import (
     JPEG_MAX_SEGMENTS,
     JPEG_PROBE,
     JPEG_RESTART_INTERVAL,
+    JPEG_RESTARTS,
     JPEG_SCAN,
     JPEG_SEQUENTIAL,
     JPEG_WITHOUT_LENGTH,
@@ -25,7 +26,8 @@ def decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
     Bytes put before the end mark tell: where the data are complete nobody reads them, elsewhere they are taken for
     image data and change the pixels. (Lost packets leave such frames behind.) The price is a line of libjpeg on stderr
-    for every JPEG, about extraneous bytes. Whole restart intervals that are missing are found by their markers.
+    for every JPEG, about extraneous bytes. Whole restart intervals that are missing are found by their markers, as are
+    markers that stand where none is expected: decoders stop there and make up the rest.
 
     Args:
         encoded: scalar string, the file's bytes.
@@ -48,12 +50,12 @@ def decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     parts = [tf.strings.substr(encoded, 0, start), JPEG_PROBE, tf.strings.substr(encoded, start, tf.size(data))]
     extended = tf.where(end < 0, encoded, tf.strings.join(parts))
     is_complete = tf.reduce_all(tf.equal(pixels, decode_jpeg(extended)))
-    return pixels, is_complete & _has_every_restart(data)
+    return pixels, is_complete & _has_whole_scan(data)
 
 
 @tf.function(input_signature=[tf.TensorSpec([None], tf.uint8)], autograph=False)  # the loop is slow outside a graph
-def _has_every_restart(data):
-    """As `sperm_tf.data.decode.has_every_restart`, which says where this comes from."""
+def _has_whole_scan(data):
+    """As `sperm_tf.data.decode.has_whole_scan`, which says where this comes from."""
     data = tf.cast(tf.concat([data, tf.zeros([JPEG_LONGEST_FRAME], tf.uint8)], axis=0), tf.int32)
     length = tf.size(data) - JPEG_LONGEST_FRAME
 
@@ -78,11 +80,11 @@ def _has_every_restart(data):
 
     def are_in_order():
         start = tf.minimum(position + 2 + read(position + 2), length)
-        follows = tf.equal(data[start:-1], 0xFF)
         second = data[start + 1 :]
-        ends = tf.where(follows & tf.equal(second, JPEG_END[1]))[:, 0]
-        end = tf.reduce_min(tf.concat([ends, [tf.size(second, tf.int64)]], axis=0))
-        is_restart = follows & (second >= 0xD0) & (second <= 0xD7)
+        is_marker = tf.equal(data[start:-1], 0xFF) & (second > 0) & (second < 0xFF)
+        is_restart = is_marker & (second >= JPEG_RESTARTS[0]) & (second <= JPEG_RESTARTS[-1])
+        others = tf.where(is_marker & ~is_restart)[:, 0]
+        end = tf.reduce_min(tf.concat([others, [tf.size(second, tf.int64) - 1]], axis=0))  # the last one is padding
         found = tf.boolean_mask(second[:end], is_restart[:end]) - 0xD0
         num_components = data[frame + 9]
         factors = data[frame + 11 : frame + 11 + 3 * num_components : 3]
@@ -90,11 +92,15 @@ def _has_every_restart(data):
         across = tf.where(is_interleaved, tf.reduce_max(factors // 16), 1)
         down = tf.where(is_interleaved, tf.reduce_max(factors % 16), 1)
         num_units = -(-read(frame + 7) // (8 * across)) * -(-read(frame + 5) // (8 * down))
-        expected = tf.range(-(-num_units // interval) - 1) % 8
-        return tf.equal(tf.size(found), tf.size(expected)) & tf.reduce_all(
-            tf.equal(found[: tf.size(expected)], expected[: tf.size(found)])
+        num_restarts = tf.where(interval > 0, -(-num_units // tf.maximum(interval, 1)) - 1, 0)
+        expected = tf.range(num_restarts) % 8
+        is_ended = tf.equal(second[end], JPEG_END[1])
+        return (
+            is_ended
+            & tf.equal(tf.size(found), tf.size(expected))
+            & tf.reduce_all(tf.equal(found[: tf.size(expected)], expected[: tf.size(found)]))
         )
 
     is_scan = tf.equal(data[position + 1], JPEG_SCAN) & tf.equal(data[position + 4], data[frame + 9])
-    is_known = (interval > 0) & (frame > 0) & is_scan
+    is_known = (frame > 0) & is_scan
     return tf.cond(is_known, are_in_order, lambda: tf.constant(True))

@@ -37,7 +37,7 @@ def decode_served(data: bytes) -> DecodedImage:
     encoded = tf.constant(data)
     try:
         pixels = preprocess.decode(encoded).numpy()
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, UnicodeDecodeError) as error:  # messages of TensorFlow may quote bytes of the file
         raise UndecodableImageError(_explain(data)) from error
     return DecodedImage(pixels, image_formats.FORMATS[int(image_formats.find_format(encoded))])
 

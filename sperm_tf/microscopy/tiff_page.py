@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sperm_tf.data.decode import JPEG_END, JPEG_PROBE, MAX_PIXELS, has_every_restart
+from sperm_tf.data.decode import JPEG_END, JPEG_PROBE, MAX_PIXELS, has_whole_scan
 from sperm_tf.microscopy.errors import MicroscopyError, MissingTilesError
 
 UNCOMPRESSED = 1
@@ -167,7 +167,7 @@ class PageDecoder:
         if compression in JPEG:
             end = data.rfind(JPEG_END)
             probed = data[:end] + JPEG_PROBE + data[end:]
-            whole = end > 0 and np.array_equal(segment, self._decode_once(probed, index)) and has_every_restart(data)
+            whole = end > 0 and np.array_equal(segment, self._decode_once(probed, index)) and has_whole_scan(data)
         elif compression in JPEG_2000:
             whole = JPEG_END in data[-_TAIL:]  # its end mark is the same
         else:

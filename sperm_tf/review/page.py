@@ -15,12 +15,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from sperm_tf.review import view, wording
 from sperm_tf.review.actions import NO_CELL, PREDICTED, Actions
 from sperm_tf.review.items import Item, Predictor
 from sperm_tf.review.journal import Journal
 from sperm_tf.review.maps import Maps
+from sperm_tf.review.origin_check import OriginCheck
 
 _MAX_FILE_SIZE = "100mb"  # the largest image that is accepted, uncompressed
 _SETTINGS = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
@@ -64,7 +66,8 @@ class Page:
         """Serves the page from threads of this process, and returns its address.
 
         Args:
-            host: address to listen on; anything but this machine's own lets others in, without a password.
+            host: address to listen on; anything but this machine's own lets others in, without a password. Requests
+                under other names are refused (`sperm_tf.review.origin_check`).
             port: to listen on; None takes a free one.
 
         Raises:
@@ -84,6 +87,7 @@ class Page:
             footer_links=[],
             _frontend=False,  # or Gradio gives up where its own page takes 3 s, as on a machine busy with scoring
             max_file_size=_MAX_FILE_SIZE,
+            app_kwargs={"middleware": [Middleware(OriginCheck, host=host)]},
             theme=theme,
             # Not as `css`, which Gradio rewrites: it puts a prefix before every selector.
             head=f"<style>{_asset('page.css')}</style><script>{_asset('page.js')}</script>",

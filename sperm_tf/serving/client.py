@@ -48,7 +48,8 @@ server gives a request up after the `rest_api_timeout_in_ms` of deploy/tf_servin
 _FAULTS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading a reply of another form raises."""
 _MAX_ELEMENTS = 1 << 24
-"""Values of one output: a protocol buffer may declare more than memory holds in a few bytes."""
+"""Values of all outputs, and bytes of the text in them: a protocol buffer may declare more than memory holds in a few
+bytes, since a value that is stored once stands for all of an output."""
 
 
 class ServingError(RuntimeError):
@@ -222,13 +223,12 @@ def parse_response(response) -> list[Prediction]:
 
     Raises:
         KeyError: there is no `status`.
-        ValueError: a row is no prediction, or an output holds fewer rows or more values than it can.
+        ValueError: a row is no prediction, an output holds fewer rows than another, or the outputs hold more values
+            than they can.
     """
     import tensorflow as tf
 
-    for name, proto in response.outputs.items():
-        if math.prod(dimension.size for dimension in proto.tensor_shape.dim) > _MAX_ELEMENTS:
-            raise ValueError(f"{name} must hold at most {_MAX_ELEMENTS:,} values. Received: {proto.tensor_shape}")
+    _check_size(response.outputs)
     outputs = {name: tf.make_ndarray(proto) for name, proto in response.outputs.items()}
     outputs = {
         name: np.char.decode(value.astype(bytes), "utf-8") if value.dtype == object else value
@@ -240,6 +240,19 @@ def parse_response(response) -> list[Prediction]:
         _read_row(number, {name: value[number] for name, value in outputs.items()})
         for number in range(len(outputs["status"]))
     ]
+
+
+def _check_size(outputs):
+    """Refuses protocol buffers that would fill the memory when they are read."""
+    total = 0
+    for name, proto in outputs.items():
+        longest = max(map(len, proto.string_val), default=1)  # NumPy gives every text as much room as the longest
+        total += math.prod(dimension.size for dimension in proto.tensor_shape.dim) * max(1, longest)
+        if min((dimension.size for dimension in proto.tensor_shape.dim), default=0) < 0 or total > _MAX_ELEMENTS:
+            raise ValueError(
+                f"the outputs must hold at most {_MAX_ELEMENTS:,} values. Received: {name} of the shape "
+                f"{[dimension.size for dimension in proto.tensor_shape.dim]}"
+            )
 
 
 def _check_choice(name, value, choices):

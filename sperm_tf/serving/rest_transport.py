@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import http.client
+import io
+import socket
 import threading
+import time
 import urllib.error
 import urllib.request
+from typing import Any
 
 MAX_REPLY_BYTES = 64 << 20
 """The maps of every class for a request of the client are a fiftieth of it."""
+_MAX_HEAD_BYTES = 1 << 20
 _MAX_ERROR_BYTES = 500
 
 
@@ -16,6 +23,68 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_args, **_options):
         return None
+
+
+class _BoundedStream(io.RawIOBase):
+    """What a socket receives, until a point in time and up to a number of bytes.
+
+    Every byte is counted, those of headers and chunk sizes too: `http.client` reads any number of interim responses,
+    and a chunk with a negative size to the end of the connection.
+    """
+
+    def __init__(self, sock: socket.socket, end: float):
+        self._sock, self._file, self._end = sock, sock.makefile("rb", buffering=0), end
+        self._left = MAX_REPLY_BYTES + _MAX_HEAD_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left_s = self._end - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("the reply was not whole in time")
+        self._sock.settimeout(left_s)  # without, it would start anew with every byte
+        count = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        self._left -= count or 0
+        if self._left < 0:
+            raise OSError(f"the reply has more than {MAX_REPLY_BYTES:,} bytes")
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _BoundedResponse(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, end: float, **options: Any):
+        super().__init__(sock, *args, **options)
+        self.fp.close()
+        self.fp = io.BufferedReader(_BoundedStream(sock, end))
+
+
+class _BoundedHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens `http` and `https` addresses with bounded responses.
+
+    Args:
+        end: when the reply has to be whole, by `time.monotonic`.
+    """
+
+    def __init__(self, end: float):
+        super().__init__()
+        self._end = end
+
+    def http_open(self, request: urllib.request.Request) -> Any:
+        """Opens `http://`; called by urllib."""
+        return self.do_open(functools.partial(self._connect, http.client.HTTPConnection), request)  # type: ignore
+
+    def https_open(self, request: urllib.request.Request) -> Any:
+        """Opens `https://`; called by urllib."""
+        return self.do_open(functools.partial(self._connect, http.client.HTTPSConnection), request)  # type: ignore
+
+    def _connect(self, kind: type[http.client.HTTPConnection], host: str, **options: Any) -> Any:
+        connection = kind(host, **options)
+        connection.response_class = functools.partial(_BoundedResponse, end=self._end)  # type: ignore
+        return connection
 
 
 class RefusedError(OSError):
@@ -45,7 +114,7 @@ def post(url: str, body: bytes, *, timeout_s: float) -> bytes:
         RefusedError: the code is not 2xx.
         TimeoutError: the reply was not whole in time.
         OSError: no connection, or a reply of more than `MAX_REPLY_BYTES`.
-        http.client.HTTPException: what replies does not speak HTTP.
+        http.client.HTTPException: what replies does not speak HTTP, or ends before the length that it stated.
     """
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     if request.type not in ("http", "https"):
@@ -58,7 +127,7 @@ def post(url: str, body: bytes, *, timeout_s: float) -> bytes:
         except Exception as error:  # raised below, in the caller's thread
             outcome.append(error)
 
-    # A socket's timeout starts anew with every byte, and looking up a name has none: a thread can be left behind.
+    # Looking up a name has no time limit: its thread can be left behind.
     thread = threading.Thread(target=work, daemon=True, name="sperm_tf-request")
     thread.start()
     thread.join(timeout_s)
@@ -71,10 +140,12 @@ def post(url: str, body: bytes, *, timeout_s: float) -> bytes:
 
 
 def _exchange(request: urllib.request.Request, timeout_s: float) -> bytes:
-    opener = urllib.request.build_opener(_NoRedirects)
+    opener = urllib.request.build_opener(_NoRedirects, _BoundedHandler(time.monotonic() + timeout_s))
     try:
         with opener.open(request, timeout=timeout_s) as response:
             content = response.read(MAX_REPLY_BYTES + 1)
+            if response.length and len(content) <= MAX_REPLY_BYTES:
+                raise http.client.IncompleteRead(content[:_MAX_ERROR_BYTES], response.length)
     except urllib.error.HTTPError as error:
         with error:
             detail = error.read(_MAX_ERROR_BYTES).decode(errors="replace")

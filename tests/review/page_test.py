@@ -1,8 +1,12 @@
+import asyncio
 import csv
+import http.client
 import json
 import pathlib
 import shutil
+import socket
 import time
+import urllib.parse
 
 import pytest
 from PIL import Image
@@ -13,11 +17,12 @@ from tests.review.browser import PATIENCE_S, wait_for
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
-    global Actions, gr, gradio_client, Maps, Page, Session
+    global Actions, gr, gradio_client, Maps, OriginCheck, Page, Session
     gr = pytest.importorskip("gradio", reason="pip install 'gradio>=6'")
     gradio_client = pytest.importorskip("gradio_client", reason="pip install 'gradio>=6'")
     from sperm_tf.review.actions import Actions
     from sperm_tf.review.maps import Maps
+    from sperm_tf.review.origin_check import OriginCheck
     from sperm_tf.review.page import Page
     from sperm_tf.review.session import Session
 
@@ -80,6 +85,61 @@ def test_a_pile_is_worked_through(address, reader, journal, files):
     assert rows[0]["label"] == "non-sperm" and {row["verdict"] for row in rows[1:]} == {"agree"}
     assert [row["comment"] for row in rows] == [f"comment {number}" for number in range(6)]
     assert len(_rows(journal, "labels.csv")) == 6
+
+
+def _request(address, path, host, origin=None, method="GET"):
+    own = urllib.parse.urlsplit(address)
+    connection = http.client.HTTPConnection(own.hostname, own.port, timeout=30)
+    connection.putrequest(method, path, skip_host=True)
+    for name, value in {"Host": host, "Origin": origin, "Content-Length": "2", "Content-Type": "text/plain"}.items():
+        if value is not None:
+            connection.putheader(name, value.replace("PORT", str(own.port)))
+    connection.endheaders(b"{}")
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
+FOREIGN_HOSTS = ("evil.example:PORT", "localhost", "localhost:1", "localhost:PORT.evil.example", "127.0.0.1.:PORT", "")
+FOREIGN_ORIGINS = (
+    "http://evil.example", "http://evil.example:PORT", "http://127.0.0.1:1", "http://127.0.0.1", "null", "",
+    "https://127.0.0.1:PORT", "http://127.0.0.1:PORT@evil.example", "file://",
+)  # fmt: skip
+
+
+def test_requests_of_other_sites_are_refused(address):
+    """Also those of a site whose name points to this machine (DNS rebinding)."""
+    add, own = "/gradio_api/call/add", "127.0.0.1:PORT"
+    for host in (own, "localhost:PORT", "LOCALHOST:PORT", "[::1]:PORT"):
+        for origin in (None, f"http://{own}", "http://localhost:PORT"):
+            assert _request(address, "/config", host, origin)[0] == 200, (host, origin)
+            assert _request(address, add, host, origin, "POST")[0] not in (403, 404), (host, origin)
+    for host in FOREIGN_HOSTS:
+        for path, method in (("/", "GET"), ("/config", "GET"), (add, "POST"), ("/gradio_api/upload", "POST")):
+            status, content = _request(address, path, host, method=method)
+            assert status == 403 and b"Host and Origin must be" in content, (host, path)
+    for origin in FOREIGN_ORIGINS:
+        assert _request(address, "/config", own, origin)[0] == 403, origin
+        assert _request(address, add, own, origin, "POST")[0] == 403, origin
+
+
+def test_a_stated_host_is_an_own_name():
+    reached = []
+
+    async def app(scope, receive, send):
+        reached.append(scope)
+
+    def is_let_through(host, header, server):
+        reached.clear()
+        scope = {"type": "websocket", "server": (server, 7860), "headers": [(b"host", header.encode())]}
+        asyncio.run(OriginCheck(app, host=host)(scope, None, lambda message: asyncio.sleep(0)))
+        return bool(reached)
+
+    assert is_let_through("microscope.lab", "microscope.lab:7860", "10.0.0.7")
+    assert not is_let_through("127.0.0.1", "microscope.lab:7860", "127.0.0.1")
+    assert is_let_through("0.0.0.0", "10.0.0.7:7860", "10.0.0.7"), "the address that the connection was made to"
+    assert is_let_through("0.0.0.0", f"{socket.gethostname()}:7860", "10.0.0.7")
+    assert not is_let_through("0.0.0.0", "evil.example:7860", "10.0.0.7")
+    assert is_let_through("fd00::7", "[fd00::7]:7860", "fd00::7")
 
 
 def test_what_cannot_be_read_or_saved_is_said(address, journal, files, tmp_path):

@@ -223,6 +223,88 @@ def test_an_endless_reply_is_not_read(monkeypatch):
         ask(target)
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+REPLY = json.dumps({"predictions": [ROW]}).encode()
+
+
+def chunk(content):
+    return b"%x\r\n%s\r\n" % (len(content), content)
+
+
+def request_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "sperm_tf-request"]
+
+
+def test_a_reply_in_chunks_is_a_prediction():
+    with serving(CHUNKED, chunk(REPLY[:50]), 0.05, chunk(REPLY[50:]), b"0\r\n\r\n") as target:
+        assert ask(target)[0].decision == "accept"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    {
+        "shorter than stated": [b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + REPLY],
+        "a chunk of another size": [CHUNKED, b"fff\r\n", REPLY],
+        "chunks that stop": [CHUNKED, chunk(REPLY)],
+        "a chunk without a size": [CHUNKED, b"many\r\n", REPLY],
+        "a chunk of a negative size": [CHUNKED, b"-2\r\n", REPLY],
+        "a huge header": [b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 70_000 + b"\r\n\r\n" + REPLY],
+        "many headers": [b"HTTP/1.1 200 OK\r\n" + b"X-A: a\r\n" * 200 + b"\r\n" + REPLY],
+        "a code that is no number": [b"HTTP/1.1 fine OK\r\n\r\n" + REPLY],
+        "no HTTP": [b"\x15\x03\x01\0\x02\x02\x16" * 3],
+        "nothing": [],
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_a_reply_that_is_not_whole_is_an_error(pieces):
+    """Even where what came is a prediction: nobody knows what is missing."""
+    with serving(*pieces[1]) as target, pytest.raises(client.ServingError, match=r"model 'sperm' at .*Check that"):
+        ask(target)
+
+
+@pytest.mark.parametrize(
+    ("start", "repeated"),
+    [
+        (CHUNKED + b"-1\r\n", b" " * 50_000),  # http.client reads such a chunk to the end of the connection
+        (CHUNKED, chunk(b" " * 50_000)),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 2_000),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b" " * 50_000),
+    ],
+    ids=["one chunk", "chunks", "interim responses", "no length"],
+)
+def test_a_flood_ends_at_the_bound_of_memory(start, repeated, monkeypatch):
+    from sperm_tf.serving import rest_transport
+
+    monkeypatch.setattr(rest_transport, "MAX_REPLY_BYTES", 100_000)
+    monkeypatch.setattr(rest_transport, "_MAX_HEAD_BYTES", 1_000)
+    with (
+        serving(start, *[repeated] * 400) as target,  # the server's thread ends when the client closes
+        pytest.raises(client.ServingError, match="more than 100,000 bytes"),
+    ):
+        ask(target)
+    assert not request_threads()
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [CHUNKED, *[b"1\r\n \r\n", 0.05] * 30],
+        [b"HTTP/1.1 100 Continue\r\n\r\n", 0.05] * 30,
+        [b"HTTP/1.1 200 OK\r\n\r\n", *[b" ", 0.05] * 30],
+    ],
+    ids=["chunks", "interim responses", "no length"],
+)
+def test_no_thread_is_left_when_the_time_is_over(pieces):
+    began = time.monotonic()
+    with serving(*pieces) as target:
+        with pytest.raises(client.ServingError, match=r"gave no answer within 0\.3 s"):
+            ask(target, timeout_s=0.3)
+        assert time.monotonic() - began < 1.2
+        while request_threads():
+            assert time.monotonic() - began < 1.4, "it reads on for as long as the server sends"
+            time.sleep(0.01)
+
+
 def _grpc_response(**changed):
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2
@@ -245,10 +327,29 @@ def test_grpc_replies_are_checked_as_well():
 def test_a_protocol_buffer_that_would_fill_the_memory_is_refused():
     response = _grpc_response()
     response.outputs["unfamiliarity"].tensor_shape.dim[0].size = 1 << 40
-    with pytest.raises(ValueError, match="unfamiliarity must hold at most"):
+    with pytest.raises(ValueError, match="Received: unfamiliarity of the shape"):
         client.parse_response(response)
     response = _grpc_response()
     response.outputs["reason"].tensor_shape.dim[0].size = 0
     del response.outputs["reason"].string_val[:]
     with pytest.raises(ValueError, match="every output must have 1 rows"):
+        client.parse_response(response)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("text", [b"", b"x" * 1_000_000])
+def test_outputs_that_would_fill_the_memory_together_are_refused(text):
+    """A value that is stored once stands for all of an output."""
+    import tensorflow as tf
+
+    response = _grpc_response()
+    for index in range(40):
+        proto = response.outputs[f"more_{index}"]
+        proto.CopyFrom(tf.make_tensor_proto(text or 0.0))
+        proto.tensor_shape.dim.add().size = 100 if text else 1 << 19
+    with pytest.raises(ValueError, match="the outputs must hold at most"):
+        client.parse_response(response)
+    response = _grpc_response()
+    response.outputs["unfamiliarity"].tensor_shape.dim[0].size = -1
+    with pytest.raises(ValueError, match=r"unfamiliarity of the shape \[-1\]"):
         client.parse_response(response)

@@ -91,6 +91,9 @@ def test_every_file_has_the_row_that_the_model_gives_it(exported, crops, tmp_pat
     as_text = pd.read_csv(tmp_path / "out" / "scores.csv", keep_default_na=False, na_values={"cnr": [""]})
     assert list(as_text.columns) == list(scores.table.columns) and list(as_text["file"]) == list(table.index)
     np.testing.assert_allclose(as_text["cnr"], scores.table["cnr"], rtol=1e-6)
+    copy = pd.read_excel(tmp_path / "out" / "scores.xlsx", keep_default_na=False, na_values={"cnr": [""]})
+    assert list(copy.columns) == list(as_text.columns) and list(copy["file"]) == list(table.index)
+    np.testing.assert_allclose(copy["cnr"], scores.table["cnr"], rtol=1e-6)
 
 
 def test_a_saved_model_of_another_program_is_refused_before_anything_is_written(crops, tmp_path):
@@ -175,7 +178,7 @@ def test_a_second_run_scores_nothing_and_another_model_or_input_is_refused(expor
     runner.run(_request(exported, crops, output), report=lines.append)
     assert lines == ["1 .csv file was ignored."]
     before = {path: path.read_bytes() for path in sorted(output.rglob("scores.*"))}
-    assert len(before) == 2 and not (output / "shards").exists()
+    assert len(before) == 3 and not (output / "shards").exists()
     monkeypatch.setattr(scoring_model, "ask", None)
     lines = []
     runner.run(_request(exported, crops, output), report=lines.append)
@@ -364,9 +367,11 @@ def test_a_run_of_before_there_were_runtimes_goes_on(exported, crops, tmp_path):
     record = json.loads(file.read_text())
     del record["runtime"]
     file.write_text(json.dumps(record))
+    (tmp_path / "out" / "scores.xlsx").unlink()
     lines = []
     runner.run(request, report=lines.append)
     assert lines == ["All 9 files are scored already."]
+    assert (tmp_path / "out" / "scores.xlsx").is_file(), "earlier versions wrote none"
 
 
 def test_the_review_of_another_runtimes_scores_has_maps(calibrated, crops, tmp_path, monkeypatch):

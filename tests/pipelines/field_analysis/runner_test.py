@@ -93,7 +93,7 @@ def test_cells_are_where_the_heads_are_and_have_the_columns_of_score(finished, d
         assert scored[column].to_dict() == scores.set_index("file")[column].to_dict()
     cut = cells[cells["file"] == ""]
     assert cut["flags"].tolist() == ["cut_by_border"] and cut["predicted_class"].isna().all()
-    assert len(pd.read_csv(finished / "cells.csv")) == len(cells) == 7
+    assert len(pd.read_csv(finished / "cells.csv")) == len(pd.read_excel(finished / "cells.xlsx")) == len(cells) == 7
 
 
 def test_crops_are_the_pixels_of_the_field(finished, drawn):

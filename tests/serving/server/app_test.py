@@ -342,6 +342,64 @@ def test_connections_that_send_no_header_are_closed():
         assert call(url + PREDICT, instances(b"x"))[0] == 200
 
 
+def test_a_header_that_drips_gets_no_more_time():
+    with running.thread(header_s=0.4) as url:
+        host, port = urllib.parse.urlsplit(url).netloc.split(":")
+        start = time.monotonic()
+        with socket.create_connection((host, int(port))) as connection, contextlib.suppress(ConnectionError):
+            connection.sendall(b"POST /v1/models/sperm:predict HTTP/1.1\r\n")
+            for number in range(40):
+                connection.sendall(b"X-%d: a\r\n" % number)
+                time.sleep(0.05)
+        assert time.monotonic() - start < 1.8, "each byte gave it more time"
+        assert call(url + PREDICT, instances(b"x"))[0] == 200
+
+
+def test_a_body_that_drips_gets_no_more_time():
+    with running.thread(timeout_s=0.4) as url:
+        connection = connect(url)
+        connection.putrequest("POST", PREDICT)
+        connection.putheader("Content-Length", "9000")
+        connection.endheaders()
+        start = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            for _ in range(10):
+                connection.send(b" ")
+                time.sleep(0.05)
+        response = connection.getresponse()
+        assert response.status == 504 and b"the body of the request was not whole" in response.read()
+        assert time.monotonic() - start < 3
+
+
+def test_garbage_among_requests_harms_no_other():
+    """One request in ten is no request, or no HTTP at all."""
+    garbage = (
+        b"\x16\x03\x01\0\xa5\1\0",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST /v1 HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\n\r\n{",
+    )
+    with running.thread(timeout_s=60.0) as url, concurrent.futures.ThreadPoolExecutor(4) as pool:
+        host, port = urllib.parse.urlsplit(url).netloc.split(":")
+
+        def send(number):
+            if number % 10:
+                return call(url + PREDICT, instances(b"x" * (number % 7)))
+            place = host, int(port)
+            with socket.create_connection(place, timeout=10) as connection, contextlib.suppress(ConnectionError):
+                connection.sendall(garbage[number // 10 % 4])
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(1 << 16):
+                    pass
+            return call(url + PREDICT, b'{"instances": [' + bytes(range(1, 200)))
+
+        found = list(pool.map(send, range(40)))
+    for number, (code, _, reply) in enumerate(found):
+        assert code == (200 if number % 10 else 400), (number, reply)
+        if number % 10:
+            assert reply["predictions"][0]["unfamiliarity"] == number % 7 + 1 / 16
+
+
 def test_a_connection_is_used_again(url):
     connection = connect(url)
     for size in (1, 2, 3):
