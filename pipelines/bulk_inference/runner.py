@@ -107,7 +107,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
         if missing := folder.missing_shards(record):
             scorer = ShardScorer(str(folder.path), opened, record, schema, refuse_fields=request.refuse_fields)
             with score_progress.shown(folder, record, missing):
-                work(scorer, missing, RunContext(folder.path, request.beam_args))
+                work(scorer, missing, RunContext(folder.path, request.beam_args), [record["root"], opened.folder])
         folder.merge(record, schema)
         return folder.finish()
 
@@ -200,17 +200,19 @@ def locate(source: str) -> str:
     return str(path.resolve()) if path.exists() else source
 
 
-def work(scorer: ShardWorker, missing: Sequence[int], context: RunContext) -> None:
+def work(scorer: ShardWorker, missing: Sequence[int], context: RunContext, folders: Sequence[str] = ()) -> None:
     """Works on shards: one after the other in this process, or spread by Beam where its flags are given.
 
     Args:
         scorer: what works on a shard.
         missing: numbers of the shards.
         context: with Beam's flags.
+        folders: that the scorer reads, wherever it works.
     """
     if context.beam_args:
         from pipelines.bulk_inference.shard_fn import score_with_beam
 
+        context.check_runner(*folders)
         score_with_beam(scorer, missing, context)
         return
     # In one process Beam would do nothing but take seconds to be imported (docs/decisions/runtimes.md).
