@@ -233,6 +233,9 @@ class ShardWorker(Protocol):
     def teardown(self) -> None:
         """Closes it."""
 
+    def is_finished(self, number: int) -> bool:
+        """Whether the file of the shard with this number is there."""
+
     def score(self, number: int) -> None:
         """Works on the shard with this number."""
 
@@ -268,6 +271,10 @@ class ShardScorer:
         """Closes it."""
         self._pool.shutdown()
         self._reader.close()
+
+    def is_finished(self, number: int) -> bool:
+        """Whether the file of a shard is there."""
+        return self._folder.has_shard(number, self._record)
 
     def score(self, number: int) -> None:
         """Scores a shard.

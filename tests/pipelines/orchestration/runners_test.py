@@ -33,7 +33,7 @@ def test_a_job_server_that_is_not_there_is_refused_at_once(tmp_path, listening):
 
 
 def test_workers_without_this_package_are_refused(tmp_path, listening):
-    with pytest.raises(StageError, match="environment_type must be LOOPBACK, .* --environment_type=None without"):
+    with pytest.raises(StageError, match=r"environment_type must be LOOPBACK, .* --environment_type=None without"):
         RunContext(tmp_path, ("--runner=FlinkRunner", f"--job_endpoint={listening}")).check_runner()
 
 
@@ -57,13 +57,13 @@ def test_the_probe_runs_in_the_workers_and_leaves_nothing(tmp_path):
     arguments = ["--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK"]
     runners._probe(arguments, tmp_path, [tmp_path])
     assert not list(tmp_path.iterdir())
-    with pytest.raises(StageError, match="which worker .* does not see"):
+    with pytest.raises(StageError, match=r"which worker .* does not see"):
         runners._probe(arguments, tmp_path, [tmp_path / "missing"])
     assert not list(tmp_path.iterdir())
 
 
-JAVA = """Pipeline BeamApp failed in state FAILED: java.io.IOException: Insufficient number of network buffers: required 2,
-but only 0 available."""
+JAVA = """Pipeline BeamApp failed in state FAILED: java.io.IOException: Insufficient number of network buffers: required
+2, but only 0 available."""
 PYTHON = """Pipeline BeamApp failed in state FAILED: java.lang.RuntimeException: Error received from SDK harness for
 instruction 5: Traceback (most recent call last):
   File "worker.py", line 1, in run
@@ -82,10 +82,8 @@ def test_the_cause_of_a_failure_is_one_line():
 
 
 def test_what_a_worker_prints_stays_out_of_the_terminal(tmp_path, capfd):
-    context = RunContext(
-        tmp_path, ("--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK")
-    )
-    with pytest.raises(StageError, match="^7 is damaged$"), context.beam_pipeline() as pipeline:
+    context = RunContext(tmp_path, ("--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK"))
+    with pytest.raises(StageError, match=r"^7 is damaged$"), context.beam_pipeline() as pipeline:
         import apache_beam as beam
 
         _ = pipeline | beam.Create([7]) | beam.Map(stop)
