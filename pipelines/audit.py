@@ -59,7 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     environment.set_defaults()
     from pipelines.audits import runner
-    from pipelines.orchestration.component import StageError
 
     request = runner.Request(
         config=invocation.config,
@@ -72,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         return runner.run(request, report=functools.partial(print, flush=True))
-    except (StageError, ValueError, OSError, ImportError, ArithmeticError) as error:
+    except (RuntimeError, ValueError, OSError, ImportError, ArithmeticError) as error:
         print(f"pipelines.audit: {missing_packages.say(error)}", file=sys.stderr)
         return 1
 

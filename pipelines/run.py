@@ -46,7 +46,7 @@ def _run(invocation: flags.Invocation) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     print(f"pipelines.run: preset {invocation.config.preset}, into {invocation.config.pipeline_root}", flush=True)
     from pipelines.components import graph
-    from pipelines.orchestration.component import RunContext, StageError
+    from pipelines.orchestration.component import RunContext
 
     config = invocation.config
     context = RunContext(pathlib.Path(config.pipeline_root).resolve(), invocation.beam_args)
@@ -65,9 +65,10 @@ def _run(invocation: flags.Invocation) -> int:
                 for warning in images.warnings:
                     print(f"Warning: {warning}.")
             return 0
+        context.check_runner()
         say = functools.partial(print, flush=True)
         finished = graph.run(components, context, report=say, on_start=import_tensorflow_quietly)
-    except (StageError, ValueError, OSError, ImportError, ArithmeticError) as error:
+    except (RuntimeError, ValueError, OSError, ImportError, ArithmeticError) as error:
         print(f"pipelines.run: {missing_packages.say(error)}", file=sys.stderr)
         return 1
     evaluation, pushed = finished["Evaluator"].properties, finished["Pusher"].properties

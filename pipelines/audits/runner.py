@@ -55,6 +55,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
         StageError: no model has all its networks here.
     """
     context = RunContext(pathlib.Path(request.config.pipeline_root).resolve(), request.beam_args)
+    context.check_runner()
     examples = units_lib.transformed_examples(request.config, context)
     generated = ExampleGen(units_lib.with_every_image(request.config).example_gen).run(context)
     dataset = request.config.example_gen.dataset

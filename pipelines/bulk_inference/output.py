@@ -138,7 +138,12 @@ class ScoreFolder:
 
     def missing_shards(self, record: dict[str, Any]) -> list[int]:
         """Numbers of the shards that are not finished."""
-        return [number for number, size in enumerate(shard_sizes(record)) if self._rows_of(number) != size]
+        return [number for number in range(len(shard_sizes(record))) if not self.has_shard(number, record)]
+
+    def has_shard(self, number: int, record: dict[str, Any]) -> bool:
+        """Whether a shard is finished."""
+        size = record["shard_size"]
+        return self._rows_of(number) == min(size, record["num_files"] - number * size)
 
     def is_finished(self) -> bool:
         """Whether the merged files are there."""

@@ -111,7 +111,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
         if missing := folder.missing_shards(record):
             scorer = ShardScorer(str(folder.path), opened, record, schema, refuse_fields=request.refuse_fields)
             with score_progress.shown(folder, record, missing):
-                work(scorer, missing, RunContext(folder.path, request.beam_args))
+                work(scorer, missing, RunContext(folder.path, request.beam_args), [record["root"], opened.folder])
         spreadsheet.path_of(folder.path / scores_file.PARQUET_FILE).unlink(missing_ok=True)  # of an earlier merge
         folder.merge(record, schema)
         summary = folder.finish()
@@ -214,17 +214,19 @@ def locate(source: str) -> str:
     return str(path.resolve()) if path.exists() else source
 
 
-def work(scorer: ShardWorker, missing: Sequence[int], context: RunContext) -> None:
+def work(scorer: ShardWorker, missing: Sequence[int], context: RunContext, folders: Sequence[str] = ()) -> None:
     """Works on shards: one after the other in this process, or spread by Beam where its flags are given.
 
     Args:
         scorer: what works on a shard.
         missing: numbers of the shards.
         context: with Beam's flags.
+        folders: that the scorer reads, wherever it works.
     """
     if context.beam_args:
         from pipelines.bulk_inference.shard_fn import score_with_beam
 
+        context.check_runner(*folders)
         score_with_beam(scorer, missing, context)
         return
     # In one process Beam would do nothing but take seconds to be imported (docs/decisions/runtimes.md).
@@ -244,6 +246,9 @@ class ShardWorker(Protocol):
 
     def teardown(self) -> None:
         """Closes it."""
+
+    def is_finished(self, number: int) -> bool:
+        """Whether the file of the shard with this number is there."""
 
     def score(self, number: int) -> None:
         """Works on the shard with this number."""
@@ -280,6 +285,10 @@ class ShardScorer:
         """Closes it."""
         self._pool.shutdown()
         self._reader.close()
+
+    def is_finished(self, number: int) -> bool:
+        """Whether the file of a shard is there."""
+        return self._folder.has_shard(number, self._record)
 
     def score(self, number: int) -> None:
         """Scores a shard.

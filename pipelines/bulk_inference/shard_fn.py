@@ -36,5 +36,6 @@ class _ShardFn(beam.DoFn):
         self._scorer.teardown()
 
     def process(self, element: int) -> Iterator[None]:
-        self._scorer.score(element)
+        if not self._scorer.is_finished(element):  # a runner that lost a worker gives all of its shards again
+            self._scorer.score(element)
         return iter(())

@@ -33,7 +33,7 @@ class Evaluator(Component):
     """
 
     config: EvaluatorConfig
-    version = 3  # intervals of a class know how few groups it has
+    version = 4  # TFMA's output has no intervals
 
     def __init__(self, config: EvaluatorConfig, *, serving_model_dir: pathlib.Path, **inputs: Any):
         super().__init__(config, **inputs)

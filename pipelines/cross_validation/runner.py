@@ -56,6 +56,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> int:
         0 when every fit is finished or nothing was to be run, else `EXIT_INCOMPLETE`.
     """
     context = RunContext(pathlib.Path(request.config.pipeline_root).resolve(), request.beam_args)
+    context.check_runner()
     examples = units_lib.transformed_examples(request.config, context)
     table = read_table(examples.directory)
     dataset = request.config.example_gen.dataset

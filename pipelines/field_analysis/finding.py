@@ -67,6 +67,10 @@ class FieldFinder:
         """Closes it."""
         self._reader.close()
 
+    def is_finished(self, number: int) -> bool:
+        """Whether the file of a shard is there."""
+        return self._folder.has_shard(number, self._record)
+
     def score(self, number: int) -> None:
         """Finds the heads of a shard.
 

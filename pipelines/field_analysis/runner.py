@@ -182,7 +182,7 @@ def _find(
             pixel_size_source=scale["source"],
         )
         with score_progress.shown(folder, record, missing):
-            scoring.work(finder, missing, RunContext(folder.path, beam_args))
+            scoring.work(finder, missing, RunContext(folder.path, beam_args), [record["root"]])
     return folder.read_found(record).to_pylist()
 
 

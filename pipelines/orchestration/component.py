@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import datetime
 import pathlib
-import re
 import shutil
 import sys
 import time
@@ -23,8 +22,6 @@ import filelock
 from pipelines.orchestration import artifacts, progress
 from sperm_tf.version import __version__
 from sperm_tf.whole_files import move_into_place
-
-_WORKER_ERROR = re.compile(r"^[\w.]+(?:Error|Exception): (.+?)(?: \[while running .*)?$", re.MULTILINE)
 
 
 class StageError(RuntimeError):
@@ -52,20 +49,16 @@ class RunContext:
 
         The local default is Beam's `FnApiRunner`: `DirectRunner` first tries to download another runner.
         """
-        import apache_beam as beam
-        from apache_beam.options.pipeline_options import PipelineOptions
+        from pipelines.orchestration import runners
 
-        class Pipeline(beam.Pipeline):
-            def __exit__(self, *details: Any) -> None:
-                try:
-                    super().__exit__(*details)
-                except RuntimeError as error:  # whose message is the whole traceback of that process
-                    lines = _WORKER_ERROR.findall(str(error))
-                    if isinstance(error, StageError) or not lines:
-                        raise
-                    raise StageError(lines[-1]) from error
+        return runners.RunnerPipeline(["--runner=FnApiRunner", *self.beam_args])
 
-        return Pipeline(options=PipelineOptions(["--runner=FnApiRunner", *self.beam_args]))
+    def check_runner(self, *folders: str | pathlib.Path) -> None:
+        """Raises a StageError when the flags name a runner elsewhere that could not work; see `runners.check`."""
+        if self.beam_args:
+            from pipelines.orchestration import runners
+
+            runners.check(self.beam_args, self.pipeline_root, folders)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ def load_overall(eval_result: str | os.PathLike[str], model_name: str = "") -> d
     with analysis.quiet():
         result = tfma.load_eval_result(str(eval_result), model_name=model_name or None)
     figures = dict(result.slicing_metrics)[()][""][""]
-    values = {name: _value(value) for name, value in figures.items()}
+    values = {name: figure.get("doubleValue") for name, figure in figures.items()}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -72,9 +72,3 @@ def read_checks(eval_result: str | os.PathLike[str], eval_config: config_pb2.Eva
                 }
             )
     return {"blessed": bool(verdict.validation_ok), "checks": checks}
-
-
-def _value(figure: dict[str, Any]) -> float | None:
-    if "boundedValue" in figure:
-        return figure["boundedValue"]["value"]
-    return figure.get("doubleValue")

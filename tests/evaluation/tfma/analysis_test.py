@@ -72,7 +72,7 @@ def slices_of(eval_result, model_name):
 
 
 def value_of(figure):
-    return figure["boundedValue"]["value"] if "boundedValue" in figure else figure["doubleValue"]
+    return figure["doubleValue"]
 
 
 def compare(found, rows):
@@ -115,12 +115,11 @@ def test_argmax_decides_where_no_probability_reaches_one_half(analyzed):
     assert 0.1 < np.mean(np.array(highest) < 0.5) < 0.9  # both kinds occur, so the comparison above says something
 
 
-def test_figures_have_intervals_and_the_counts_are_there(analyzed):
+def test_figures_have_no_intervals_and_the_counts_are_there(analyzed):
     eval_result, _, _, _ = analyzed
     overall = slices_of(eval_result, analysis.CANDIDATE)[()]
     for name in ("accuracy", "macro_f1", "macro_auc"):
-        bounded = overall[""][name]["boundedValue"]
-        assert bounded["lowerBound"] < bounded["value"] < bounded["upperBound"]
+        assert list(overall[""][name]) == ["doubleValue"]
     matrix = overall[""]["multi_class_confusion_matrix_at_thresholds"]["multiClassConfusionMatrixAtThresholds"]
     entries = matrix["matrices"][0]["entries"]
     assert sum(entry["numWeightedExamples"] for entry in entries) == 60

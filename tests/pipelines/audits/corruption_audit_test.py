@@ -111,7 +111,7 @@ def test_all_folds_are_described_together_and_sliced_by_tfma(audited):
     }
     for row in found["severities"]:
         key = frozenset({("corruption", row["corruption"]), ("severity", str(row["severity"]))})
-        assert slices[key]["accuracy"]["boundedValue"]["value"] == pytest.approx(row["accuracy"]["value"])
+        assert slices[key]["accuracy"]["doubleValue"] == pytest.approx(row["accuracy"]["value"])
 
 
 def test_an_audit_that_was_stopped_goes_on_where_it_was(audited, tmp_path, monkeypatch):

@@ -105,8 +105,7 @@ def test_slices_by_measured_quality_are_the_same_in_tfma_and_in_metrics_json(fir
             inside = [row for row in rows if row[feature] == value]
             accuracy = sum(row["label"] == row["predicted"] for row in inside) / len(inside)
             assert found["accuracy"]["value"] == pytest.approx(accuracy)
-            of_tfma = slices[((feature, value),)][""][""]["accuracy"]
-            assert of_tfma.get("boundedValue", {}).get("value", of_tfma.get("doubleValue")) == pytest.approx(accuracy)
+            assert slices[((feature, value),)][""][""]["accuracy"]["doubleValue"] == pytest.approx(accuracy)
     low, high = figures["quality_edges"]["snr"]
     assert 0 < low < high
     assert figures["quality_edges"]["resolution"] is None  # crops of one size
