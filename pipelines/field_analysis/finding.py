@@ -44,6 +44,7 @@ class FieldFinder:
 
     def setup(self) -> None:
         """Opens what every shard needs."""
+        self._folder.check_inputs(self._record)
         self._reader = CropReader(self._record["root"])
         self._finder = open_finder(self._record["finder"])
 
@@ -58,7 +59,6 @@ class FieldFinder:
             number: of the shard.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         rows = []
         first = number * self._record["shard_size"]
@@ -67,8 +67,7 @@ class FieldFinder:
             for index, crop in enumerate(self._folder.read_shard_inputs(number), start=first):
                 rows.append(self._find(index, crop))
                 done.write(b".")
-        with replacing(self._folder.shard_path(number)) as unfinished:
-            pq.write_table(pa.Table.from_pylist(rows, columns.shard_schema()), unfinished)
+        self._folder.write_shard(number, pa.Table.from_pylist(rows, columns.shard_schema()))
         progress.unlink()
 
     def _find(self, index: int, field: Crop) -> dict[str, Any]:
@@ -117,10 +116,17 @@ class FieldFinder:
         crop = cut_crop(pixels, head)
         stem = pathlib.PurePosixPath(field.file).stem.encode()[:80].decode(errors="ignore")
         row[columns.CROP] = f"{CROPS}/{index:06d}_{stem}_{number:03d}.png"
-        with replacing(self._folder.path / row[columns.CROP]) as unfinished:
-            unfinished.write_bytes(encode_png(crop.pixels))
+        _write_crop(self._folder.path / row[columns.CROP], encode_png(crop.pixels))
         place = (crop.crop_x0, crop.crop_y0, len(crop.pixels), crop.padded_share)
         return row | dict(zip(columns.CROP_PLACE, place, strict=True))
+
+
+def _write_crop(path: pathlib.Path, content: bytes) -> None:
+    """Leaves a file with the same content as it is: by its time of change, scores know it again."""
+    if path.is_file() and path.read_bytes() == content:
+        return
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(content)
 
 
 def _facts(found: FoundField) -> dict[str, Any]:
