@@ -48,8 +48,8 @@ class Pusher(Component):
     version carries `assets.extra/push.json` with the digests of the model, the examples and the evaluation, and
     the graphs that `config.formats` asks for in `assets.extra/<format>`. `pushed.json` then holds `formats`, a list of
     `pipelines.components.graph_formats.GraphFacts`; a graph that predicts otherwise than the SavedModel for any test
-    image keeps the model from being pushed. Beside it `SHA256SUMS` has the digests of the version's files; a newest version
-    that differs from them is not reused: the model is pushed again, as the next version.
+    image keeps the model from being pushed. Beside it `SHA256SUMS` has the digests of the version's files; a newest
+    version that differs from them is not reused: the model is pushed again, as the next version.
     """
 
     config: PusherConfig

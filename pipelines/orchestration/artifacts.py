@@ -71,8 +71,8 @@ class Artifact:
         except (OSError, TypeError, ValueError) as error:
             raise ValueError(
                 f"directory must hold a finished artifact. Received: directory={directory}, whose {ARTIFACT_FILE} "
-                f"cannot be used ({error}). Run the pipeline again: it makes the artifact anew, and keeps a damaged one as "
-                f"{directory.name}.bak."
+                f"cannot be used ({error}). Run the pipeline again: it makes the artifact anew, and keeps a damaged "
+                f"one as {directory.name}.bak."
             ) from error
 
     def write(self) -> None:

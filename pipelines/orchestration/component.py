@@ -308,8 +308,8 @@ def _check_inputs(stage: str, inputs: Mapping[str, artifacts.Artifact]) -> None:
         if changed := artifact.changed_files():
             raise StageError(
                 f"{stage} must read what {artifact.producer} wrote. Received: {artifact.describe_change(changed)}. "
-                f"Move {artifact.directory} away, or restore it from a copy, and run again: {artifact.producer} is made "
-                "anew. Files change by themselves on a failing disk: check it."
+                f"Move {artifact.directory} away, or restore it from a copy, and run again: {artifact.producer} is "
+                "made anew. Files change by themselves on a failing disk: check it."
             )
 
 

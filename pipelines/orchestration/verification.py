@@ -1,4 +1,4 @@
-"""Compares what lies in a pipeline root, and what is served, with the digests that were recorded when it was written."""
+"""Compares what lies in a pipeline root, and what is served, with the digests that were recorded when it was made."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def verify(root: pathlib.Path, serving: pathlib.Path) -> Report:
         _verify_pushed(folder, report)
     if not num_folders:
         raise ValueError(
-            f"pipeline_root must hold the results of a run. Received: {root}, which holds none. Name the folder of a run "
-            "with --pipeline_root."
+            f"pipeline_root must hold the results of a run. Received: {root}, which holds none. Name the folder of a "
+            "run with --pipeline_root."
         )
     return report
 
@@ -102,7 +102,7 @@ def _verify_artifact(folder: pathlib.Path, report: Report) -> None:
 
 
 def _verify_pushed(folder: pathlib.Path, report: Report) -> None:
-    remedy = f"Run the pipeline again: a newest version that is damaged is pushed anew, as the next one. Then remove {folder}."
+    remedy = f"Run the pipeline again: where it is the newest version, its model is pushed anew. Then remove {folder}."
     try:
         read_push(folder)
     except FileNotFoundError:

@@ -138,6 +138,6 @@ def _check_digest(file: pathlib.Path) -> None:
         raise ScoresError(str(error)) from error
     if changed_files(file.parent, {name: digest for name, digest in sums.items() if name == file.name}):
         raise ScoresError(
-            f"scores must be as python -m pipelines.score wrote them. Received: {str(file)!r}, whose SHA-256 is not that "
-            f"in {SUMS_FILE}. Run the same command again: it scores anew, and keeps this file as {file.name}.bak."
+            f"scores must be as python -m pipelines.score wrote them. Received: {str(file)!r}, whose SHA-256 is not "
+            f"that in {SUMS_FILE}. Run the same command again: it scores anew, and keeps this file as {file.name}.bak."
         )
