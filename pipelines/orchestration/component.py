@@ -136,7 +136,7 @@ class Component(abc.ABC):
         fields = self.fingerprint_fields(inputs, context)
         key = artifacts.fingerprint(fields)
         directory = self._directory(context, key)
-        directory.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(directory.parent)
         artifact = self._find(directory)
         self.was_reused = artifact is not None
         if artifact is None:
@@ -296,6 +296,16 @@ def _resolve(value: Component | artifacts.Artifact | str | pathlib.Path, context
     if isinstance(value, artifacts.Artifact):
         return value
     return artifacts.Artifact.read(value)
+
+
+def _make_folder(folder: pathlib.Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StageError(
+            f"pipeline_root must be a folder that can be written to. Received: {error}. Name another with "
+            "--pipeline_root, or mend this one."
+        ) from error
 
 
 def _check_inputs(stage: str, inputs: Mapping[str, artifacts.Artifact]) -> None:

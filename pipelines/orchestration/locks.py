@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 
 import filelock
 
-from sperm_tf.whole_files import write_text
-
 
 class LockedError(RuntimeError):
     """Another process holds the lock; the message names it."""
@@ -42,7 +40,7 @@ def held(path: pathlib.Path, *, waiting: Callable[[str], str] | None = None) -> 
         lock.acquire()
     try:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        write_text(owner, f"process {os.getpid()} on {socket.gethostname()}, since {now}")
+        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}, since {now}", encoding="utf-8")
         yield
     finally:
         owner.unlink(missing_ok=True)
