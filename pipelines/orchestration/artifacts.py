@@ -94,10 +94,10 @@ class Artifact:
         Raises:
             OSError: a file is there, but cannot be read.
         """
-        if lost := self.lost_files():
-            return lost
         if self.sha256 or not self.files:
             return changed_files(self.directory, self.sha256)
+        if lost := self.lost_files():
+            return lost
         return [] if combine(digest_files(self.directory, self.files)) == self.digest else list(self.files)
 
     def describe_change(self, names: list[str]) -> str:

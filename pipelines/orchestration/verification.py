@@ -43,9 +43,8 @@ class Report:
         line = f"{self.num_files:,} files were compared with their SHA-256: {found}."
         if not self.unchecked:
             return line
-        return (
-            f"{line}\n{len(self.unchecked)} folders of an earlier version have no digests, such as {self.unchecked[0]}."
-        )
+        earlier = f"{len(self.unchecked)} folders of an earlier version have no digest of each file"
+        return f"{line}\n{earlier}, such as {self.unchecked[0]}."
 
 
 def verify(root: pathlib.Path, serving: pathlib.Path) -> Report:
