@@ -147,8 +147,8 @@ def fit(compositions: np.ndarray, folds: np.ndarray) -> tuple[Any, float]:
 
 def write_rule(name: str, images: Images) -> None:
     """Teaches the released rule the composition, and enters the digests of its files in the manifest."""
-    from pipelines.orchestration.artifacts import digest_file
     from sperm_tf.decision import rule as rule_lib
+    from sperm_tf.file_digests import digest_file
     from sperm_tf.models import released
 
     release = released.read_manifest()[name]

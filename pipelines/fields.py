@@ -22,7 +22,8 @@ USAGE = """Finds the heads of spermatozoa in fields of view, cuts a crop of each
 
 Writes cells.parquet, cells.csv and cells.xlsx (a row a cell), fields.parquet and fields.csv (a row a field), crops/,
 overlays/, cells.geojson (QuPath), cells.coco.json and rois/ (ImageJ). Fields that cannot be read become rows with a
-status. After a kill, the same command goes on. docs/fields.md explains every column.
+status. After a kill, the same command goes on. docs/fields.md explains every column, docs/reliability.md what
+is checked.
 
 Flags:
   --model=NAME|DIR           a released model (smids, hushem), a folder that the Calibrator wrote, or a SavedModel

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.cli import environment, flags
 from pipelines.cli.quiet import import_tensorflow_quietly
 from sperm_tf import missing_packages
+from sperm_tf.config import PipelineConfig
 
 if TYPE_CHECKING:
     from sperm_tf.config import PipelineConfig
@@ -26,8 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments, the program's name first; None takes those of the process.
 
     Returns:
-        The exit status: 0 when a model was pushed or a plan printed, 1 when a stage stopped the run, 2 for a wrong
-        flag, 3 when the run finished but the model was not blessed and so not pushed.
+        The exit status: 0 when a model was pushed, a plan printed or every file found as it was written, 1 when a stage
+        stopped the run or a file differs, 2 for a wrong flag, 3 when the run finished but the model was not blessed and
+        so not pushed.
     """
     argv = list(sys.argv if argv is None else argv)
     try:
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except flags.FlagError as error:
         print(f"pipelines.run: {error}", file=sys.stderr)
         return 2
-    return _run(invocation)
+    return _verify(invocation.config) if invocation.verify else _run(invocation)
 
 
 def _run(invocation: flags.Invocation) -> int:
@@ -97,6 +99,22 @@ def _analyse_fields(config: PipelineConfig, pushed: Mapping[str, Any]) -> int:
         return 1
     print(f"Slide report: {page}")
     return 0
+
+
+def _verify(config: PipelineConfig) -> int:
+    from pipelines.orchestration import verification
+
+    root = pathlib.Path(config.pipeline_root).resolve()
+    serving = pathlib.Path(config.pusher.serving_base or root / "serving").resolve()
+    try:
+        report = verification.verify(root, serving)
+    except (ValueError, OSError) as error:
+        print(f"pipelines.run: {error}", file=sys.stderr)
+        return 1
+    for difference in report.differences:
+        print(f"{difference.path}: {difference.problem}\n  {difference.remedy}")
+    print(report.describe())
+    return int(bool(report.differences))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ USAGE = """Classifies every crop of an input; writes scores.parquet, scores.csv,
   python -m pipelines.score --model=runs/own/Calibrator/<id> --input=crops --output=scores --overlays=referred
 
 Work is kept shard by shard: after a kill, the same command goes on. Files that cannot be read become rows with a
-status; where not one can be read, the exit status is 1. docs/slide.md explains every column.
+status; where not one can be read, the exit status is 1. docs/slide.md explains every column. What was written is
+compared with its SHA-256 before it is used again (docs/reliability.md); what differs is scored again.
 
 Flags:
   --model=NAME|DIR           a released model (smids, hushem), a folder that the Calibrator wrote, or a SavedModel

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import pytest
 
 from pipelines.bulk_inference import model as scoring_model
+from pipelines.orchestration import verification
 from pipelines.orchestration.artifacts import Artifact, fingerprint
 from sperm_tf.config import ExampleGenConfig
-from tests.helpers import ROOT, real_data_dir
+from tests.helpers import ROOT, flip_bit, real_data_dir
 
 STAGES = (
     "ExampleGen",
@@ -100,6 +101,18 @@ def test_every_stage_leaves_one_artifact_and_a_model_is_pushed(demo):
     assert "1 fields (ok 1)" in output and (root / "fields" / "1" / "report" / "slide.html").is_file()
     assert "Traceback" not in output
     assert not [path for stage in STAGES for path in (root / stage).glob(".*.tmp")]
+
+
+def test_verify_lists_every_file_in_which_a_bit_was_flipped(demo, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(demo.root, root, ignore=shutil.ignore_patterns(".*"))
+    assert not verification.verify(root, root / "serving").differences
+    records = {"artifact.json", "push.json", "SHA256SUMS"}
+    files = [path for path in sorted(root.rglob("*")) if path.is_file() and path.name not in records]
+    for path in files:
+        flip_bit(path)
+    found = {difference.path for difference in verification.verify(root, root / "serving").differences}
+    assert found == set(files)
 
 
 def test_lineage_is_read_by_following_the_digests(demo):

@@ -14,7 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from pipelines.bulk_inference import progress
-from pipelines.orchestration.artifacts import digest_directory, digest_file
+from pipelines.orchestration.artifacts import ARTIFACT_FILE, Artifact, digest_directory
+from sperm_tf.evaluation.tfma.baseline import changed_in
+from sperm_tf.file_digests import SUMS_FILE, changed_files, digest_file, digest_files, read_sums, write_sums
 from sperm_tf.models.released import Release
 from sperm_tf.runtimes.model import graph_format, is_exported
 from sperm_tf.runtimes.registry import GRAPH_FILES, INFO_FILE, RUNTIMES, TENSORFLOW, check_runtime, runtime_for
@@ -22,6 +24,7 @@ from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import ANSWER_OUTPUTS, EXPLAIN, SERVING_DEFAULT, SHOWN_MAP
 from sperm_tf.serving.export_cache import copy_export
 from sperm_tf.serving.sources import EXTRA, find_release, is_trained_model
+from sperm_tf.whole_files import move_into_place, set_aside
 
 SAVED_MODEL, CARD_FILE = "saved_model", "model_card.md"
 NETWORK_BATCH = 32  # images, or views of images, in one pass of the network: bounds memory
@@ -116,7 +119,7 @@ class ScoringModel:
         folder.mkdir(exist_ok=True)
         formats = RUNTIMES[runtime].formats
         target = folder / formats[0]
-        if not target.is_dir():
+        if not _is_whole(target):
             unfinished = folder / f".{formats[0]}.tmp"
             shutil.rmtree(unfinished, ignore_errors=True)
             if self.graph is not None and graph_format(self.graph) in formats:
@@ -125,7 +128,7 @@ class ScoringModel:
                 assert self.export_graph is not None
                 with progress.step(f"Converting {self.name} for {runtime}"):
                     self._convert(unfinished, formats[0])
-            unfinished.rename(target)
+            _keep(unfinished, target)
         self._write_facts(folder)
         return target
 
@@ -147,7 +150,7 @@ class ScoringModel:
         """
         folder.mkdir(exist_ok=True)
         target = folder / SAVED_MODEL
-        if self.export is not None and not target.is_dir():
+        if self.export is not None and not _is_whole(target):
             unfinished = folder / f".{SAVED_MODEL}.tmp"
             shutil.rmtree(unfinished, ignore_errors=True)
             with progress.step(f"Preparing the SavedModel of {self.name}"):
@@ -155,7 +158,7 @@ class ScoringModel:
                     self.export(unfinished)
                 else:
                     copy_export(self.release, unfinished, self.export)
-            unfinished.rename(target)
+            _keep(unfinished, target)
         self._write_facts(folder)
         return self.saved_model or target
 
@@ -168,6 +171,19 @@ class ScoringModel:
             (folder / CARD_FILE).write_text(self.card, encoding="utf-8")
 
 
+def _is_whole(folder: pathlib.Path) -> bool:
+    """Whether an export is there, with every file as `_keep` found it; one of an earlier version has no digests."""
+    return folder.is_dir() and not changed_files(folder, read_sums(folder / SUMS_FILE) or {})
+
+
+def _keep(unfinished: pathlib.Path, target: pathlib.Path) -> None:
+    """Puts an export into its place, with the digests of its files; one that is damaged is kept under another name."""
+    write_sums(unfinished / SUMS_FILE, digest_files(unfinished))
+    if target.exists():
+        set_aside(target)
+    move_into_place(unfinished, target)
+
+
 def find(source: str) -> ScoringModel:
     """Finds a model.
 
@@ -176,15 +192,32 @@ def find(source: str) -> ScoringModel:
             SavedModel's folder; or anything else that `sperm_tf.load_model` opens.
 
     Raises:
-        ValueError: there is no such model.
+        ValueError: there is no such model, or a file of it has changed since it was pushed or calibrated.
     """
     path = pathlib.Path(source).expanduser()
+    _check_unchanged(path)
     if is_exported(path):
         return _describe_graph(path.resolve())
     for saved_model in (path, path / SAVED_MODEL):
         if (saved_model / "saved_model.pb").is_file():
             return _describe(saved_model.resolve(), path.resolve())
     return _find_classifier(source, path)
+
+
+def _check_unchanged(folder: pathlib.Path) -> None:
+    """Compares a pushed version, or what a stage wrote, with its digests.
+
+    Raises:
+        ValueError: they differ.
+    """
+    changed = changed_in(folder)
+    if not changed and (folder / ARTIFACT_FILE).is_file():
+        changed = Artifact.read(folder).changed_files()
+    if changed:
+        raise ValueError(
+            f"model must be as it was written. Received: {folder / changed[0]}, which is missing or has another "
+            "SHA-256. Restore it from a copy, or run the pipeline that made it again."
+        )
 
 
 def _check_signature(saved_model: pathlib.Path) -> None:

@@ -1,27 +1,40 @@
 """The folder that scores go to: whose they are, which shards are finished, and the merged files.
 
 Layout: `run.json` (what is scored by what), `inputs.parquet` (the images, one row group a shard), `shards/` while the
-run goes on, `model/` (the SavedModel or the graph, where it had to be
-exported, its rule and card), `overlays/` where asked for; at
-the end `scores.parquet`, `scores.csv` and `summary.json`. A file appears under its name only when it is complete.
+run goes on, `model/` (the SavedModel or the graph, where it had to be exported, its rule and card), `overlays/` where
+asked for; at the end `scores.parquet`, `scores.csv`, `summary.json`, and `SHA256SUMS` with the digests of these and of
+`inputs.parquet`. A file appears under its name only when it is complete; one that differs from its digest counts as
+missing, and is kept as `<name>.bak`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import pathlib
 import shutil
-from collections import Counter
+import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.bulk_inference.inputs import INPUTS_FILE, RUN_FILE, Crop, CropList
+from pipelines.orchestration import locks
 from sperm_tf.evaluation.quantification import scores_file
+from sperm_tf.file_digests import (
+    SUMS_FILE,
+    SumsError,
+    changed_files,
+    digest_file,
+    digest_files,
+    read_record,
+    read_sums,
+    write_record,
+    write_sums,
+)
 from sperm_tf.runtimes.registry import TENSORFLOW
-from sperm_tf.served_names import OK
-from sperm_tf.whole_files import replacing, write_text
+from sperm_tf.whole_files import replacing, set_aside, write_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +55,7 @@ _IDENTITY = {
     "package_version": "the version of sperm_tf",
 }
 _MAY_CHANGE = ("root", "saved_model")  # places, which the rest of the run needs as they are now
-_COUNTED = (scores_file.STATUS, scores_file.PREDICTED, scores_file.DECISION, scores_file.REASON)
+_INPUTS_DIGEST = "inputs_sha256"
 
 
 class ScoreFolderError(ValueError):
@@ -59,6 +72,7 @@ class ScoreFolder:
 
     path: pathlib.Path
     identity: ClassVar[Mapping[str, str]] = _IDENTITY
+    tables: ClassVar[tuple[str, ...]] = (scores_file.PARQUET_FILE, scores_file.CSV_FILE)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -67,21 +81,18 @@ class ScoreFolder:
         Raises:
             ScoreFolderError: another run is at work.
         """
-        import filelock
-
         self.path.mkdir(parents=True, exist_ok=True)
         try:
-            with filelock.FileLock(self.path / _LOCK, timeout=0):
+            with locks.held(self.path / _LOCK):
                 yield
-        except filelock.Timeout as error:
+        except locks.LockedError as error:
             raise ScoreFolderError(
-                f"output must not be in use. Received: {self.path}, where another run is at work. Wait for it."
+                f"output must not be in use. Received: {self.path}, where {error} is at work. Wait for it."
             ) from error
 
     def earlier_runtime(self) -> str:
         """The runtime of the run that is there; empty where there is none. Earlier versions had TensorFlow alone."""
-        file = self.path / RUN_FILE
-        return json.loads(file.read_text(encoding="utf-8")).get("runtime", TENSORFLOW) if file.is_file() else ""
+        return self._read_record().get("runtime", TENSORFLOW) if (self.path / RUN_FILE).is_file() else ""
 
     def claim(self, record: dict[str, Any], crops: CropList) -> dict[str, Any]:
         """Starts a run, or takes up the one that is there.
@@ -98,7 +109,7 @@ class ScoreFolder:
         """
         file = self.path / RUN_FILE
         if file.is_file():
-            earlier = {"runtime": TENSORFLOW} | json.loads(file.read_text(encoding="utf-8"))
+            earlier = {"runtime": TENSORFLOW} | self._read_record()
             changed = [text for key, text in self.identity.items() if earlier.get(key) != record[key]]
             if changed:
                 raise ScoreFolderError(
@@ -112,18 +123,56 @@ class ScoreFolder:
                 f"output must be new or empty, or hold a run to go on with. Received: {self.path}, which holds other "
                 f"files ({others[0]}). Nothing there was touched. Choose another --output."
             )
-        write_text(file, json.dumps(record, indent=2, sort_keys=True) + "\n")
         if not self.is_finished():
+            self._set_changed_aside()
             self._write_inputs(crops, record["shard_size"])
+            record = {**record, _INPUTS_DIGEST: digest_file(self.path / INPUTS_FILE)}
             shards = self.path / SHARDS
             shards.mkdir(exist_ok=True)
             for leftover in (*shards.glob("*.progress"), *shards.glob(".unfinished.*")):
                 leftover.unlink()
+        write_record(file, record)
         return record
 
     def shard_path(self, number: int) -> pathlib.Path:
         """Where the scores of a shard go."""
         return self.path / SHARDS / f"{number:06d}.parquet"
+
+    def write_shard(self, number: int, table: pa.Table) -> None:
+        """Writes the rows of a shard, and their digest, which is there first."""
+        import pyarrow.parquet as pq
+
+        with replacing(self.shard_path(number)) as unfinished:
+            pq.write_table(table, unfinished)
+            write_text(self._digest_path(number), digest_file(unfinished) + "\n")
+
+    def read_shard(self, number: int) -> pa.Table:
+        """The rows of a shard.
+
+        Raises:
+            ScoreFolderError: it is not as it was written.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        content = self._read_whole_shard(number)
+        if content is None:
+            raise ScoreFolderError(
+                f"a shard must be as it was written. Received: {self.shard_path(number)}, which is missing or has "
+                "another SHA-256. Run the same command again: it is made anew, and what is whole is kept."
+            )
+        return pq.read_table(pa.BufferReader(content))
+
+    def read_parts(self, record: dict[str, Any]) -> Iterator[pa.Table]:
+        """The rows, in order: of the merged table where that is whole, else of the shards."""
+        import pyarrow.parquet as pq
+
+        if not self.has_whole_table():
+            yield from map(self.read_shard, range(len(shard_sizes(record))))
+            return
+        with pq.ParquetFile(self.path / self.tables[0]) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group)
 
     def progress_path(self, number: int) -> pathlib.Path:
         """A file that grows by a byte for every file of the shard that is scored; gone once the shard is finished."""
@@ -138,66 +187,81 @@ class ScoreFolder:
 
     def missing_shards(self, record: dict[str, Any]) -> list[int]:
         """Numbers of the shards that are not finished."""
-        return [number for number in range(len(shard_sizes(record))) if not self.has_shard(number, record)]
+        return [number for number in range(len(shard_sizes(record))) if not self.has_shard(number)]
 
-    def has_shard(self, number: int, record: dict[str, Any]) -> bool:
-        """Whether a shard is finished."""
-        size = record["shard_size"]
-        return self._rows_of(number) == min(size, record["num_files"] - number * size)
+    def has_shard(self, number: int) -> bool:
+        """Whether a shard is finished, and as it was written."""
+        return self._read_whole_shard(number) is not None
+
+    def check_inputs(self, record: dict[str, Any]) -> None:
+        """Checks that the list of images is the one that the run began with.
+
+        Raises:
+            ScoreFolderError: it has changed since.
+        """
+        if changed_files(self.path, {INPUTS_FILE: record[_INPUTS_DIGEST]}):
+            raise ScoreFolderError(
+                f"the list of images must stay as it is during a run. Received: {self.path / INPUTS_FILE}, which is "
+                f"missing or has another SHA-256. Delete {self.path / SHARDS}, and run the same command again."
+            )
 
     def is_finished(self) -> bool:
-        """Whether the merged files are there."""
-        return (self.path / SUMMARY_FILE).is_file()
+        """Whether tables and summary are there, as they were written."""
+        return not self._changed() and all((self.path / name).is_file() for name in (*self.tables, SUMMARY_FILE))
+
+    def has_whole_table(self) -> bool:
+        """Whether the first of the merged tables is there, as it was written."""
+        return self.tables[0] in self._sums() and self.tables[0] not in self._changed()
+
+    def conclude(self, summary: Mapping[str, Any]) -> None:
+        """Writes the summary and the list of digests; the tables are there."""
+        with replacing(self.path / SUMMARY_FILE) as unfinished:
+            unfinished.write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            digests = digest_files(self.path, [INPUTS_FILE, *self.tables]) | {SUMMARY_FILE: digest_file(unfinished)}
+            write_sums(self.path / SUMS_FILE, digests)
 
     def finish(self) -> dict[str, Any]:
         """Removes what a finished run no longer needs; returns the content of `summary.json`."""
         shutil.rmtree(self.path / SHARDS, ignore_errors=True)
         return json.loads((self.path / SUMMARY_FILE).read_text(encoding="utf-8"))
 
-    def merge(self, record: dict[str, Any], schema: pa.Schema) -> None:
-        """Joins the shards, in order, one at a time, and writes the summary.
+    def _digest_path(self, number: int) -> pathlib.Path:
+        return self.shard_path(number).with_suffix(".sha256")
 
-        Raises:
-            ScoreFolderError: a row is lost or doubled.
-        """
-        import pyarrow.compute as pc
-        import pyarrow.csv
-        import pyarrow.parquet as pq
-
-        counts: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
-        parquet, csv = (self.path / name for name in (scores_file.PARQUET_FILE, scores_file.CSV_FILE))
-        num_rows, num_copies, seen = 0, 0, set[bytes]()
-        with replacing(parquet) as new_parquet, replacing(csv) as new_csv:
-            with pq.ParquetWriter(new_parquet, schema) as rows, pyarrow.csv.CSVWriter(new_csv, schema) as lines:
-                for number in range(len(shard_sizes(record))):
-                    table = pq.read_table(self.shard_path(number)).cast(schema)
-                    rows.write_table(table)
-                    lines.write(table)
-                    num_rows += table.num_rows
-                    readable = table.filter(pc.equal(table[scores_file.STATUS], OK))
-                    for digest in map(bytes.fromhex, readable[scores_file.IMAGE_DIGEST].to_pylist()):
-                        num_copies += digest in seen
-                        seen.add(digest)
-                    for name, counter in counts.items():
-                        counter.update(table[name].to_pylist())
-            if num_rows != record["num_files"]:
-                raise ScoreFolderError(
-                    f"shards must hold {record['num_files']} rows. Received: {num_rows} in {self.path / SHARDS}. "
-                    "Delete that folder's content and run again."
-                )
-        sorted_counts = {name: dict(sorted(counter.items())) for name, counter in counts.items()}
-        summary = {**record, "num_copies": num_copies, "counts": sorted_counts}
-        summary["counts"][scores_file.PREDICTED].pop("", None)
-        write_text(self.path / SUMMARY_FILE, json.dumps(summary, indent=2, sort_keys=True) + "\n")
-
-    def _rows_of(self, number: int) -> int | None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
+    def _read_whole_shard(self, number: int) -> bytes | None:
+        """Content of a shard's file; None where it is missing, or not as it was written."""
         try:
-            return pq.read_metadata(self.shard_path(number)).num_rows
-        except (OSError, pa.ArrowException):  # missing, or damaged by a power cut
+            content = self.shard_path(number).read_bytes()
+            expected = self._digest_path(number).read_bytes().strip()
+        except FileNotFoundError:
             return None
+        return content if hashlib.sha256(content).hexdigest().encode() == expected else None
+
+    def _read_record(self) -> dict[str, Any]:
+        file = self.path / RUN_FILE
+        try:
+            return read_record(file)
+        except (TypeError, ValueError) as error:
+            raise ScoreFolderError(
+                f"output must say what is scored there. Received: {file}, which cannot be used ({error}). Nothing "
+                "there was touched. Restore that file from a copy, or choose another --output."
+            ) from error
+
+    def _sums(self) -> dict[str, str]:
+        """Empty in folders of earlier versions."""
+        try:
+            return read_sums(self.path / SUMS_FILE) or {}
+        except SumsError as error:
+            raise ScoreFolderError(str(error)) from error
+
+    def _changed(self) -> list[str]:
+        return changed_files(self.path, self._sums())
+
+    def _set_changed_aside(self) -> None:
+        for name in self._changed():
+            if (self.path / name).exists():
+                kept = set_aside(self.path / name)
+                print(f"{self.path / name} is not as it was written: kept as {kept.name}.", file=sys.stderr, flush=True)
 
     def _write_inputs(self, crops: CropList, shard_size: int) -> None:
         import pyarrow as pa

@@ -12,9 +12,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
+from pipelines.bulk_inference import merging, predictors, spreadsheet
 from pipelines.bulk_inference import model as scoring_model
 from pipelines.bulk_inference import output as score_folder
-from pipelines.bulk_inference import predictors, spreadsheet
 from pipelines.bulk_inference import progress as score_progress
 from pipelines.bulk_inference.inputs import Crop, CropList, list_crops
 from pipelines.bulk_inference.output import ScoreFolder
@@ -32,7 +32,6 @@ from sperm_tf.runtimes.registry import TENSORFLOW
 from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import FIELD_OF_VIEW, OK, REFER, SHOWN_MAP, UNREADABLE
 from sperm_tf.version import __version__
-from sperm_tf.whole_files import replacing
 
 NO_OVERLAYS, REFERRED, ALL = OVERLAY_CHOICES = ("none", "referred", "all")
 _NUM_READERS = 8
@@ -108,12 +107,13 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
         with score_progress.step("Loading the model"):
             names = opened.open().class_names
         schema = scores_file.schema(names, crops.columns, record, overlays=request.overlays != NO_OVERLAYS)
-        if missing := folder.missing_shards(record):
+        missing = [] if folder.has_whole_table() else folder.missing_shards(record)
+        if missing:
             scorer = ShardScorer(str(folder.path), opened, record, schema, refuse_fields=request.refuse_fields)
             with score_progress.shown(folder, record, missing):
                 work(scorer, missing, RunContext(folder.path, request.beam_args), [record["root"], opened.folder])
         spreadsheet.path_of(folder.path / scores_file.PARQUET_FILE).unlink(missing_ok=True)  # of an earlier merge
-        folder.merge(record, schema)
+        merging.merge(folder, record, schema)
         summary = folder.finish()
         _write_spreadsheet(folder, report)
         return summary
@@ -276,6 +276,7 @@ class ShardScorer:
 
     def setup(self) -> None:
         """Opens what every shard needs."""
+        self._folder.check_inputs(self._record)
         self._reader = CropReader(self._record["root"])
         self._large = threading.Lock()
         self._pool = concurrent.futures.ThreadPoolExecutor(_NUM_READERS)
@@ -288,7 +289,7 @@ class ShardScorer:
 
     def is_finished(self, number: int) -> bool:
         """Whether the file of a shard is there."""
-        return self._folder.has_shard(number, self._record)
+        return self._folder.has_shard(number)
 
     def score(self, number: int) -> None:
         """Scores a shard.
@@ -297,7 +298,6 @@ class ShardScorer:
             number: of the shard.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         rows: list[dict[str, Any]] = []
         progress = self._folder.progress_path(number)
@@ -306,9 +306,7 @@ class ShardScorer:
             for batch in self._batches(self._folder.read_shard_inputs(number)):
                 rows += self._score_batch(batch, first + len(rows))
                 scored.write(b"." * len(batch))
-        target = self._folder.shard_path(number)
-        with replacing(target) as unfinished:
-            pq.write_table(pa.Table.from_pylist(rows, self._schema), unfinished)
+        self._folder.write_shard(number, pa.Table.from_pylist(rows, self._schema))
         progress.unlink()
 
     def _batches(self, crops: Sequence[Crop]) -> Iterator[list[_Image]]:

@@ -30,6 +30,7 @@ USAGE = """Trains, evaluates, explains and pushes a sperm morphology classifier;
   python -m pipelines.run --preset=own --data_dir=<folder or CSV>      your images: one folder per class, or a table
   python -m pipelines.run --preset=smids --config.trainer.batch_size=16
   python -m pipelines.run --preset=smids --dry_run                     what would run, what is reused, and why
+  python -m pipelines.run --verify --pipeline_root=runs/smids          compares every file with its digest
 """
 
 
@@ -56,11 +57,13 @@ class Invocation:
         config: the complete configuration.
         beam_args: Beam's own flags, untouched.
         dry_run: print the plan, run nothing.
+        verify: compare the files of the pipeline root and of the pushed versions with their digests, run nothing.
     """
 
     config: PipelineConfig
     beam_args: tuple[str, ...]
     dry_run: bool
+    verify: bool = False
 
 
 def parse(argv: Sequence[str]) -> Invocation:
@@ -90,7 +93,7 @@ def parse(argv: Sequence[str]) -> Invocation:
         config = from_dict(PipelineConfig, values)
     except ValueError as error:
         raise FlagError(f"{error} See --help") from error
-    return Invocation(config, beam_args, parsed.dry_run)
+    return Invocation(config, beam_args, parsed.dry_run, parsed.verify)
 
 
 def preset_config(name: str) -> PipelineConfig:
@@ -159,6 +162,8 @@ def help_text(argv: Sequence[str]) -> str:
         "  --manual_dir=DIR         folder with a real dataset's archive or extracted folder",
         "  --data_dir=DIR|TABLE     your images: folder with one folder per class, or CSV (docs/adding_a_dataset.md)",
         "  --dry_run                print the plan and stop",
+        "  --verify                 compare every file below pipeline_root, and what is served, with its digest; list",
+        "                           what differs, and stop (docs/reliability.md)",
         "  --runner=..., --direct_running_mode=multi_processing --direct_num_workers=2 and Apache Beam's other flags",
         "                           are passed on to Beam; the default is --runner=FnApiRunner (local, one process)",
         "",
@@ -190,6 +195,7 @@ def _define_flags(preset: str, defaults: PipelineConfig, argv: Sequence[str]) ->
     flags.DEFINE_string("manual_dir", "", "folder with the dataset's archive", flag_values=values)
     flags.DEFINE_string("data_dir", "", "folder or table of own images", flag_values=values)
     flags.DEFINE_bool("dry_run", False, "print the plan", flag_values=values)
+    flags.DEFINE_bool("verify", False, "compare files with their digests", flag_values=values)
     fields = dataclasses.asdict(defaults)
     del fields["preset"], fields["pipeline_root"]  # they have flags of their own
     config = config_dict.ConfigDict(fields)
@@ -252,7 +258,7 @@ def _explain(argv: Sequence[str], error: Exception, defaults: PipelineConfig) ->
 
 def _own_flags(defaults: PipelineConfig) -> list[str]:
     fields = [f"config.{field}" for field, _, _ in describe_fields(defaults)]
-    return ["preset", "pipeline_root", "manual_dir", "data_dir", "dry_run", "help", *fields]
+    return ["preset", "pipeline_root", "manual_dir", "data_dir", "dry_run", "verify", "help", *fields]
 
 
 def _unknown(name: str, own: Sequence[str], others: Collection[str] | None = None) -> str:

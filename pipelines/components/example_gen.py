@@ -15,15 +15,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-import filelock
 from absl import logging
 
-from pipelines.orchestration import progress
+from pipelines.orchestration import locks, progress
 from pipelines.orchestration.artifacts import Artifact, fingerprint
 from pipelines.orchestration.component import Component, RunContext, StageError
 from sperm_tf.config import NUM_FOLDS, ExampleGenConfig
 from sperm_tf.data import examples
 from sperm_tf.data.folds import halve
+from sperm_tf.file_digests import SUMS_FILE, changed_files, digest_files, read_sums, write_sums
+from sperm_tf.whole_files import set_aside
 
 HALVES = ("validation", "calibration")
 """The splits that share the validation fold."""
@@ -99,13 +100,27 @@ class ExampleGen(Component):
             tfds.disable_progress_bar()
         data_dir = context.pipeline_root / "datasets" / fingerprint(dict(context.external))[:16]
         data_dir.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(data_dir / f".{self.config.dataset}.lock"):
+        with locks.held(
+            data_dir / f".{self.config.dataset}.lock",
+            waiting=lambda other: f"{self.name} waits for {other} that prepares the dataset in {data_dir}",
+        ):
             builder = make_builder(self.config, data_dir)  # reads what another run has prepared by now
+            if changed := _changed_dataset(builder.data_path):
+                kept = set_aside(pathlib.Path(builder.data_path))
+                said = (
+                    f"The dataset is prepared anew. {changed}: missing, or not as it was written. The old one: {kept}"
+                )
+                print(said, file=sys.stderr, flush=True)
+                builder = make_builder(self.config, data_dir)
+            is_new = not builder.data_path.exists()
             if not (builder.data_path.exists() or self.config.dataset == "synthetic_sperm" or context.external):
                 check_reachable(builder.URL)
             builder.download_and_prepare(
                 download_config=tfds.download.DownloadConfig(manual_dir=self.config.manual_dir or None)
             )
+            if is_new:
+                folder = pathlib.Path(builder.data_path)
+                write_sums(folder / SUMS_FILE, digest_files(folder))
         return builder
 
     def _shards(self, builder: Any, output: pathlib.Path) -> Iterator[Shard]:
@@ -152,6 +167,17 @@ class ExampleGen(Component):
             "folds": {split: list(folds) for split, folds in split_folds(self.config).items()},
             **source,
         }
+
+
+def _changed_dataset(folder: pathlib.Path) -> str:
+    """The first file of a prepared dataset that is not as it was written; empty where there is none.
+
+    Raises:
+        SumsError: the list of digests is damaged.
+    """
+    folder = pathlib.Path(folder)  # TFDS has a class of its own
+    changed = changed_files(folder, read_sums(folder / SUMS_FILE) or {})
+    return str(folder / changed[0]) if changed else ""
 
 
 def make_builder(config: ExampleGenConfig, data_dir: pathlib.Path) -> Any:

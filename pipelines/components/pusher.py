@@ -7,15 +7,24 @@ import datetime
 import json
 import pathlib
 import shutil
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import filelock
-
-from pipelines.orchestration.artifacts import Artifact, digest_directory
+from pipelines.orchestration import locks
+from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import Component, RunContext
 from sperm_tf.config import PusherConfig
-from sperm_tf.evaluation.tfma.baseline import LATEST_PUSHED, PUSH_FILE, newest_pushed
+from sperm_tf.evaluation.tfma.baseline import (
+    LATEST_PUSHED,
+    PUSH_FILE,
+    PUSHED_SUMS,
+    PushedVersionError,
+    changed_in,
+    newest_pushed,
+    read_push,
+)
+from sperm_tf.file_digests import digest_files, write_sums
 from sperm_tf.whole_files import move_into_place
 
 PUSHED_FILE = "pushed.json"
@@ -39,7 +48,8 @@ class Pusher(Component):
     version carries `assets.extra/push.json` with the digests of the model, the examples and the evaluation, and
     the graphs that `config.formats` asks for in `assets.extra/<format>`. `pushed.json` then holds `formats`, a list of
     `pipelines.components.graph_formats.GraphFacts`; a graph that predicts otherwise than the SavedModel for any test
-    image keeps the model from being pushed.
+    image keeps the model from being pushed. Beside it `SHA256SUMS` has the digests of the version's files; a newest
+    version that differs from them is not reused: the model is pushed again, as the next version.
     """
 
     config: PusherConfig
@@ -107,36 +117,32 @@ class Pusher(Component):
         return folder, [dataclasses.asdict(one) for one in facts]
 
     def is_intact(self, artifact: Artifact) -> bool:
-        """Whether the pushed model is still the newest version, which is what is served."""
+        """Whether the pushed model is still the newest version, which is what is served, with every file as pushed."""
         if not artifact.properties["pushed"]:
             return True
-        versions = pushed_versions(self.serving_model_dir)
-        return bool(versions) and _pushed(versions[max(versions)]) == (
-            artifact.inputs["model"]["digest"],
-            ",".join(self.config.formats),
-        )
+        newest = max(pushed_versions(self.serving_model_dir).items(), default=None)
+        return newest is not None and _holds(newest[1], artifact.inputs["model"]["digest"], self.config.formats)
 
 
 def check_blessings(*, model: Artifact, **blessings: Artifact) -> None:
     """Checks that every blessing was given, and to this very model.
+
+    That no file of the model and of the blessings has changed since is checked before any stage works.
 
     Args:
         model: of the Calibrator.
         **blessings: artifacts by the names of `BLESSINGS`.
 
     Raises:
-        NotBlessedError: when a blessing is missing or another model's, or the model's files have changed since; each
-            line of the message names one reason.
+        NotBlessedError: when a blessing is missing or another model's; each line of the message names one reason.
     """
     reasons = []
     for name, (judge, file, why) in BLESSINGS.items():
         blessing = blessings[name]
-        if not (blessing.directory / file).is_file():
+        if file not in blessing.files:
             reasons.append(f"the {judge} did not bless the model: see {blessing.directory / why}")
         elif blessing.inputs["model"]["digest"] != model.digest:
             reasons.append(f"the {judge} blessed another model: {blessing.inputs['model']['directory']}")
-    if model.has_changed():
-        reasons.append(f"the model's files have changed since it was trained: {model.directory}")
     if reasons:
         raise NotBlessedError("\n".join(reasons))
 
@@ -184,28 +190,43 @@ def push(
         The version, a positive integer.
     """
     serving_model_dir.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(serving_model_dir / ".push.lock"):
-        versions = pushed_versions(serving_model_dir)
-        newest = max(versions, default=0)
-        if newest and _pushed(versions[newest]) == (marker["model_digest"], marker.get("formats", "")):
+    with locks.held(
+        serving_model_dir / ".push.lock",
+        waiting=lambda other: f"the push waits for {other} that pushes to {serving_model_dir}",
+    ):
+        newest, folder = max(pushed_versions(serving_model_dir).items(), default=(0, serving_model_dir))
+        if newest and _holds(folder, marker["model_digest"], marker.get("formats", "").split(","), say=True):
             return newest
         check()
         version = newest + 1
         copy = serving_model_dir / ".pushing"  # a name that TensorFlow Serving ignores
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(saved_model, copy)
-        if digest_directory(copy) != digest_directory(saved_model):
-            raise OSError(f"the copy of {saved_model} in {copy} differs from it. Check the disk, and run again.")
-        record = {
-            **marker,
-            "pushed_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        }
-        (copy / PUSH_FILE).parent.mkdir(exist_ok=True)
-        if graphs is not None:
-            shutil.copytree(graphs, (copy / PUSH_FILE).parent, dirs_exist_ok=True)
-        (copy / PUSH_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        _fill(copy, saved_model, marker, graphs)
         move_into_place(copy, serving_model_dir / str(version))
     return version
+
+
+def _fill(
+    copy: pathlib.Path, saved_model: pathlib.Path, marker: Mapping[str, str], graphs: pathlib.Path | None
+) -> None:
+    """Writes all that a version holds.
+
+    Raises:
+        OSError: the copy differs from the SavedModel.
+    """
+    shutil.copytree(saved_model, copy)
+    record = {**marker, "pushed_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+    (copy / PUSH_FILE).parent.mkdir(exist_ok=True)
+    if graphs is not None:
+        shutil.copytree(graphs, (copy / PUSH_FILE).parent, dirs_exist_ok=True)
+    (copy / PUSH_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    digests = digest_files(copy)
+    if changed := [name for name, digest in digest_files(saved_model).items() if digests.get(name) != digest]:
+        raise OSError(
+            f"the copy of {saved_model} in {copy} must have the same content. Received: {changed[0]}, which differs. "
+            "Check the disk, and run again."
+        )
+    write_sums(copy / PUSHED_SUMS, digests)
 
 
 def pushed_versions(serving_model_dir: pathlib.Path) -> dict[int, pathlib.Path]:
@@ -214,14 +235,25 @@ def pushed_versions(serving_model_dir: pathlib.Path) -> dict[int, pathlib.Path]:
     return dict(sorted(found.items()))
 
 
-def _pushed(version: pathlib.Path) -> tuple[str, str] | None:
-    """Digest of the model that a version holds, and the names of its graphs.
+def _holds(version: pathlib.Path, model_digest: str, formats: Sequence[str], *, say: bool = False) -> bool:
+    """Whether a version holds a model with its graphs, every file as it was pushed.
 
-    Returns:
-        None when the version is gone or was not pushed by this pipeline.
+    Args:
+        version: its folder, which may be gone, or not of this pipeline.
+        model_digest: of the model.
+        formats: names of the graphs.
+        say: prints what is damaged to stderr.
     """
     try:
-        record = json.loads((version / PUSH_FILE).read_text(encoding="utf-8"))
+        record = read_push(version)
+        if (record.get("model_digest"), record.get("formats", "")) != (model_digest, ",".join(formats)):
+            return False
+        changed = changed_in(version)
+        damage = f"{version / changed[0]} is missing, or not as it was pushed." if changed else ""
     except FileNotFoundError:
-        return None
-    return record["model_digest"], record.get("formats", "")
+        return False
+    except PushedVersionError as error:
+        damage = str(error)
+    if damage and say:
+        print(f"Pusher: {damage} The model is pushed again, as the next version.", file=sys.stderr, flush=True)
+    return not damage

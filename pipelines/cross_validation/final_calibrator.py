@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from pipelines.cross_validation import fits
-from pipelines.orchestration.artifacts import Artifact, digest_file
+from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import Component, RunContext, StageError
 from sperm_tf.config import NUM_FOLDS, CalibratorConfig
+from sperm_tf.file_digests import digest_file
 
 _MODEL_FILES = ("model.keras", "model.json")
 _BATCH_SIZE = 32

@@ -84,7 +84,12 @@ def recall(units: list[Unit], context: RunContext, results_dir: pathlib.Path) ->
         if unit.rows is not None:
             continue
         directory = unit.directory(context)
-        if artifacts.find(directory) is not None:
+        if artifact := artifacts.find(directory):
+            if changed := artifact.changed_files():
+                raise ValueError(
+                    f"a fit must be as it was written. Received: {artifact.describe_change(changed)}. Move {directory} "
+                    "away, or restore it from a copy, and run again: this fit is made anew."
+                )
             unit.rows = oof_file.read_csv(directory / fits.ANSWERS_FILE, complete=False)
             unit.summary = json.loads((directory / "fit.json").read_text(encoding="utf-8"))
         elif unit.fingerprint in recorded:

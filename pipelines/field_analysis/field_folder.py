@@ -2,8 +2,8 @@
 
 Layout: `run.json`, `inputs.parquet` and `shards/` as in `pipelines.bulk_inference.output`; `scale.json`; `crops/` and
 `crops.csv`, what is classified; `scores/`, a folder of `pipelines.score`; at the end `cells.parquet`, `cells.csv`,
-`cells.xlsx`, `fields.parquet`, `fields.csv`, `cells.geojson`, `geojson/`, `cells.coco.json`, `rois/`, `overlays/` and
-`summary.json`.
+`cells.xlsx`, `fields.parquet`, `fields.csv`, `cells.geojson`, `geojson/`, `cells.coco.json`, `rois/`, `overlays/`,
+`summary.json` and `SHA256SUMS`, with the digests of the tables.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class FieldFolder(ScoreFolder):
         "package_version": "the version of sperm_tf",
     }
 
+    tables: ClassVar = tuple(f"{name}.{suffix}" for name in (CELLS, FIELDS) for suffix in ("parquet", "csv"))
+
     def read_scale(self) -> dict[str, Any] | None:
         """The scale that an earlier run found; None where there is none."""
         file = self.path / SCALE_FILE
@@ -49,6 +51,5 @@ class FieldFolder(ScoreFolder):
     def read_found(self, record: dict[str, Any]) -> pa.Table:
         """A row a field, in order, with its cells nested; see `columns.shard_schema`."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        return pa.concat_tables([pq.read_table(self.shard_path(number)) for number in range(len(shard_sizes(record)))])
+        return pa.concat_tables([self.read_shard(number) for number in range(len(shard_sizes(record)))])

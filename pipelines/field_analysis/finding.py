@@ -60,6 +60,7 @@ class FieldFinder:
 
     def setup(self) -> None:
         """Opens what every shard needs."""
+        self._folder.check_inputs(self._record)
         self._reader = CropReader(self._record["root"])
         self._finder = open_finder(self._record["finder"])
 
@@ -69,7 +70,7 @@ class FieldFinder:
 
     def is_finished(self, number: int) -> bool:
         """Whether the file of a shard is there."""
-        return self._folder.has_shard(number, self._record)
+        return self._folder.has_shard(number)
 
     def score(self, number: int) -> None:
         """Finds the heads of a shard.
@@ -78,7 +79,6 @@ class FieldFinder:
             number: of the shard.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         rows = []
         first = number * self._record["shard_size"]
@@ -87,8 +87,7 @@ class FieldFinder:
             for index, crop in enumerate(self._folder.read_shard_inputs(number), start=first):
                 rows.append(self._find(index, crop))
                 done.write(b".")
-        with replacing(self._folder.shard_path(number)) as unfinished:
-            pq.write_table(pa.Table.from_pylist(rows, columns.shard_schema()), unfinished)
+        self._folder.write_shard(number, pa.Table.from_pylist(rows, columns.shard_schema()))
         progress.unlink()
 
     def _find(self, index: int, field: Crop) -> dict[str, Any]:
@@ -145,8 +144,7 @@ class FieldFinder:
         crop = cut_crop(pixels, head)
         stem = pathlib.PurePosixPath(field.file).stem.encode()[:80].decode(errors="ignore")
         row[columns.CROP] = f"{CROPS}/{index:06d}_{stem}_{number:03d}.png"
-        with replacing(self._folder.path / row[columns.CROP]) as unfinished:
-            unfinished.write_bytes(encode_png(crop.pixels))
+        _write_crop(self._folder.path / row[columns.CROP], encode_png(crop.pixels))
         place = (crop.crop_x0, crop.crop_y0, len(crop.pixels), crop.padded_share)
         return row | dict(zip(columns.CROP_PLACE, place, strict=True))
 
@@ -160,6 +158,14 @@ class FieldFinder:
         measures = measure_cell(masks, pixel_size_um=self._pixel_size_um).to_row()
         compared = find_in_range(measures, is_scale_estimated=self._pixel_size_source == ESTIMATED)
         return {name: None if math.isnan(value) else value for name, value in measures.items()} | compared
+
+
+def _write_crop(path: pathlib.Path, content: bytes) -> None:
+    """Leaves a file with the same content as it is: by its time of change, scores know it again."""
+    if path.is_file() and path.read_bytes() == content:
+        return
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(content)
 
 
 def _facts(found: FoundField) -> dict[str, Any]:

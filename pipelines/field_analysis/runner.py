@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
 import pathlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,7 +15,6 @@ from pipelines.bulk_inference import progress as score_progress
 from pipelines.bulk_inference import runner as scoring
 from pipelines.bulk_inference import spreadsheet
 from pipelines.bulk_inference.inputs import Crop, CropList, list_crops
-from pipelines.bulk_inference.output import SUMMARY_FILE
 from pipelines.bulk_inference.reader import CropReader
 from pipelines.field_analysis import columns, tables
 from pipelines.field_analysis import field_folder as folder_lib
@@ -32,7 +30,6 @@ from sperm_tf.fields.finders import CLASSICAL, FINDERS
 from sperm_tf.fields.scale import GIVEN, UNKNOWN, Scale, common_pixel_size, find_scale, measure_head_lengths
 from sperm_tf.served_names import OK
 from sperm_tf.version import __version__
-from sperm_tf.whole_files import write_text
 
 _SAMPLE = 24  # fields that the scale is measured on
 
@@ -79,7 +76,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
         record = folder.claim(_describe(request, fields), fields)
         if folder.is_finished():
             report(f"All {record['num_files']:,} fields are done already.")
-            return json.loads((folder.path / SUMMARY_FILE).read_text(encoding="utf-8"))
+            return folder.finish()
         if fields.ignored:
             report(f"{describe_ignored(fields.ignored)}.")
         scale = _find_scale(folder, record, fields, report)
@@ -238,6 +235,6 @@ def _finish(
         "num_cells": cells.num_rows,
         "num_cut": sum(field["num_cut"] for field in found),
     }
-    write_text(folder.path / SUMMARY_FILE, json.dumps(summary, indent=2, sort_keys=True) + "\n")
+    folder.conclude(summary)
     folder.finish()
     return summary

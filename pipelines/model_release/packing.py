@@ -8,7 +8,8 @@ import pathlib
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from pipelines.orchestration.artifacts import ARTIFACT_FILE, digest_file
+from pipelines.orchestration.artifacts import ARTIFACT_FILE
+from sperm_tf.file_digests import digest_file
 from sperm_tf.models import released
 from sperm_tf.models.errors import WeightsError
 from sperm_tf.served_names import ONNX

@@ -11,8 +11,10 @@ import importlib.metadata
 import json
 import pathlib
 import platform
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
+
+from sperm_tf.file_digests import changed_files, digest_files, digest_json, read_record, write_record
 
 ARTIFACT_FILE = "artifact.json"
 _RECORDED_PACKAGES = ("tensorflow", "keras", "apache-beam", "tensorflow-model-analysis", "tensorflow-datasets", "numpy")
@@ -35,6 +37,8 @@ class Artifact:
         started_at: UTC time, ISO 8601.
         duration_s: seconds of work.
         files: relative name -> bytes of every file of the payload; a cheap sign that nothing of it was lost.
+        sha256: relative name -> SHA-256 hex digest of every file of the payload; empty in artifacts of earlier
+            versions, of which `digest` alone tells whether a file has changed.
     """
 
     directory: pathlib.Path
@@ -49,39 +53,57 @@ class Artifact:
     started_at: str
     duration_s: float
     files: dict[str, int]
+    sha256: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def read(cls, directory: str | pathlib.Path) -> Artifact:
         """Opens the artifact in `directory`.
 
         Raises:
-            ValueError: when there is no complete artifact.
+            ValueError: when there is no complete artifact; the message names the file and the remedy.
         """
         directory = pathlib.Path(directory)
         path = directory / ARTIFACT_FILE
         try:
-            return cls(directory=directory, **json.loads(path.read_text(encoding="utf-8")))
+            fields = read_record(path)
+            _check_types(fields)
+            return cls(directory=directory, **fields)
         except (OSError, TypeError, ValueError) as error:
             raise ValueError(
-                f"directory must hold a finished artifact. Received: directory={directory} ({error}). "
-                f"Run the pipeline again, or delete that directory if it is damaged."
+                f"directory must hold a finished artifact. Received: directory={directory}, whose {ARTIFACT_FILE} "
+                f"cannot be used ({error}). Run the pipeline again: it makes the artifact anew, and keeps a damaged "
+                f"one as {directory.name}.bak."
             ) from error
 
     def write(self) -> None:
         """Writes `artifact.json` beside the payload."""
         fields = dataclasses.asdict(self)
         del fields["directory"]
-        text = json.dumps(fields, indent=2, sort_keys=True)
-        (self.directory / ARTIFACT_FILE).write_text(text + "\n", encoding="utf-8")
+        write_record(self.directory / ARTIFACT_FILE, fields)
 
-    def is_complete(self) -> bool:
-        """Whether every file is there, with its size. What a person put beside them does not matter."""
-        files = ((self.directory / name, size) for name, size in self.files.items())
-        return all(path.is_file() and path.stat().st_size == size for path, size in files)
+    def lost_files(self) -> list[str]:
+        """Names of the files that are gone or have another size. What a person put beside them does not matter."""
+        files = ((name, self.directory / name, size) for name, size in self.files.items())
+        return [name for name, path, size in files if not path.is_file() or path.stat().st_size != size]
 
-    def has_changed(self) -> bool:
-        """Whether a file is lost or has another content; reads all of them."""
-        return not self.is_complete() or _digest_files(self.directory, self.files) != self.digest
+    def changed_files(self) -> list[str]:
+        """Names of the files that are lost or have another content; reads all of them.
+
+        Of an artifact of an earlier version, which has one digest for all, every name where that differs.
+
+        Raises:
+            OSError: a file is there, but cannot be read.
+        """
+        if self.sha256 or not self.files:
+            return changed_files(self.directory, self.sha256)
+        if lost := self.lost_files():
+            return lost
+        return [] if combine(digest_files(self.directory, self.files)) == self.digest else list(self.files)
+
+    def describe_change(self, names: list[str]) -> str:
+        """A sentence about files that `lost_files` or `changed_files` found, for people."""
+        further = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        return f"{self.directory / names[0]}{further}: missing, or not as {self.producer} wrote it"
 
     def reference(self) -> dict[str, str]:
         """How another artifact names this one among its inputs."""
@@ -90,11 +112,17 @@ class Artifact:
 
 def find(directory: pathlib.Path) -> Artifact | None:
     """The artifact in `directory`; None where there is none, or something of it was lost."""
+    return None if describe_damage(directory) else Artifact.read(directory)
+
+
+def describe_damage(directory: pathlib.Path) -> str:
+    """Why the artifact in `directory` cannot be used, as far as names and sizes tell; empty where it can be."""
     try:
         artifact = Artifact.read(directory)
-    except ValueError:
-        return None
-    return artifact if artifact.is_complete() else None
+    except ValueError as error:
+        return str(error)
+    lost = artifact.lost_files()
+    return artifact.describe_change(lost) if lost else ""
 
 
 def to_jsonable(config: Any) -> Any:
@@ -106,21 +134,20 @@ def to_jsonable(config: Any) -> Any:
 
 def fingerprint(fields: dict[str, Any]) -> str:
     """SHA-256 hex digest of a JSON-serializable dictionary, independent of its order."""
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    return digest_json(fields)
 
 
 def digest_directory(directory: pathlib.Path) -> str:
     """SHA-256 hex digest over the relative names and contents of the payload's files."""
-    return _digest_files(directory, list_files(directory))
+    return combine(digest_files(directory, list_files(directory)))
 
 
-def digest_file(path: pathlib.Path) -> str:
-    """SHA-256 hex digest of a file's content."""
-    content = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            content.update(block)
-    return content.hexdigest()
+def combine(digests: Mapping[str, str]) -> str:
+    """SHA-256 hex digest over the names and digests of files."""
+    digest = hashlib.sha256()
+    for name in sorted(digests, key=pathlib.PurePosixPath):
+        digest.update(f"{name}\0{digests[name]}\n".encode())
+    return digest.hexdigest()
 
 
 def list_files(directory: pathlib.Path) -> dict[str, int]:
@@ -139,8 +166,22 @@ def library_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **versions}
 
 
-def _digest_files(directory: pathlib.Path, names: Iterable[str]) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(directory / name for name in names):
-        digest.update(f"{path.relative_to(directory).as_posix()}\0{digest_file(path)}\n".encode())
-    return digest.hexdigest()
+def _check_types(fields: dict[str, Any]) -> None:
+    """Refuses values of another type than `Artifact.write` writes.
+
+    Raises:
+        ValueError, TypeError: there is one.
+    """
+    kinds: dict[str, Any] = dict.fromkeys(("producer", "fingerprint", "digest", "started_at"), str)
+    kinds |= dict.fromkeys(("inputs", "external", "properties", "versions", "files"), dict)
+    kinds["duration_s"] = (int, float)
+    for name, kind in kinds.items():
+        if not isinstance(fields.get(name), kind):
+            raise TypeError(f"{name} is missing, or of another type")
+    for name, kind in {"inputs": dict, "files": int}.items():
+        if not all(isinstance(value, kind) for value in fields[name].values()):
+            raise TypeError(f"{name} has a value of another type")
+    if any({"producer", "directory", "digest"} - source.keys() for source in fields["inputs"].values()):
+        raise TypeError("inputs has an entry without producer, directory or digest")
+    if "sha256" in fields and (fields["sha256"].keys() != fields["files"].keys()):
+        raise ValueError("sha256 and files have other names")

@@ -17,11 +17,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
-import filelock
-
-from pipelines.orchestration import artifacts, progress
+from pipelines.orchestration import artifacts, locks, progress
+from sperm_tf.file_digests import digest_files
 from sperm_tf.version import __version__
-from sperm_tf.whole_files import move_into_place
+from sperm_tf.whole_files import NO_ROOM, move_into_place, set_aside
 
 
 class StageError(RuntimeError):
@@ -130,11 +129,14 @@ class Component(abc.ABC):
         fields = self.fingerprint_fields(inputs, context)
         key = artifacts.fingerprint(fields)
         directory = self._directory(context, key)
-        directory.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(directory.parent)
         artifact = self._find(directory)
         self.was_reused = artifact is not None
         if artifact is None:
-            with self._locked(directory):
+            with locks.held(
+                directory.parent / f".{directory.name}.lock",
+                waiting=lambda other: f"{self.name} waits for {other} that works on {directory}",
+            ):
                 artifact = self._find(directory)  # another run may have finished it while this one waited
                 self.was_reused = artifact is not None
                 if artifact is None:
@@ -180,54 +182,68 @@ class Component(abc.ABC):
         directory: pathlib.Path,
         context: RunContext,
     ) -> artifacts.Artifact:
+        _check_inputs(self.name, inputs)
         output = directory.with_name(f".{directory.name}.tmp")
         work_dir = directory.with_name(f".{directory.name}.work")
         shutil.rmtree(output, ignore_errors=True)
-        shutil.rmtree(directory, ignore_errors=True)  # an artifact that is no longer intact
         output.mkdir()
         work_dir.mkdir(exist_ok=True)
         started_at = datetime.datetime.now(datetime.UTC)
         start = time.monotonic()
         own_context = dataclasses.replace(context, work_dir=work_dir, external=fields["external"])
-        try:
+        with self._explained(directory.parent):
             with progress.shown(self.name):
                 properties = self.execute(inputs, output, own_context)
-        except Exception as error:
-            if type(error).__module__.startswith("tensorflow"):  # such as a full disk, of no type that others catch
-                raise StageError(f"{self.name}: {error}") from error
-            raise
-        artifact = artifacts.Artifact(
-            directory=output,
-            producer=self.name,
-            fingerprint=key,
-            digest=artifacts.digest_directory(output),
-            files=artifacts.list_files(output),
-            config=fields["config"],
-            inputs={name: value.reference() for name, value in inputs.items()},
-            external=fields["external"],
-            properties=properties,
-            versions=artifacts.library_versions(),
-            started_at=started_at.isoformat(timespec="seconds"),
-            duration_s=round(time.monotonic() - start, 3),
-        )
-        artifact.write()
-        move_into_place(output, directory)
+            files = artifacts.list_files(output)
+            sha256 = digest_files(output, files)
+            artifact = artifacts.Artifact(
+                directory=output,
+                producer=self.name,
+                fingerprint=key,
+                digest=artifacts.combine(sha256),
+                files=files,
+                sha256=sha256,
+                config=fields["config"],
+                inputs={name: value.reference() for name, value in inputs.items()},
+                external=fields["external"],
+                properties=properties,
+                versions=artifacts.library_versions(),
+                started_at=started_at.isoformat(timespec="seconds"),
+                duration_s=round(time.monotonic() - start, 3),
+            )
+            artifact.write()
+            self._clear(directory)
+            move_into_place(output, directory)
         shutil.rmtree(work_dir, ignore_errors=True)
         return dataclasses.replace(artifact, directory=directory)
 
     @contextlib.contextmanager
-    def _locked(self, directory: pathlib.Path) -> Iterator[None]:
-        """Waits for another run that produces the same, and says so."""
-        lock = filelock.FileLock(directory.parent / f".{directory.name}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            print(f"{self.name} waits for another run that works on {directory}", file=sys.stderr, flush=True)
-            lock.acquire()
+    def _explained(self, folder: pathlib.Path) -> Iterator[None]:
+        """Names the stage in errors whose own message names nothing."""
         try:
             yield
-        finally:
-            lock.release()
+        except OSError as error:
+            if error.errno not in NO_ROOM and not isinstance(error, shutil.Error):  # the latter of a whole folder
+                raise
+            raise StageError(
+                f"{self.name} must be able to write into {folder}. Received: {error}. Make room on the disk, and run "
+                "again: the finished stages are kept."
+            ) from error
+        except Exception as error:
+            if type(error).__module__.startswith("tensorflow"):  # such as a full disk, of no type that others catch
+                raise StageError(f"{self.name}: {error}") from error
+            raise
+
+    def _clear(self, directory: pathlib.Path) -> None:
+        """Makes way for a new artifact; one that is damaged is kept under another name."""
+        if not directory.exists():
+            return
+        if damage := artifacts.describe_damage(directory):
+            kept = set_aside(directory)
+            said = f"{self.name} is made anew. {damage.rstrip('.')}. The old one is kept: {kept}"
+            print(said, file=sys.stderr, flush=True)
+        else:  # what it has outside its directory is gone
+            shutil.rmtree(directory)
 
     def _find(self, directory: pathlib.Path) -> artifacts.Artifact | None:
         artifact = artifacts.find(directory)
@@ -249,6 +265,9 @@ class Component(abc.ABC):
 
     def _why_not_reused(self, fields: dict[str, Any], context: RunContext) -> str:
         """Compares with the newest artifact of this stage."""
+        directory = self._directory(context, artifacts.fingerprint(fields))
+        if directory.exists() and (damage := artifacts.describe_damage(directory)):
+            return damage
         found = []
         for path in (context.pipeline_root / self.name).glob(f"*/{artifacts.ARTIFACT_FILE}"):
             with contextlib.suppress(ValueError):  # of another version of this package
@@ -270,6 +289,31 @@ def _resolve(value: Component | artifacts.Artifact | str | pathlib.Path, context
     if isinstance(value, artifacts.Artifact):
         return value
     return artifacts.Artifact.read(value)
+
+
+def _make_folder(folder: pathlib.Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StageError(
+            f"pipeline_root must be a folder that can be written to. Received: {error}. Name another with "
+            "--pipeline_root, or mend this one."
+        ) from error
+
+
+def _check_inputs(stage: str, inputs: Mapping[str, artifacts.Artifact]) -> None:
+    """Reads every file of the inputs, and compares it with its digest.
+
+    Raises:
+        StageError: one is lost or has another content.
+    """
+    for artifact in inputs.values():
+        if changed := artifact.changed_files():
+            raise StageError(
+                f"{stage} must read what {artifact.producer} wrote. Received: {artifact.describe_change(changed)}. "
+                f"Move {artifact.directory} away, or restore it from a copy, and run again: {artifact.producer} is "
+                "made anew. Files change by themselves on a failing disk: check it."
+            )
 
 
 def _changes(before: Any, after: Any, prefix: str = "") -> list[str]:

@@ -17,6 +17,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 
+from sperm_tf.file_digests import digest_files
 from sperm_tf.models.released import Release
 from sperm_tf.served_names import LITERT, ONNX, OPENVINO, SAVED_MODEL
 from sperm_tf.version import __version__
@@ -118,7 +119,7 @@ def _is_whole(entry: pathlib.Path, format: str) -> bool:
     """Whether an entry holds the files that were written to it, and no other."""
     try:
         expected = json.loads((entry / _FILES).read_text(encoding="utf-8"))
-        return bool(expected) and expected == _digest_files(entry / format)
+        return bool(expected) and expected == digest_files(entry / format)
     except (OSError, ValueError):
         return False
 
@@ -134,16 +135,10 @@ def _fill(entry: pathlib.Path, export: Callable[[pathlib.Path], None], format: s
         raise _CacheError(str(error)) from error
     export(unfinished / format)
     try:
-        write_text(unfinished / _FILES, json.dumps(_digest_files(unfinished / format), indent=2) + "\n")
+        write_text(unfinished / _FILES, json.dumps(digest_files(unfinished / format), indent=2) + "\n")
         move_into_place(unfinished, entry)
     except OSError as error:  # such as a full disk
         raise _CacheError(str(error)) from error
-
-
-def _digest_files(folder: pathlib.Path) -> dict[str, str]:
-    """Path below the folder -> SHA-256 of every file."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @functools.cache

@@ -1,8 +1,9 @@
 """The state of a training on disk: enough to continue after a kill as if nothing had happened.
 
 Layout of the folder: `epoch-0007/` with `model.npz` (weights and the state of random generators after the epoch),
-`optimizer.npz`, `best.npz` (as `model.npz`, of the best epoch so far), `history.json` and `settings.json`. It is
-written under another name and renamed when complete; only then the one before is removed.
+`optimizer.npz`, `best.npz` (as `model.npz`, of the best epoch so far), `history.json`, `settings.json` and
+`SHA256SUMS` with their digests. It is written under another name and renamed when complete; only then the one before is
+removed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from sperm_tf.file_digests import SUMS_FILE, changed_files, digest_files, read_sums, write_sums
 from sperm_tf.whole_files import move_into_place
 
 _PARTIAL = "partial-"
@@ -45,7 +47,7 @@ class StateStore:
             One list a name; empty where nothing is committed.
 
         Raises:
-            ValueError: the folder holds the state of a training with other settings.
+            ValueError: the folder holds the state of a training with other settings, or a state that has changed.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         for leftover in [*self.folder.glob(_PARTIAL + "*"), *self._complete()[:-1]]:
@@ -53,6 +55,11 @@ class StateStore:
         if not self._complete():
             return {}
         state = self._newest()
+        if changed := changed_files(state, read_sums(state / SUMS_FILE) or {}):
+            raise ValueError(
+                f"work_dir must hold a state as it was committed. Received: {state / changed[0]}, which is missing or "
+                f"has another SHA-256. Delete {self.folder} to start anew."
+            )
         found = json.loads((state / "settings.json").read_text())
         if found != self.settings:
             names = [name for name in {**found, **self.settings} if found.get(name) != self.settings.get(name)]
@@ -79,6 +86,7 @@ class StateStore:
         shutil.copyfile(best, partial / "best.npz")
         (partial / "history.json").write_text(json.dumps(history, indent=1))
         (partial / "settings.json").write_text(json.dumps(self.settings, indent=1))
+        write_sums(partial / SUMS_FILE, digest_files(partial))
         move_into_place(partial, self.folder / f"{_COMPLETE}{name}")
         for older in self._complete()[:-1]:
             shutil.rmtree(older)

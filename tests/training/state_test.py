@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from tests.helpers import flip_bit
+
 
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
@@ -78,6 +80,18 @@ def test_a_damaged_state_says_what_to_delete(tmp_path):
         (tmp_path / "epoch-0001" / "best.npz").write_bytes(damaged)
         with pytest.raises(ValueError, match=rf"best.npz, which is damaged .* Delete {tmp_path} to start anew"):
             store.restore_best(_model())
+
+
+@pytest.mark.parametrize("name", ["model.npz", "optimizer.npz", "best.npz", "history.json", "settings.json"])
+def test_a_state_with_a_flipped_bit_is_refused(name, tmp_path):
+    store = StateStore(tmp_path, {"seed": 1})
+    store.open()
+    store.commit(_model(), HISTORY, is_best=True)
+    flip_bit(tmp_path / "epoch-0001" / name)
+    with pytest.raises(
+        ValueError, match=rf"{name}, which is missing or has another .* Delete {tmp_path} to start anew"
+    ):
+        StateStore(tmp_path, {"seed": 1}).open()
 
 
 def test_other_settings_and_other_models_are_refused(tmp_path):

@@ -9,6 +9,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from sperm_tf.file_digests import SUMS_FILE, SumsError, changed_files, read_sums
+
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
@@ -102,7 +104,7 @@ def read(path: str | os.PathLike[str]) -> Scores:
         path: the Parquet file, or the folder that `pipelines.score` or `pipelines.fields` wrote.
 
     Raises:
-        ScoresError: there is no such file, or it is of another kind.
+        ScoresError: there is no such file, it is of another kind, or it differs from the digest beside it.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -116,6 +118,7 @@ def read(path: str | os.PathLike[str]) -> Scores:
             f"scores must be a {PARQUET_FILE} or the folder that holds it. Received: {str(path)!r}, where there is "
             "none. Run python -m pipelines.score first, and let it finish."
         )
+    _check_digest(file)
     try:
         table = pq.read_table(file)
         record = json.loads((table.schema.metadata or {})[_RECORD_KEY])
@@ -125,3 +128,16 @@ def read(path: str | os.PathLike[str]) -> Scores:
             f"scores must be a Parquet file that python -m pipelines.score wrote. Received: {str(file)!r} "
             f"({error!r}). Score the images again into a new folder."
         ) from error
+
+
+def _check_digest(file: pathlib.Path) -> None:
+    """Compares scores with the list of digests in their folder, where that names them."""
+    try:
+        sums = read_sums(file.with_name(SUMS_FILE)) or {}
+    except SumsError as error:
+        raise ScoresError(str(error)) from error
+    if changed_files(file.parent, {name: digest for name, digest in sums.items() if name == file.name}):
+        raise ScoresError(
+            f"scores must be as python -m pipelines.score wrote them. Received: {str(file)!r}, whose SHA-256 is not "
+            f"that in {SUMS_FILE}. Run the same command again: it scores anew, and keeps this file as {file.name}.bak."
+        )

@@ -18,11 +18,13 @@ from PIL import PngImagePlugin
 from pipelines import score, slide_report
 from pipelines.bulk_inference import model as scoring_model
 from pipelines.bulk_inference import progress, slides
+from pipelines.components.pusher import push
 from sperm_tf.data.decode import UndecodableImageError, decode_rgb
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation.quantification import scores_file
 from tests import image_files
-from tests.helpers import ROOT
+from tests.helpers import ROOT, flip_bit
+from tests.pipelines.components.pusher_test import DIGESTS
 from tests.serving.conftest import CLASS_NAMES, IMAGE_SIZE, export
 
 
@@ -290,6 +292,37 @@ def test_an_input_that_goes_away_stops_the_run_and_is_gone_on_with(exported, cro
     assert runner.run(request)["counts"]["status"].get("unreadable", 0) == 0
 
 
+def test_what_differs_from_its_digest_is_made_again(exported, calibrated, crops, tmp_path, monkeypatch, capsys):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    request = runner.Request(str(calibrated), str(crops), tmp_path / "out", shard_size=4, runtime="tensorflow")
+    with monkeypatch.context() as patch:
+        patch.setattr(runner.merging, "merge", stop)
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(request)
+    variables = tmp_path / "out" / "model" / "saved_model" / "variables" / "variables.data-00000-of-00001"
+    flip_bit(tmp_path / "out" / "shards" / "000001.parquet")
+    flip_bit(variables)
+    damaged = variables.read_bytes()
+    scoring_model.load.cache_clear()
+    runner.run(request)
+    runner.run(dataclasses.replace(request, output=tmp_path / "whole"))
+    assert variables.read_bytes() != damaged
+    assert (variables.parents[2] / "saved_model.bak" / "variables" / variables.name).read_bytes() == damaged
+    found, whole = (scores_file.read(tmp_path / name).table for name in ("out", "whole"))
+    pd.testing.assert_frame_equal(found, whole, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index"])
+def test_a_pushed_version_that_was_changed_does_not_score(name, exported, crops, tmp_path):
+    version = tmp_path / "serving" / "sperm" / str(push(exported.path, tmp_path / "serving" / "sperm", DIGESTS))
+    flip_bit(version / name)
+    with pytest.raises(ValueError, match=rf"model must be as it was written\. Received: {version / name}, which"):
+        runner.run(runner.Request(str(version), str(crops), tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_is_lost_or_doubled_after_a_kill(exported, crops, tmp_path):
     for number in range(600):
         os.link(crops / f"{'abcdef'[number % 6]}.png", crops / f"copy_{number:04d}.png")
@@ -365,7 +398,7 @@ def test_a_run_of_before_there_were_runtimes_goes_on(exported, crops, tmp_path):
     runner.run(request)
     file = tmp_path / "out" / "run.json"
     record = json.loads(file.read_text())
-    del record["runtime"]
+    del record["runtime"], record["record_sha256"]
     file.write_text(json.dumps(record))
     (tmp_path / "out" / "scores.xlsx").unlink()
     lines = []

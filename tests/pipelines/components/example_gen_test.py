@@ -15,7 +15,7 @@ from sperm_tf.config import ExampleGenConfig
 from sperm_tf.data import examples
 from sperm_tf.synthesis.renderer import render
 from tests import image_files
-from tests.helpers import real_data_dir
+from tests.helpers import flip_bit, real_data_dir
 
 
 def setup_module():
@@ -46,6 +46,21 @@ def test_splits_hold_their_folds_and_every_image_once(artifact):
     assert {row["fold"] for row in rows["train"]} == {2, 3, 4}
     assert len({row["image_id"] for found in rows.values() for row in found}) == 80
     assert len(examples.shard_paths(artifact.directory, "train")) == 6
+
+
+def test_a_prepared_dataset_with_a_flipped_bit_is_prepared_again_beside_it(artifact, capsys):
+    root = artifact.directory.parents[1]
+    (prepared,) = [path.parent for path in root.glob("datasets/**/SHA256SUMS")]
+    flip_bit(prepared / "source.json")
+    damaged = (prepared / "source.json").read_bytes()
+    again = ExampleGen(dataclasses.replace(CONFIG, examples_per_shard=20)).run(RunContext(root))
+    assert again.properties == artifact.properties
+    assert "source.json: missing, or not as it was written" in capsys.readouterr().err
+    kept = prepared.with_name(f"{prepared.name}.bak")
+    assert (kept / "source.json").read_bytes() == damaged != (prepared / "source.json").read_bytes()
+    assert [row["image"] for row in read(again.directory, "test")] == [
+        row["image"] for row in read(artifact.directory, "test")
+    ]
 
 
 def test_every_feature_is_there(artifact):

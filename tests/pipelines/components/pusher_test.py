@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.components.pusher import BLESSINGS, NotBlessedError, Pusher, check_blessings, push, pushed_versions
 from pipelines.orchestration.artifacts import Artifact, digest_directory, list_files
-from pipelines.orchestration.component import RunContext
+from pipelines.orchestration.component import RunContext, StageError
 from sperm_tf.config import PusherConfig
 from sperm_tf.evaluation.tfma.baseline import PUSH_FILE
 from tests.helpers import ROOT
@@ -98,8 +98,9 @@ def test_another_model_s_blessings_do_not_count(tmp_path):
 def test_a_model_that_was_altered_after_its_blessing_is_not_pushed(tmp_path):
     pusher = make_pusher(tmp_path)
     (tmp_path / "model" / "saved_model" / "saved_model.pb").write_text("altered")
-    (reason,) = pusher.run(RunContext(tmp_path / "root")).properties["reasons"]
-    assert "files have changed" in reason
+    with pytest.raises(StageError, match=r"Received: .*saved_model\.pb: missing, or not as model wrote it"):
+        pusher.run(RunContext(tmp_path / "root"))
+    assert not pushed_versions(tmp_path / "serving" / "sperm")
 
 
 def test_a_file_that_a_person_left_beside_the_model_harms_nothing(tmp_path):

@@ -341,7 +341,10 @@ def test_two_runs_on_one_root_do_the_work_once(tmp_path):
     processes.append(start_slow(tmp_path, 3))
     said = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
-    assert "waits for another run" not in said[0] and "Slow waits for another run" in said[1]
+    assert (
+        "waits for another run" not in said[0]
+        and f"Slow waits for another run (process {processes[0].pid} on " in said[1]
+    )
     assert (tmp_path / "executions").read_text() == "x"
     (finished,) = (tmp_path / "Slow").glob("[!.]*")
     assert json.loads((pathlib.Path(finished) / "artifact.json").read_text())["producer"] == "Slow"
