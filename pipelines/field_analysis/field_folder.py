@@ -13,6 +13,7 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.bulk_inference.output import ScoreFolder, shard_sizes
+from sperm_tf.evaluation.quantification import cells_file
 from sperm_tf.evaluation.quantification.scores_file import FIELD_SCORES
 from sperm_tf.whole_files import write_text
 
@@ -37,7 +38,9 @@ class FieldFolder(ScoreFolder):
         "package_version": "the version of sperm_tf",
     }
 
-    tables: ClassVar = tuple(f"{name}.{suffix}" for name in (CELLS, FIELDS) for suffix in ("parquet", "csv"))
+    tables: ClassVar = tuple(
+        f"{name}.{suffix}" for name in (cells_file.CELLS, cells_file.FIELDS) for suffix in ("parquet", "csv")
+    )
 
     def read_scale(self) -> dict[str, Any] | None:
         """The scale that an earlier run found; None where there is none."""
