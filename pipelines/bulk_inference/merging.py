@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pipelines.bulk_inference.output import ScoreFolder, ScoreFolderError
+from pipelines.bulk_inference.output import ScoreFolder
+from pipelines.bulk_inference.shards import ScoreFolderError
 from sperm_tf.evaluation.quantification import scores_file
 from sperm_tf.served_names import OK
 from sperm_tf.whole_files import replacing

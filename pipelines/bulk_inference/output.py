@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import pathlib
 import shutil
@@ -20,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.bulk_inference.inputs import INPUTS_FILE, RUN_FILE, Crop, CropList
+from pipelines.bulk_inference.shards import ScoreFolderError, Shards
 from pipelines.orchestration import locks
 from sperm_tf.evaluation.quantification import scores_file
 from sperm_tf.file_digests import (
@@ -34,7 +34,7 @@ from sperm_tf.file_digests import (
     write_sums,
 )
 from sperm_tf.runtimes.registry import TENSORFLOW
-from sperm_tf.whole_files import replacing, set_aside, write_text
+from sperm_tf.whole_files import replacing, set_aside
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,10 +58,6 @@ _MAY_CHANGE = ("root", "saved_model")  # places, which the rest of the run needs
 _INPUTS_DIGEST = "inputs_sha256"
 
 
-class ScoreFolderError(ValueError):
-    """A folder that scores may not go to; the message says why, and what to do."""
-
-
 @dataclasses.dataclass(frozen=True)
 class ScoreFolder:
     """An output folder of `pipelines.score`.
@@ -73,6 +69,11 @@ class ScoreFolder:
     path: pathlib.Path
     identity: ClassVar[Mapping[str, str]] = _IDENTITY
     tables: ClassVar[tuple[str, ...]] = (scores_file.PARQUET_FILE, scores_file.CSV_FILE)
+
+    @property
+    def shards(self) -> Shards:
+        """What is done while the run goes on."""
+        return Shards(self.path / SHARDS)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -123,60 +124,25 @@ class ScoreFolder:
                 f"output must be new or empty, or hold a run to go on with. Received: {self.path}, which holds other "
                 f"files ({others[0]}). Nothing there was touched. Choose another --output."
             )
+        write_record(file, record)  # before any other file, by which nobody would know whose the folder is
         if not self.is_finished():
             self._set_changed_aside()
             self._write_inputs(crops, record["shard_size"])
             record = {**record, _INPUTS_DIGEST: digest_file(self.path / INPUTS_FILE)}
-            shards = self.path / SHARDS
-            shards.mkdir(exist_ok=True)
-            for leftover in (*shards.glob("*.progress"), *shards.glob(".unfinished.*")):
-                leftover.unlink()
-        write_record(file, record)
+            write_record(file, record)
+            self.shards.begin()
         return record
-
-    def shard_path(self, number: int) -> pathlib.Path:
-        """Where the scores of a shard go."""
-        return self.path / SHARDS / f"{number:06d}.parquet"
-
-    def write_shard(self, number: int, table: pa.Table) -> None:
-        """Writes the rows of a shard, and their digest, which is there first."""
-        import pyarrow.parquet as pq
-
-        with replacing(self.shard_path(number)) as unfinished:
-            pq.write_table(table, unfinished)
-            write_text(self._digest_path(number), digest_file(unfinished) + "\n")
-
-    def read_shard(self, number: int) -> pa.Table:
-        """The rows of a shard.
-
-        Raises:
-            ScoreFolderError: it is not as it was written.
-        """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        content = self._read_whole_shard(number)
-        if content is None:
-            raise ScoreFolderError(
-                f"a shard must be as it was written. Received: {self.shard_path(number)}, which is missing or has "
-                "another SHA-256. Run the same command again: it is made anew, and what is whole is kept."
-            )
-        return pq.read_table(pa.BufferReader(content))
 
     def read_parts(self, record: dict[str, Any]) -> Iterator[pa.Table]:
         """The rows, in order: of the merged table where that is whole, else of the shards."""
         import pyarrow.parquet as pq
 
         if not self.has_whole_table():
-            yield from map(self.read_shard, range(len(shard_sizes(record))))
+            yield from map(self.shards.read, range(len(shard_sizes(record))))
             return
         with pq.ParquetFile(self.path / self.tables[0]) as file:
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group)
-
-    def progress_path(self, number: int) -> pathlib.Path:
-        """A file that grows by a byte for every file of the shard that is scored; gone once the shard is finished."""
-        return self.path / SHARDS / f"{number:06d}.progress"
 
     def read_shard_inputs(self, number: int) -> list[Crop]:
         """The images of a shard."""
@@ -187,11 +153,7 @@ class ScoreFolder:
 
     def missing_shards(self, record: dict[str, Any]) -> list[int]:
         """Numbers of the shards that are not finished."""
-        return [number for number in range(len(shard_sizes(record))) if not self.has_shard(number)]
-
-    def has_shard(self, number: int) -> bool:
-        """Whether a shard is finished, and as it was written."""
-        return self._read_whole_shard(number) is not None
+        return [number for number in range(len(shard_sizes(record))) if not self.shards.is_whole(number)]
 
     def check_inputs(self, record: dict[str, Any]) -> None:
         """Checks that the list of images is the one that the run began with.
@@ -224,18 +186,6 @@ class ScoreFolder:
         """Removes what a finished run no longer needs; returns the content of `summary.json`."""
         shutil.rmtree(self.path / SHARDS, ignore_errors=True)
         return json.loads((self.path / SUMMARY_FILE).read_text(encoding="utf-8"))
-
-    def _digest_path(self, number: int) -> pathlib.Path:
-        return self.shard_path(number).with_suffix(".sha256")
-
-    def _read_whole_shard(self, number: int) -> bytes | None:
-        """Content of a shard's file; None where it is missing, or not as it was written."""
-        try:
-            content = self.shard_path(number).read_bytes()
-            expected = self._digest_path(number).read_bytes().strip()
-        except FileNotFoundError:
-            return None
-        return content if hashlib.sha256(content).hexdigest().encode() == expected else None
 
     def _read_record(self) -> dict[str, Any]:
         file = self.path / RUN_FILE

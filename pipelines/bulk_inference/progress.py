@@ -96,10 +96,10 @@ def _watch(folder: ScoreFolder, record: dict[str, Any], missing: Sequence[int], 
     is_last = False
     while not is_last:
         is_last = done.wait(_PERIOD_S)
-        for number in [number for number in open_shards if folder.shard_path(number).is_file()]:
+        for number in [number for number in open_shards if folder.shards.path(number).is_file()]:
             open_shards.remove(number)
             finished += sizes[number]
-        scored = finished + sum(_size(folder.progress_path(number)) for number in open_shards)
+        scored = finished + sum(_size(folder.shards.progress_path(number)) for number in open_shards)
         line = describe(scored, total, scored - before, time.monotonic() - start)
         is_due = scored - reported >= _LOG_SHARE * total or time.monotonic() - said_at >= _LOG_PERIOD_S
         if is_terminal:

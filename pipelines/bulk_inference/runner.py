@@ -289,7 +289,7 @@ class ShardScorer:
 
     def is_finished(self, number: int) -> bool:
         """Whether the file of a shard is there."""
-        return self._folder.has_shard(number)
+        return self._folder.shards.is_whole(number)
 
     def score(self, number: int) -> None:
         """Scores a shard.
@@ -300,13 +300,13 @@ class ShardScorer:
         import pyarrow as pa
 
         rows: list[dict[str, Any]] = []
-        progress = self._folder.progress_path(number)
+        progress = self._folder.shards.progress_path(number)
         first = number * self._record["shard_size"]
         with progress.open("wb", buffering=0) as scored:
             for batch in self._batches(self._folder.read_shard_inputs(number)):
                 rows += self._score_batch(batch, first + len(rows))
                 scored.write(b"." * len(batch))
-        self._folder.write_shard(number, pa.Table.from_pylist(rows, self._schema))
+        self._folder.shards.write(number, pa.Table.from_pylist(rows, self._schema))
         progress.unlink()
 
     def _batches(self, crops: Sequence[Crop]) -> Iterator[list[_Image]]:

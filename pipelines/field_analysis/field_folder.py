@@ -55,4 +55,4 @@ class FieldFolder(ScoreFolder):
         """A row a field, in order, with its cells nested; see `columns.shard_schema`."""
         import pyarrow as pa
 
-        return pa.concat_tables([self.read_shard(number) for number in range(len(shard_sizes(record)))])
+        return pa.concat_tables([self.shards.read(number) for number in range(len(shard_sizes(record)))])

@@ -70,7 +70,7 @@ class FieldFinder:
 
     def is_finished(self, number: int) -> bool:
         """Whether the file of a shard is there."""
-        return self._folder.has_shard(number)
+        return self._folder.shards.is_whole(number)
 
     def score(self, number: int) -> None:
         """Finds the heads of a shard.
@@ -82,12 +82,12 @@ class FieldFinder:
 
         rows = []
         first = number * self._record["shard_size"]
-        progress = self._folder.progress_path(number)
+        progress = self._folder.shards.progress_path(number)
         with progress.open("wb", buffering=0) as done:
             for index, crop in enumerate(self._folder.read_shard_inputs(number), start=first):
                 rows.append(self._find(index, crop))
                 done.write(b".")
-        self._folder.write_shard(number, pa.Table.from_pylist(rows, columns.shard_schema()))
+        self._folder.shards.write(number, pa.Table.from_pylist(rows, columns.shard_schema()))
         progress.unlink()
 
     def _find(self, index: int, field: Crop) -> dict[str, Any]:

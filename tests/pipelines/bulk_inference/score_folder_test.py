@@ -15,7 +15,8 @@ import pytest
 from pipelines.bulk_inference import merging
 from pipelines.bulk_inference import output as output_lib
 from pipelines.bulk_inference.inputs import Crop, CropList
-from pipelines.bulk_inference.output import ScoreFolder, ScoreFolderError
+from pipelines.bulk_inference.output import ScoreFolder
+from pipelines.bulk_inference.shards import ScoreFolderError
 from sperm_tf.evaluation.quantification import scores_file
 from tests.helpers import ROOT, flip_bit
 
@@ -51,7 +52,7 @@ def score(folder, *, scored=None):
         if not folder.is_finished():
             missing = [] if folder.has_whole_table() else folder.missing_shards(record)
             for number in missing:
-                folder.write_shard(number, pa.Table.from_pylist(rows(number), SCHEMA))
+                folder.shards.write(number, pa.Table.from_pylist(rows(number), SCHEMA))
             if scored is not None:
                 scored.extend(missing)
             merging.merge(folder, record, SCHEMA)
@@ -72,7 +73,7 @@ def half(tmp_path):
     folder.path.mkdir()
     record = folder.claim(RECORD, CROPS)
     for number in range(3):
-        folder.write_shard(number, pa.Table.from_pylist(rows(number), SCHEMA))
+        folder.shards.write(number, pa.Table.from_pylist(rows(number), SCHEMA))
     return folder, record
 
 
@@ -85,9 +86,9 @@ def test_sha256sum_reads_the_list_of_digests(finished):
 @pytest.mark.parametrize("offset", [0, 40, -400], ids=str)
 def test_a_shard_with_a_flipped_bit_is_scored_again(offset, half):
     folder, _ = half
-    content = bytearray(folder.shard_path(1).read_bytes())
+    content = bytearray(folder.shards.path(1).read_bytes())
     content[offset] ^= 4
-    folder.shard_path(1).write_bytes(content)
+    folder.shards.path(1).write_bytes(content)
     scored = []
     score(folder, scored=scored)
     assert scored == [1]
@@ -99,21 +100,21 @@ def test_a_shard_with_a_flipped_bit_is_scored_again(offset, half):
 @pytest.mark.parametrize("damage", ["truncated", "no digest", "digest of another"])
 def test_a_shard_that_cannot_be_trusted_is_scored_again(damage, half):
     folder, record = half
-    path, digest = folder.shard_path(2), folder.shard_path(2).with_suffix(".sha256")
+    path, digest = folder.shards.path(2), folder.shards.digest_path(2)
     if damage == "truncated":
         os.truncate(path, path.stat().st_size - 1)
     elif damage == "no digest":
         digest.unlink()
     else:
-        digest.write_text(folder.shard_path(0).with_suffix(".sha256").read_text())
+        digest.write_text(folder.shards.digest_path(0).read_text())
     assert folder.missing_shards(record) == [2]
 
 
 def test_a_shard_that_changes_before_the_merge_stops_it(half):
     folder, record = half
-    flip_bit(folder.shard_path(0))
+    flip_bit(folder.shards.path(0))
     with pytest.raises(
-        ScoreFolderError, match=rf"Received: {folder.shard_path(0)}, which .* Run the same command again"
+        ScoreFolderError, match=rf"Received: {folder.shards.path(0)}, which .* Run the same command again"
     ):
         merging.merge(folder, record, SCHEMA)
     assert not (folder.path / "scores.parquet").exists()
@@ -208,6 +209,20 @@ def test_a_merge_that_is_killed_is_done_again_without_scoring(moment, half, monk
     assert not folder.is_finished()
     scored = []
     assert score(folder, scored=scored)["counts"]["status"] == {"ok": NUM} and scored == []
+
+
+@pytest.mark.parametrize("moment", ["digest_file", "replacing"])
+def test_a_claim_that_is_killed_is_taken_up(moment, tmp_path, monkeypatch):
+    folder = ScoreFolder(tmp_path / "out")
+
+    def kill(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(output_lib, moment, kill)
+        with pytest.raises(KeyboardInterrupt):
+            score(folder)
+    assert score(folder)["counts"]["status"] == {"ok": NUM}
 
 
 def test_no_logic_goes_by_the_order_of_times(half):
