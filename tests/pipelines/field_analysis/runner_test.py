@@ -14,6 +14,7 @@ from sperm_tf.evaluation.fields.matching import match_boxes
 from sperm_tf.evaluation.quantification import scores_file
 from sperm_tf.fields.scale import ScaleError
 from tests.fields.drawn_fields import box_of, draw_field
+from tests.helpers import flip_bit
 from tests.serving.conftest import CLASS_NAMES, export
 
 
@@ -168,6 +169,18 @@ def test_a_run_that_was_stopped_goes_on(exported, drawn, finished, tmp_path, mon
     pd.testing.assert_frame_equal(
         pd.read_parquet(output / "cells.parquet")[columns], pd.read_parquet(finished / "cells.parquet")[columns]
     )
+
+
+def test_a_damaged_table_is_made_again_without_scoring(exported, drawn, finished, tmp_path):
+    output, lines = tmp_path / "out", []
+    shutil.copytree(finished, output)
+    flip_bit(output / "cells.parquet")
+    damaged = (output / "cells.parquet").read_bytes()
+    runner.run(request(exported, drawn[0], output), report=lines.append)
+    assert any("files are scored already" in line for line in lines), lines
+    assert (output / "cells.parquet.bak").read_bytes() == damaged
+    found, expected = (pd.read_parquet(folder / "cells.parquet") for folder in (output, finished))
+    pd.testing.assert_frame_equal(found, expected)
 
 
 def test_a_folder_of_other_cells_is_refused_and_a_finished_one_is_left_as_it_is(exported, drawn, finished):
