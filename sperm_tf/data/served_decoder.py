@@ -56,8 +56,8 @@ def _explain(data: bytes) -> str:
     if decoded.source_format == "GIF":
         width, height = struct.unpack_from("<HH", data, 6)
         return (
-            "the first frame of a GIF must fill its canvas, and be whole. Received: a canvas of "
-            f"{width}x{height} that it does not fill, or data that end before. {_REMEDY}"
+            "the first frame of a GIF must fill its canvas, be whole, and have a colour for each pixel. Received: a "
+            f"canvas of {width}x{height} that it does not fill, data that end before, or too short a palette. {_REMEDY}"
         )
     return (
         f"a {decoded.source_format} must be one that an exported model decodes. Received: {len(data)} bytes that "
