@@ -129,6 +129,9 @@ def test_what_people_corrected_is_marked_and_said(found):
 def test_an_estimated_scale_is_said_to_be(found):
     found.cells["pixel_size_source"] = "estimated"
     assert "is estimated from the heads of this run" in describe_fields(found, ROLES)["scale"]
+    found.cells["intensity_mapping"] = ["0-4095 to 0-255 (OME SignificantBits)", ""] * (NUM // 2)
+    words = "Intensities of the files as the model saw them: 0-4095 to 0-255 (OME SignificantBits): 20 files."
+    assert describe_fields(found, ROLES)["scale"].endswith(words)
 
 
 def test_both_documents_show_the_fields(found, tmp_path):

@@ -21,7 +21,7 @@ COUNTED = "counted"
 CROP_PLACE = ("crop_x0", "crop_y0", "crop_side", "padded_share")
 CROP_COLUMNS = (FIELD, CELL, *BOX, FLAGS, *CROP_PLACE)
 """What the table of crops, and so the scores, say of a cell."""
-PIXEL_SIZE, PIXEL_SIZE_SOURCE = "pixel_size_um", "pixel_size_source"
+PIXEL_SIZE, PIXEL_SIZE_SOURCE = scores_file.PIXEL_SIZE, "pixel_size_source"
 COUNT = "num_heads"
 """Heads of a field."""
 CELLS, FIELDS, OVERLAYS, RUN_FILE = "cells", "fields", "overlays", "run.json"

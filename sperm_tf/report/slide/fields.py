@@ -16,6 +16,7 @@ from sperm_tf.evaluation.quantification.class_roles import ClassRoles
 from sperm_tf.evaluation.quantification.reviewed import Verdict
 from sperm_tf.fields.found import OUT_OF_FOCUS
 from sperm_tf.report import text
+from sperm_tf.report.slide.facts import describe_intensities
 from sperm_tf.report.slide.head_measures import describe_measures, describe_scale
 from sperm_tf.served_names import OK, REFER
 
@@ -115,7 +116,7 @@ def describe_fields(
         "totals": _describe_totals(fields, cells) + _describe_corrections(fields, corrections),
         "measures": describe_measures(measured),
         "measured": _describe_measured(len(measured), int(is_blurred.sum()), len(whole) - len(sperm)),
-        "scale": describe_scale(measured),
+        "scale": " ".join([describe_scale(measured), *describe_intensities(cells)]).strip(),
     }
 
 
