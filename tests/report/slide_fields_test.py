@@ -1,5 +1,6 @@
 """The fields on the page of a slide, against a table of cells that is counted by hand."""
 
+import dataclasses
 import io
 import re
 
@@ -124,6 +125,12 @@ def test_what_people_corrected_is_marked_and_said(found):
     assert (pixels[138:142, 148:152, 1]).min() < 130, "and its cross"
     assert (pixels[310:390, 498:504, 1] - pixels[310:390, 498:504, 0]).max() > 40, "green at the added one"
     assert np.abs(np.asarray(Image.open(io.BytesIO(second.image))).astype(int) - (255, 192, 203)).max() < 8
+
+
+def test_the_errors_of_the_classical_finder_are_said(found):
+    assert "8 % wider" not in describe_fields(found, ROLES)["measured"]
+    by_classical = dataclasses.replace(found, finder="classical")
+    assert "8 % wider than those that people drew" in describe_fields(by_classical, ROLES)["measured"]
 
 
 def test_an_estimated_scale_is_said_to_be(found):
