@@ -4,8 +4,8 @@
     python -m benchmarks.fields --archive=SpermParsing.zip --output=docs/results/fields
     python -m benchmarks.fields --archive=SpermParsing.zip --resize=0.4
     python -m benchmarks.fields --archive=SpermParsing.zip --crops
-    python -m benchmarks.fields --archive=SpermParsing.zip --focus
-    python -m benchmarks.fields --archive=SpermParsing.zip --measures
+    python -m benchmarks.fields --archive=SpermParsing.zip --focus --fields=70
+    python -m benchmarks.fields --archive=SpermParsing.zip --measures --fields=70
 
 Prints a table and, with `--output`, writes `counts.csv`, what was found in every field by every finder, and
 `heads.json`, the metrics. The finder's numbers are chosen among `VARIANTS` on the sessions of the other folds. Some
@@ -32,7 +32,7 @@ import numpy as np
 from sperm_tf.data.decode import decode_rgb
 from sperm_tf.evaluation.fields.detection_metrics import METRICS, assign_folds, summarize_fields
 from sperm_tf.evaluation.fields.matching import FieldCounts, count_field, match_boxes
-from sperm_tf.fields.annotations import ANNOTATORS, HEAD_PARTS, AnnotatedCell, AnnotatedFields
+from sperm_tf.fields.annotations import ANNOTATORS, HEAD_PARTS, AnnotatedCell, AnnotatedFields, FieldRecord
 from sperm_tf.fields.classical import ClassicalFinder, ClassicalOptions
 from sperm_tf.fields.crops import CROP_PER_HEAD
 from sperm_tf.fields.focus import MAX_EDGE_WIDTH, measure_edge_width
@@ -73,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--crops", action="store_true", help="measure the crops of the shipped finder")
     parser.add_argument("--focus", action="store_true", help="measure the flag of heads that are out of focus")
     parser.add_argument("--measures", action="store_true", help="hold measures of found heads against annotated ones")
+    parser.add_argument("--fields", type=int, help="with --focus and --measures: so many fields, evenly spread")
     parser.add_argument("--output", type=pathlib.Path, help="where counts.csv and heads.json go")
     flags = parser.parse_args(arguments)
     fields = AnnotatedFields(flags.archive)
@@ -84,10 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         measure_crops(fields)
         return
     if flags.focus:
-        measure_focus(fields)
+        measure_focus(fields, flags.fields)
         return
     if flags.measures:
-        measure_measures(fields)
+        measure_measures(fields, flags.fields)
         return
     counts, scale = count_all(fields)
     folds = assign_folds(sessions)
@@ -162,15 +163,22 @@ def measure_crops(fields: AnnotatedFields) -> None:
     print(f"found length, mean absolute error: {np.mean(errors):.1%}")
 
 
-def measure_focus(fields: AnnotatedFields) -> None:
+def _spread(fields: AnnotatedFields, number: int | None) -> list[FieldRecord]:
+    """So many fields, evenly spread; all without a number."""
+    places = np.linspace(0, len(fields) - 1, number or len(fields)).round().astype(int)
+    return [fields.records[place] for place in places]
+
+
+def measure_focus(fields: AnnotatedFields, number: int | None) -> None:
     """Prints how many heads are flagged as out of focus, in the sessions of the choice and in the others."""
     from scipy import ndimage
 
-    scale = find_scale([measure_head_lengths(_read(fields, record.image)) for record in fields])
+    records = _spread(fields, number)
+    scale = find_scale([measure_head_lengths(_read(fields, record.image)) for record in records])
     assert scale is not None
     length, finder = scale.head_length_px, ClassicalFinder()
     blurred: dict[tuple[str, float], list[bool]] = {}
-    for record in fields:
+    for record in records:
         pixels = _read(fields, record.image)
         part = "design sessions" if record.session in DESIGN_SESSIONS else "other sessions"
         found = finder.find(pixels, head_length_px=length).heads
@@ -184,12 +192,13 @@ def measure_focus(fields: AnnotatedFields) -> None:
         print(f"{part}, Gaussian of {blur} L: {np.mean(flagged):.1%} of {len(flagged)} heads")
 
 
-def measure_measures(fields: AnnotatedFields) -> None:
+def measure_measures(fields: AnnotatedFields, number: int | None) -> None:
     """Prints the error of every measure of found heads, by the same measure of the annotated ones."""
-    scale = find_scale([measure_head_lengths(_read(fields, record.image)) for record in fields])
+    records = _spread(fields, number)
+    scale = find_scale([measure_head_lengths(_read(fields, record.image)) for record in records])
     assert scale is not None
     pairs: list[tuple[int, dict[str, float], dict[str, float]]] = []
-    for record in fields:
+    for record in records:
         heads = ClassicalFinder().find(_read(fields, record.image), head_length_px=scale.head_length_px).heads
         boxed = [(cell, box) for cell in fields.read_cells(record.image) if (box := cell.box()) is not None]
         for row, column in match_boxes(np.array([box for _, box in boxed]).reshape(-1, 4), boxes_of(heads)):

@@ -27,7 +27,7 @@ from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation.quantification import scores_file
 from sperm_tf.fields.field_check import REMEDY as FIELD_REMEDY
 from sperm_tf.fields.field_check import looks_like_field
-from sperm_tf.microscopy import to_served_if_readable
+from sperm_tf.microscopy import read_served
 from sperm_tf.runtimes.registry import TENSORFLOW
 from sperm_tf.schemas.served import ServedAnswer
 from sperm_tf.served_names import FIELD_OF_VIEW, OK, REFER, SHOWN_MAP, UNREADABLE
@@ -327,7 +327,8 @@ class ShardScorer:
                 f"the input's folder {self._record['root']} is gone. Bring it back and run the same command again: "
                 "what is scored is kept."
             )
-        served = to_served_if_readable(content or b"", name=crop.file)
+        picture = read_served(content or b"", name=crop.file)
+        served = picture.data
         decoded = self._predictor.decode(served)
         if decoded.pixels is None:
             return _Image(crop, content, served, decoded.request, {})
@@ -336,6 +337,7 @@ class ShardScorer:
         # Of 25 million pixels the figures take more than a gigabyte: one such image at a time.
         with self._large if decoded.pixels.size > _LARGE else contextlib.nullcontext():
             quality = dataclasses.asdict(measure_quality(decoded.pixels))
+        quality |= {scores_file.PIXEL_SIZE: picture.pixel_size_um, scores_file.INTENSITY: picture.intensity_mapping}
         return _Image(crop, content, served, decoded.request, quality)
 
     def _score_batch(self, images: Sequence[_Image], first: int) -> list[dict[str, Any]]:
@@ -396,11 +398,14 @@ class ShardScorer:
 
 @dataclasses.dataclass(frozen=True)
 class _Image:
-    """A file that was read; `served` is what the model decodes; `quality` is empty where it cannot, and for a field."""
+    """A file that was read; `served` is what the model decodes; `quality` is empty where it cannot, and for a field.
+
+    `quality` has the columns of what is measured, and of what the file says of its pixels.
+    """
 
     crop: Crop
     content: bytes | None
     served: bytes
     request: Any
-    quality: dict[str, float]
+    quality: dict[str, Any]
     is_field: bool = False

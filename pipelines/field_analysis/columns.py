@@ -15,6 +15,7 @@ from sperm_tf.evaluation.quantification.cells_file import (
     PIXEL_SIZE,
     PIXEL_SIZE_SOURCE,
 )
+from sperm_tf.evaluation.quantification.scores_file import INTENSITY
 from sperm_tf.morphometry.cell import HEAD_OUTLINE_MEASURES, MEASURE_NAMES
 from sperm_tf.morphometry.reference_ranges import RANGED_MEASURES, in_range_column
 
@@ -88,6 +89,7 @@ def field_types() -> dict[str, Any]:
         "background_blue": real,
         PIXEL_SIZE: real,
         PIXEL_SIZE_SOURCE: text,
+        INTENSITY: text,
         "head_length_px": real,
         "sha256": text,
     }

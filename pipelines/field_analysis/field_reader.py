@@ -21,12 +21,14 @@ class FieldImage:
         pixels: uint8 [H, W, 3], RGB, 0-255; None where the status is not ok.
         pixel_size_um: micrometres a pixel as the file states it; None where it does not.
         message: why a microscope's file has no pixels; else empty.
+        intensity_mapping: which range of a microscope's file became 0-255; else empty.
     """
 
     status: str
     pixels: np.ndarray | None
     pixel_size_um: float | None = None
     message: str = ""
+    intensity_mapping: str = ""
 
 
 def read_field(content: bytes | None, *, name: str = "") -> FieldImage:
@@ -48,6 +50,6 @@ def read_field(content: bytes | None, *, name: str = "") -> FieldImage:
             image = read_image(content, name=name)
         except UndecodableImageError as error:
             return FieldImage(UNDECODABLE, None, message=str(error))
-        return FieldImage(OK, image.pixels, image.pixel_size_um)
+        return FieldImage(OK, image.pixels, image.pixel_size_um, intensity_mapping=image.intensity_mapping)
     status, pixels = read_pixels(content)
     return FieldImage(status, pixels if status == OK else None)

@@ -102,7 +102,7 @@ class FieldFinder:
             return row
         quality = measure_quality(image.pixels)
         row |= {"width": quality.width, "height": quality.height, "snr": quality.snr, "cnr": quality.cnr}
-        row |= {"focus": quality.sharpness, **self._scale()}
+        row |= {"focus": quality.sharpness, **self._scale(), columns.INTENSITY: image.intensity_mapping}
         if self._head_length_px is None:
             return row | {columns.STATUS: columns.NO_HEADS}
         try:

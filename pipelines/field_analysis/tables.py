@@ -86,6 +86,7 @@ def join_cells(fields: Sequence[Mapping[str, Any]], further: Sequence[str], scor
         values = [cell[name] for _, cell in cells]
         if name not in columns.PART_COLUMNS or any(value is not None for value in values):
             arrays[name] = pa.array(values, kind)
+    arrays[columns.INTENSITY] = pa.array([field[columns.INTENSITY] for field, _ in cells], pa.string())
     metadata = None
     if scores is not None:
         scored = pq.read_table(scores.path)
@@ -93,7 +94,7 @@ def join_cells(fields: Sequence[Mapping[str, Any]], further: Sequence[str], scor
         places = {file: row for row, file in enumerate(scored[scores_file.FILE].to_pylist())}
         rows = pa.array([places.get(cell[columns.CROP]) for _, cell in cells], pa.int64())
         for name in scored.column_names:
-            if name not in own:
+            if name not in own and name not in arrays:
                 arrays[name] = scored[name].combine_chunks().take(rows)
     return pa.table(arrays).replace_schema_metadata(metadata)
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from sperm_tf.fields.found import FoundHead
 
-MAX_EDGE_WIDTH = 0.155
-"""Width of the outline, in lengths of a median head, above which a head is out of focus. Chosen on the sessions of
-SpermParsing with even numbers, where 0.9 % of the heads are above it; docs/fields.md has the others."""
+MAX_EDGE_WIDTH = 0.15
+"""Width of the outline, in lengths of a median head, above which a head is out of focus. Chosen by eye on the sessions
+of SpermParsing with even numbers; docs/fields.md says how many heads are above it."""
 _SMOOTHING = 0.023  # of the Gaussian against noise, as the classical finder's, in lengths of a head like all below
 _MARGIN = 0.4
 _RING = (0.2, 0.35)  # around the head: the slide beside it

@@ -3,7 +3,7 @@
 from sperm_tf.microscopy.errors import MicroscopyError, MissingTilesError, PlaneChoiceError
 from sperm_tf.microscopy.image import MicroscopyImage
 from sperm_tf.microscopy.reader import ImageReader, list_planes, open_image, read_image
-from sperm_tf.microscopy.served import to_served, to_served_if_readable
+from sperm_tf.microscopy.served import ServedPicture, read_served, to_served, to_served_if_readable
 from sperm_tf.microscopy.source import is_microscope_format
 
 __all__ = [
@@ -12,10 +12,12 @@ __all__ = [
     "MicroscopyImage",
     "MissingTilesError",
     "PlaneChoiceError",
+    "ServedPicture",
     "is_microscope_format",
     "list_planes",
     "open_image",
     "read_image",
+    "read_served",
     "to_served",
     "to_served_if_readable",
 ]

@@ -4,10 +4,11 @@ import io
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from sperm_tf.data.decode import decode_rgb, encode_png
-from sperm_tf.microscopy import PlaneChoiceError, to_served, to_served_if_readable
+from sperm_tf.microscopy import PlaneChoiceError, read_served, to_served, to_served_if_readable
 from tests.microscopy.tiff_bytes import MIN_IS_BLACK, RGB, page, tiff
 
 PIXELS = np.random.default_rng(9).integers(0, 256, (30, 40, 3), dtype=np.uint8)
@@ -22,6 +23,18 @@ def test_a_microscope_file_becomes_a_png_and_a_picture_stays():
         np.testing.assert_array_equal(decoded.pixels, PIXELS)
         for other in (encode_png(PIXELS), b"", b"no image"):
             assert convert(other) is other
+
+
+def test_what_the_file_says_of_its_pixels_comes_with_the_picture():
+    file = io.BytesIO()
+    metadata = {"axes": "YX", "PhysicalSizeX": 0.065, "PhysicalSizeY": 0.065}
+    values = np.arange(1200, dtype=np.uint16).reshape(30, 40) * 54
+    tifffile.imwrite(file, values, ome=True, metadata=metadata)
+    picture = read_served(file.getvalue())
+    assert picture.data == to_served(file.getvalue()) and picture.pixel_size_um == pytest.approx(0.065)
+    assert picture.intensity_mapping == "0-65535 to 0-255 (16 bits a sample)"
+    for other in (encode_png(PIXELS), STACK):
+        assert (read_served(other).pixel_size_um, read_served(other).intensity_mapping) == (None, "")
 
 
 def test_several_planes_are_never_the_first_one():

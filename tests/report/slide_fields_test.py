@@ -1,5 +1,6 @@
 """The fields on the page of a slide, against a table of cells that is counted by hand."""
 
+import dataclasses
 import io
 import re
 
@@ -126,9 +127,18 @@ def test_what_people_corrected_is_marked_and_said(found):
     assert np.abs(np.asarray(Image.open(io.BytesIO(second.image))).astype(int) - (255, 192, 203)).max() < 8
 
 
+def test_the_errors_of_the_classical_finder_are_said(found):
+    assert "8 % wider" not in describe_fields(found, ROLES)["measured"]
+    by_classical = dataclasses.replace(found, finder="classical")
+    assert "8 % wider than those that people drew" in describe_fields(by_classical, ROLES)["measured"]
+
+
 def test_an_estimated_scale_is_said_to_be(found):
     found.cells["pixel_size_source"] = "estimated"
     assert "is estimated from the heads of this run" in describe_fields(found, ROLES)["scale"]
+    found.cells["intensity_mapping"] = ["0-4095 to 0-255 (OME SignificantBits)", ""] * (NUM // 2)
+    words = "Intensities of the files as the model saw them: 0-4095 to 0-255 (OME SignificantBits): 20 files."
+    assert describe_fields(found, ROLES)["scale"].endswith(words)
 
 
 def test_both_documents_show_the_fields(found, tmp_path):

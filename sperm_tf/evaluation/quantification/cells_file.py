@@ -21,7 +21,7 @@ COUNTED = "counted"
 CROP_PLACE = ("crop_x0", "crop_y0", "crop_side", "padded_share")
 CROP_COLUMNS = (FIELD, CELL, *BOX, FLAGS, *CROP_PLACE)
 """What the table of crops, and so the scores, say of a cell."""
-PIXEL_SIZE, PIXEL_SIZE_SOURCE = "pixel_size_um", "pixel_size_source"
+PIXEL_SIZE, PIXEL_SIZE_SOURCE = scores_file.PIXEL_SIZE, "pixel_size_source"
 COUNT = "num_heads"
 """Heads of a field."""
 CELLS, FIELDS, OVERLAYS, RUN_FILE = "cells", "fields", "overlays", "run.json"
@@ -37,12 +37,14 @@ class FoundCells:
         cells: one row a head; docs/fields.md has the columns.
         fields: one row a field, in the order of the run.
         root: that addresses of fields start from.
+        finder: what found the heads, of `sperm_tf.fields.finders.FINDERS`; empty where that is not known.
     """
 
     folder: pathlib.Path
     cells: pd.DataFrame
     fields: pd.DataFrame
     root: str
+    finder: str = ""
 
     def overlay_path(self, index: int) -> pathlib.Path:
         """Of the overlay of a field by its row in `fields`."""
@@ -76,4 +78,4 @@ def find(scores: scores_file.Scores) -> FoundCells | None:
         return None
     record: dict[str, Any] = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     cells, fields = (pd.read_parquet(table) for table in tables)
-    return FoundCells(folder, cells, fields, record["root"])
+    return FoundCells(folder, cells, fields, record["root"], record.get("finder", ""))

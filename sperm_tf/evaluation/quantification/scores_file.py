@@ -24,6 +24,8 @@ MODEL, MODEL_DIGEST = "model", "model_digest"
 IMAGE_DIGEST = "sha256"
 PROBABILITY_PREFIX = "p_"
 QUALITY = ("width", "height", "snr", "cnr", "sharpness")
+PIXEL_SIZE, INTENSITY = "pixel_size_um", "intensity_mapping"
+"""What a microscope's file says: micrometres a pixel; which range of its values became 0-255."""
 SET_SEPARATOR = "|"
 _WHOLE_PIXELS = QUALITY[:2]
 _RECORD_KEY = b"sperm_tf"
@@ -73,6 +75,8 @@ def schema(
         (REASON, text),
         (UNFAMILIARITY, real),
         *((name, pa.int32() if name in _WHOLE_PIXELS else real) for name in QUALITY),
+        (PIXEL_SIZE, real),
+        (INTENSITY, text),
         (IMAGE_DIGEST, text),
         *([(OVERLAY, text)] if overlays else []),
         (MODEL, text),

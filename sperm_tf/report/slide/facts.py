@@ -51,6 +51,7 @@ _QUALITY = (
     ("snr", "Signal to noise", 1),
     ("cnr", "Contrast to noise", 1),
     ("sharpness", "Sharpness, radians per pixel", 3),
+    (scores_file.PIXEL_SIZE, "Pixel size that the files state, µm", 4),
 )
 _NOT_CORRECTED = {
     slide_lib.NO_ERRORS_KNOWN: "how often this model takes one class for another is not known. On a slide with few "
@@ -94,7 +95,7 @@ def describe_slide(
     """
     total = slide.total
     accepted_normal = _describe_accepted_normal(total)
-    notes = [describe_correction(total, rule, roles), INTERVAL_NOTE, BOUNDS_NOTE]
+    notes = [describe_correction(total, rule, roles), INTERVAL_NOTE, BOUNDS_NOTE, *describe_intensities(scores)]
     return {
         "name": slide.name,
         "num_files": total.num_files,
@@ -240,10 +241,26 @@ def _describe_replicates(slide: Slide, reviewed: Reviewed | None) -> list[dict[s
     ]
 
 
+def describe_intensities(scores: Any) -> list[str]:
+    """How the values of microscopes' files became 8 bits; nothing where all files are pictures of 8 bits.
+
+    Args:
+        scores: rows of scores, or of cells of fields; a data frame.
+    """
+    if scores_file.INTENSITY not in scores:
+        return []
+    mappings = scores[scores_file.INTENSITY].dropna()
+    counts = mappings[mappings != ""].value_counts()
+    listed = "; ".join(f"{mapping}: {text.plural(int(count), 'file')}" for mapping, count in counts.items())
+    return [f"Intensities of the files as the model saw them: {listed}."] if listed else []
+
+
 def _describe_quality(scores: Any) -> list[dict[str, str]]:
     rows = []
     for name, label, digits in _QUALITY:
-        values = scores[name].dropna()
+        values = scores[name].dropna() if name in scores else scores.iloc[:0, 0]
+        if name == scores_file.PIXEL_SIZE and not len(values):
+            continue
         low, middle, high = values.quantile([0.05, 0.5, 0.95]) if len(values) else (math.nan,) * 3
         rows.append(
             {

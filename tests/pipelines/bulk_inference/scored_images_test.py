@@ -212,6 +212,12 @@ def test_a_tiff_is_scored_reviewed_and_known_by_its_own_digest(exported, tmp_pat
     for column in ("predicted_class", "p_normal", "decision", "snr"):
         assert table[column]["a.png"] == table[column]["b.tif"], column
     assert table["sha256"]["b.tif"] == hashlib.sha256(crops["b.tif"]).hexdigest()
+    assert table["intensity_mapping"].fillna("").to_dict() == {
+        "a.png": "",
+        "b.tif": "0-255 to 0-255 (8 bits a sample)",
+        "two.tif": "",
+    }
+    assert table["pixel_size_um"].isna().all()
     assert (tmp_path / "scores" / table["overlay"]["b.tif"]).is_file()
     items = {item.name: item for item in ScoredRun(tmp_path / "scores", shows_all=True).read()}
     assert items["b.tif"].sha256 == table["sha256"]["b.tif"]

@@ -7,13 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.bulk_inference.inputs import Crop
+from pipelines.bulk_inference.output import INPUTS_FILE
 from pipelines.field_analysis import columns, finding, tables
 from pipelines.field_analysis.writing import write_pictures
 from sperm_tf.data.decode import encode_png
 from sperm_tf.evaluation.quantification import cells_file, scores_file
 from tests.fields.drawn_fields import draw_field
 
-HEAD_PX, SIZE = 60, (320, 400)
+HEAD_PX, UM, SIZE = 60, 0.07, (320, 400)
 HEADS = {
     "a.png": ((120, 120, 0.3), (260, 140, 1.2), (200, 260, 2.1), (8, 200, 1.5)),  # the last one is cut
     "b.png": ((100, 100, 0.5), (300, 200, 1.0)),
@@ -23,19 +24,22 @@ CLASSES = ("normal", "abnormal", "non-sperm")
 ANSWERS = {("a.png", 1): ("normal", "accept")}  # all others are abnormal and referred
 
 
+def open_finder(folder, root, *, source="given"):
+    """The finder of a run whose crops go to `folder`, for fields below `root`; heads have `HEAD_PX` and 4.2 um."""
+    (folder / INPUTS_FILE).write_bytes(b"")
+    record = {"root": str(root), "finder": "classical", "inputs_sha256": hashlib.sha256(b"").hexdigest()}
+    scale = {"head_length_px": HEAD_PX, "pixel_size_um": UM, "pixel_size_source": source}
+    finder = finding.FieldFinder(str(folder), record, **scale)
+    finder.setup()
+    return finder
+
+
 def write_run(folder):
     """Writes fields into `folder/fields` and the run into `folder/out`, and returns the latter."""
     root, output = folder / "fields", folder / "out"
     for path in (root, output / "crops", output / "scores"):
         path.mkdir(parents=True)
-    finder = finding.FieldFinder(
-        str(output),
-        {"root": str(root), "finder": "classical"},
-        head_length_px=HEAD_PX,
-        pixel_size_um=0.07,
-        pixel_size_source="given",
-    )
-    finder.setup()
+    finder = open_finder(output, root)
     rows = []
     for index, (name, heads) in enumerate(HEADS.items()):
         (root / name).write_bytes(encode_png(draw_field(heads, size=SIZE, head_px=HEAD_PX)[0]))

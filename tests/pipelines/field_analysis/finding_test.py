@@ -14,8 +14,8 @@ from sperm_tf.data.decode import encode_png
 from sperm_tf.fields.classical import ClassicalFinder
 from sperm_tf.morphometry.masks import CellMasks
 from tests.fields.drawn_fields import draw_field
+from tests.pipelines.field_analysis.field_run import HEAD_PX, UM, open_finder
 
-HEAD_PX, UM = 60, 0.07  # heads of 4.2 by 2.52 um
 INSIDE = ((120, 120, 0.3), (260, 140, 1.2), (200, 260, 2.1))
 AT_BORDERS = {"left": (8, 200, 1.5), "right": (392, 200, 1.5), "top": (200, 8, 0.0), "bottom": (120, 312, 0.0)}
 
@@ -27,14 +27,7 @@ def find(tmp_path):
         pixels = ndimage.gaussian_filter(pixels, (blur, blur, 0)) if blur else pixels
         (tmp_path / "field.png").write_bytes(encode_png(pixels))
         (tmp_path / "crops").mkdir(exist_ok=True)
-        finder = finding.FieldFinder(
-            str(tmp_path),
-            {"root": str(tmp_path), "finder": "classical"},
-            head_length_px=HEAD_PX,
-            pixel_size_um=UM,
-            pixel_size_source=source,
-        )
-        finder.setup()
+        finder = open_finder(tmp_path, tmp_path, source=source)
         row = finder._find(0, Crop("field.png"))
         finder.teardown()
         assert row["status"] == "ok", row["message"]
