@@ -9,13 +9,13 @@ Layout: `run.json`, `inputs.parquet` and `shards/` as in `pipelines.bulk_inferen
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.bulk_inference.output import ScoreFolder, shard_sizes
+from pipelines.bulk_inference.shards import ScoreFolderError
 from sperm_tf.evaluation.quantification import cells_file
 from sperm_tf.evaluation.quantification.scores_file import FIELD_SCORES
-from sperm_tf.whole_files import write_text
+from sperm_tf.file_digests import read_record, write_record
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,13 +43,23 @@ class FieldFolder(ScoreFolder):
     )
 
     def read_scale(self) -> dict[str, Any] | None:
-        """The scale that an earlier run found; None where there is none."""
+        """The scale that an earlier run found; None where there is none.
+
+        Raises:
+            ScoreFolderError: it is not as it was written.
+        """
         file = self.path / SCALE_FILE
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        try:
+            return read_record(file) if file.is_file() else None
+        except (TypeError, ValueError) as error:
+            raise ScoreFolderError(
+                f"the scale must be as it was measured. Received: {file}, which cannot be used ({error}). Delete it "
+                f"and {self.shards.folder}, and run the same command again: it is measured anew."
+            ) from error
 
     def write_scale(self, scale: dict[str, Any]) -> None:
         """Keeps the scale, so that a run which goes on has the same."""
-        write_text(self.path / SCALE_FILE, json.dumps(scale, indent=2) + "\n")
+        write_record(self.path / SCALE_FILE, scale)
 
     def read_found(self, record: dict[str, Any]) -> pa.Table:
         """A row a field, in order, with its cells nested; see `columns.shard_schema`."""

@@ -17,6 +17,7 @@ from pipelines.bulk_inference import output as output_lib
 from pipelines.bulk_inference.inputs import Crop, CropList
 from pipelines.bulk_inference.output import ScoreFolder
 from pipelines.bulk_inference.shards import ScoreFolderError
+from pipelines.field_analysis.field_folder import FieldFolder
 from sperm_tf.evaluation.quantification import scores_file
 from tests.helpers import ROOT, flip_bit
 
@@ -184,6 +185,18 @@ def test_a_flipped_bit_in_the_record_of_a_run_is_found(finished):
     (finished.path / "run.json").write_text(changed)
     with pytest.raises(ScoreFolderError, match=r"its content has not the SHA-256 in record_sha256"):
         finished.claim(RECORD, CROPS)
+
+
+@pytest.mark.parametrize("damage", ["empty", "another number"])
+def test_a_scale_that_differs_from_the_one_that_was_measured_is_named(damage, tmp_path):
+    folder = FieldFolder(tmp_path)
+    scale = {"head_length_px": 36.0, "pixel_size_um": 0.125, "source": "estimated"}
+    folder.write_scale(scale)
+    assert folder.read_scale() == scale
+    text = (tmp_path / "scale.json").read_text()
+    (tmp_path / "scale.json").write_text("" if damage == "empty" else text.replace("0.125", "0.127"))
+    with pytest.raises(ScoreFolderError, match=rf"Received: {tmp_path}/scale\.json, .* Delete it and .* measured anew"):
+        folder.read_scale()
 
 
 def test_a_damaged_list_of_digests_is_named(finished):
