@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("--output", type=pathlib.Path, help="folder for the inputs that show problems")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        if options.target in ("graph", "server"):
+        if options.target == "graph":
             models.export(pathlib.Path(folder))
         report = campaign.Campaign(
             options.target,

@@ -6,8 +6,7 @@ import pathlib
 
 CLASS_NAMES = ("normal", "abnormal", "non-sperm")
 IMAGE_SIZE = 32
-SAVED_MODEL, ONNX = "saved_model", "serving/sperm/1"
-SERVING, NAME = "serving", "sperm"
+SAVED_MODEL, ONNX = "saved_model", "onnx"
 
 
 def export(folder: pathlib.Path) -> None:

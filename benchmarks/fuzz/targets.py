@@ -32,7 +32,7 @@ class InProcess:
 class DecoderTarget(InProcess):
     """The decoders of the Python path and of the served graph: neither fails, and both give the same pixels."""
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path | None):
         self.files = seeds.make_pictures()
 
     def check(self, inputs: Sequence[Input]) -> list[Outcome]:
@@ -71,7 +71,7 @@ class GraphTarget(InProcess):
 
     batch = 16
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path | None):
         import tensorflow as tf
 
         from sperm_tf.runtimes.model import RuntimeModel
@@ -133,7 +133,7 @@ def _check_answers(answers, row: int) -> str:
 class MicroscopyTarget(InProcess):
     """The reader of microscope files: an image within its limits, or an error that is documented."""
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path | None):
         self.files = seeds.make_microscope_files()
 
     def check(self, inputs: Sequence[Input]) -> list[Outcome]:

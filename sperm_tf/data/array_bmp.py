@@ -55,7 +55,7 @@ def _look_up(content: bytes, rows: np.ndarray, bits: int, info_length: int) -> n
     if num_colours > 1 << bits or start + 4 * num_colours > len(content):
         raise UndecodableImageError("the palette of a BMP must be complete, with a colour for each index at most")
     palette = np.frombuffer(content, np.uint8, 4 * num_colours, start).reshape(num_colours, 4)[:, 2::-1]
-    shifts = np.arange(8 - bits, -1, -bits, dtype=np.uint8)
+    shifts: np.ndarray = np.arange(8 - bits, -1, -bits, dtype=np.uint8)
     indices = ((rows[:, :, None] >> shifts) & ((1 << bits) - 1)).reshape(len(rows), -1)
     (width,) = struct.unpack_from("<i", content, 18)
     if int(indices[:, :width].max()) >= num_colours:

@@ -68,10 +68,10 @@ def test_a_valid_image_keeps_its_prediction_beside_mutated_ones(exported):
 
 
 @pytest.mark.integration
-def test_a_server_responds_to_mutated_requests(exported):
+def test_a_server_responds_to_mutated_requests():
     from benchmarks.fuzz.server_target import ServerTarget
 
-    target = ServerTarget(exported)
+    target = ServerTarget(None)
     try:
         found, kinds = check(target, inputs=304)
     finally:
