@@ -68,7 +68,8 @@ def find(scores: scores_file.Scores) -> FoundCells | None:
         scores: that were read.
 
     Raises:
-        OSError: a table cannot be read.
+        ScoresError: a table differs from the digest beside it.
+        OSError: it cannot be read.
     """
     import pandas as pd
 
@@ -76,6 +77,8 @@ def find(scores: scores_file.Scores) -> FoundCells | None:
     tables = [folder / f"{stem}.parquet" for stem in (CELLS, FIELDS)]
     if scores.path.parent.name != scores_file.FIELD_SCORES or not all(table.is_file() for table in tables):
         return None
+    for table in tables:
+        scores_file.check_digest(table, command="pipelines.fields")
     record: dict[str, Any] = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     cells, fields = (pd.read_parquet(table) for table in tables)
     return FoundCells(folder, cells, fields, record["root"], record.get("finder", ""))

@@ -122,7 +122,7 @@ def read(path: str | os.PathLike[str]) -> Scores:
             f"scores must be a {PARQUET_FILE} or the folder that holds it. Received: {str(path)!r}, where there is "
             "none. Run python -m pipelines.score first, and let it finish."
         )
-    _check_digest(file)
+    check_digest(file, command="pipelines.score")
     try:
         table = pq.read_table(file)
         record = json.loads((table.schema.metadata or {})[_RECORD_KEY])
@@ -134,14 +134,22 @@ def read(path: str | os.PathLike[str]) -> Scores:
         ) from error
 
 
-def _check_digest(file: pathlib.Path) -> None:
-    """Compares scores with the list of digests in their folder, where that names them."""
+def check_digest(file: pathlib.Path, *, command: str) -> None:
+    """Compares a table with the list of digests in its folder, where that names it.
+
+    Args:
+        file: the table.
+        command: that wrote it.
+
+    Raises:
+        ScoresError: it differs, or the list cannot be read.
+    """
     try:
         sums = read_sums(file.with_name(SUMS_FILE)) or {}
     except SumsError as error:
         raise ScoresError(str(error)) from error
     if changed_files(file.parent, {name: digest for name, digest in sums.items() if name == file.name}):
         raise ScoresError(
-            f"scores must be as python -m pipelines.score wrote them. Received: {str(file)!r}, whose SHA-256 is not "
-            f"that in {SUMS_FILE}. Run the same command again: it scores anew, and keeps this file as {file.name}.bak."
+            f"scores must be as python -m {command} wrote them. Received: {str(file)!r}, whose SHA-256 is not "
+            f"that in {SUMS_FILE}. Run the same command again: it works anew, and keeps this file as {file.name}.bak."
         )

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import pytest
 
@@ -10,6 +11,7 @@ from pipelines import slide_report
 from pipelines.field_analysis.reviewed_boxes import write_reviewed_boxes
 from pipelines.field_analysis.reviewed_fields import FieldRun
 from sperm_tf.data.decode import decode_rgb
+from sperm_tf.file_digests import SUMS_FILE, digest_files, write_sums
 from sperm_tf.review import records
 from sperm_tf.review.journal import Journal
 from sperm_tf.review.last_verdicts import read_reviews
@@ -186,6 +188,18 @@ def test_a_drawn_cell_that_the_run_found_counts_once(output, journal, tmp_path, 
     arguments = ["slide_report", f"--scores={output}", f"--reviews={journal.folder}", f"--output={tmp_path / 'report'}"]
     assert slide_report.main(arguments) == 0
     assert "were added" not in capsys.readouterr().out
+
+
+def test_a_table_that_was_changed_is_refused(output, tmp_path):
+    copy = tmp_path / "out"
+    shutil.copytree(output, copy)
+    write_sums(copy / SUMS_FILE, digest_files(copy, ["cells.parquet", "fields.parquet"]))
+    assert FieldRun(copy).fields.names
+    content = bytearray((copy / "cells.parquet").read_bytes())
+    content[100] ^= 1
+    (copy / "cells.parquet").write_bytes(content)
+    with pytest.raises(ValueError, match=r"as python -m pipelines\.fields wrote them\. Received: .*cells\.parquet"):
+        FieldRun(copy)
 
 
 def test_fields_that_are_gone_are_said_to_be(output, journal, tmp_path):
