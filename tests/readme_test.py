@@ -10,7 +10,7 @@ from sperm_tf.report.published.literature import RELEASED_MODELS, paper
 
 ROOT = pathlib.Path(__file__).parents[1]
 COLUMNS = {"smids": 2, "hushem": 3}
-REPEATS = {"smids": "1 repeat", "hushem": "2 repeats"}
+REPEATS = {"smids": "2 repeats", "hushem": "2 repeats"}
 
 
 def read(dataset, name):
