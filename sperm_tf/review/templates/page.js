@@ -20,7 +20,7 @@ function isEarly(name) {
   return `Not taken: “${name}” came before the next image was shown. Look at it, and press again.`;
 }
 
-function wait() {
+function startWaiting() {
   const since = Date.now();
   busySince = since;
   document.body.classList.add('rv-busy');
@@ -32,7 +32,7 @@ function wait() {
 window.reviewTakes = (name) => { // the picture of the field asks before it sends anything
   const words = isEarly(name);
   say(words);
-  if (!words) wait();
+  if (!words) startWaiting();
   return !words;
 };
 
@@ -57,7 +57,7 @@ document.addEventListener('click', (event) => {
     event.stopImmediatePropagation();
     return;
   }
-  wait();
+  startWaiting();
 }, true);
 
 // One key for each button, except while somebody is typing. A key that is held down counts once.
