@@ -90,8 +90,9 @@ def _run(invocation: flags.Invocation) -> int:
 def _analyse_fields(config: PipelineConfig, pushed: Mapping[str, Any]) -> int:
     """From drawn fields to a slide report, by the model that was pushed."""
     from pipelines.field_analysis.drawn_fields import analyse_drawn_fields
+    from pipelines.orchestration import verification
 
-    folder = pathlib.Path(config.pipeline_root).resolve() / "fields" / str(pushed["version"])
+    folder = pathlib.Path(config.pipeline_root).resolve() / verification.FIELDS / str(pushed["version"])
     try:
         page = analyse_drawn_fields(pushed["path"], folder, config.drawn_fields, report=print)
     except (ValueError, OSError, ImportError, RuntimeError) as error:

@@ -12,6 +12,8 @@ from sperm_tf.file_digests import SUMS_FILE, SumsError, changed_files, read_sums
 
 DATASETS = "datasets"
 """Folder of a pipeline root with the datasets as TFDS prepared them."""
+FIELDS = "fields"
+"""Folder of a pipeline root with the cells that were found in drawn fields."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +68,10 @@ def verify(root: pathlib.Path, serving: pathlib.Path) -> Report:
     for folder in sorted(path.parent for path in (root / DATASETS).glob("*/**/dataset_info.json")):
         num_folders += 1
         remedy = f"Move {folder} away; the next run that needs the dataset prepares it anew."
+        _verify_sums(folder, folder / SUMS_FILE, remedy, report)
+    for folder in sorted(path.parent for path in (root / FIELDS).rglob(SUMS_FILE)):
+        num_folders += 1
+        remedy = f"Move {root / FIELDS} away and run again: the fields are analysed anew."
         _verify_sums(folder, folder / SUMS_FILE, remedy, report)
     for folder in sorted(path for path in serving.glob("*/*") if path.name.isdecimal() and path.is_dir()):
         num_folders += 1
