@@ -11,6 +11,7 @@ import re
 import shutil
 import socket
 import sys
+import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -95,12 +96,19 @@ class _WithoutTracebacks:
 def _quiet() -> Iterator[None]:
     """Keeps Beam's log of failures out of the terminal: hundreds of lines, of which the message has the cause."""
     logger = logging.getLogger("apache_beam")
-    level = logger.level
+    level, excepthook = logger.level, threading.excepthook
+
+    def say(failed: threading.ExceptHookArgs) -> None:
+        if not isinstance(failed.exc_value, grpc.RpcError):  # of a worker's thread that Flink hung up on
+            excepthook(failed)
+
     logger.setLevel(logging.CRITICAL)
+    threading.excepthook = say
     try:
         with contextlib.redirect_stderr(_WithoutTracebacks(sys.stderr)):
             yield
     finally:
+        threading.excepthook = excepthook
         logger.setLevel(level)
 
 

@@ -1,5 +1,6 @@
 import json
 import socket
+import threading
 
 import pytest
 
@@ -88,6 +89,24 @@ def test_what_a_worker_prints_stays_out_of_the_terminal(tmp_path, capfd):
 
         _ = pipeline | beam.Create([7]) | beam.Map(stop)
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize(("error", "is_shown"), [("RpcError", False), ("FutureCancelledError", True)])
+def test_a_thread_that_flink_hung_up_on_says_nothing(error, is_shown, monkeypatch):
+    import grpc
+
+    said = []
+    monkeypatch.setattr(threading, "excepthook", lambda failed: said.append(failed.exc_type))
+    with runners._quiet():
+        thread = threading.Thread(target=raise_it, args=(getattr(grpc, error)(),))
+        thread.start()
+        thread.join()
+    assert said == ([getattr(grpc, error)] if is_shown else [])
+
+
+def raise_it(error):
+    raise error
 
 
 def stop(number):
