@@ -8,6 +8,8 @@ INSTALLED := $(VENV)/.installed
 DIST := --dist=loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_ENABLE_ONEDNN_OPTS ?= 1
+# Where it is set, as in many containers, every process would compile TensorFlow and Beam anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup run test test-fast lint format lock clean
 
