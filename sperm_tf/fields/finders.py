@@ -10,8 +10,11 @@ import numpy as np
 from sperm_tf.config_checks import check_choice
 from sperm_tf.fields.found import FoundField
 
-CLASSICAL = "classical"
-FINDERS = {CLASSICAL: "sperm_tf.fields.classical:ClassicalFinder"}
+CLASSICAL, PARSER = "classical", "parser"
+FINDERS = {
+    CLASSICAL: "sperm_tf.fields.classical:ClassicalFinder",
+    PARSER: "sperm_tf.runtimes.field_parser:FieldParser",
+}
 """Name -> module and class, which takes no arguments."""
 
 
