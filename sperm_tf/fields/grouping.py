@@ -71,9 +71,7 @@ def group_cells(maps: Mapping[str, np.ndarray], options: GroupingOptions | None 
     return GroupedCells(chances, _sigmoid(maps[VACUOLES][..., 0]), cells, tuple(scores[number - 1] for number in kept))
 
 
-def _find_centers(
-    heat: np.ndarray, head: np.ndarray, options: GroupingOptions
-) -> tuple[np.ndarray, list[float]]:
+def _find_centers(heat: np.ndarray, head: np.ndarray, options: GroupingOptions) -> tuple[np.ndarray, list[float]]:
     """Rows and columns of the peaks that lie on a head, and their heights."""
     from scipy import ndimage
 

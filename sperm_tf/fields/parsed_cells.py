@@ -123,7 +123,7 @@ def _touches_another(grouped: GroupedCells, number: int) -> bool:
     from scipy import ndimage
 
     heads = np.where(grouped.chances.argmax(axis=-1) <= ACROSOME, grouped.cells, 0)
-    window = ndimage.find_objects(heads == number)
+    window = ndimage.find_objects((heads == number).astype(np.uint8))
     if not window:
         return False
     rows, columns = (slice(max(0, part.start - 1), part.stop + 1) for part in window[0])

@@ -12,7 +12,7 @@ import keras
 from keras import layers
 
 from sperm_tf.fields.parsing import CENTERS, OFFSETS, PART_NAMES, PARTS, VACUOLES
-from sperm_tf.models import imagenet_lite0
+from sperm_tf.models import half_precision, imagenet_lite0, released
 from sperm_tf.models.batch_norm_folding import fold_batch_norm
 from sperm_tf.models.efficientnet_lite import build_lite0
 
@@ -29,7 +29,8 @@ def build_field_parser(weights: str = "none") -> keras.Model:
     """Builds the network.
 
     Args:
-        weights: what the encoder starts from, `imagenet_lite0` or `none`.
+        weights: `imagenet_lite0` for the encoder, `none`, or an `.npz` file of such a network, as
+            `sperm_tf.models.half_precision.save_weights` writes it.
 
     Returns:
         Model images [B, H, W, 3], RGB, 0-255, of any height and width that `SIZE_MULTIPLE` divides -> the outputs of
@@ -37,10 +38,14 @@ def build_field_parser(weights: str = "none") -> keras.Model:
 
     Raises:
         ValueError: the weights have another name.
-        WeightsError: the package with the weights is not installed.
+        WeightsError: the package with the weights is not installed, or the file does not fit.
     """
-    if weights not in ("none", imagenet_lite0.NAME):
-        raise ValueError(f"weights must be 'none' or {imagenet_lite0.NAME!r}. Received: weights={weights!r}.")
+    is_file = weights.endswith(released.RELEASE_SUFFIX)
+    if weights not in ("none", imagenet_lite0.NAME) and not is_file:
+        raise ValueError(
+            f"weights must be 'none', {imagenet_lite0.NAME!r} or a {released.RELEASE_SUFFIX} file. Received: "
+            f"weights={weights!r}."
+        )
     encoder = _build_encoder(weights)
     features = _separable(encoder.outputs[-1], _WIDTHS[-1], 3, "decoder16")
     for stride, skip, width in zip((8, 4, 2), encoder.outputs[-2::-1], _WIDTHS[-2::-1], strict=True):
@@ -55,7 +60,10 @@ def build_field_parser(weights: str = "none") -> keras.Model:
         CENTERS: layers.Conv2D(1, 1, bias_initializer=keras.initializers.Constant(_RARE), name=CENTERS)(grouped),
         OFFSETS: layers.Conv2D(2, 1, name=OFFSETS)(grouped),
     }
-    return keras.Model(encoder.inputs[0], outputs, name="field_parser")
+    parser = keras.Model(encoder.inputs[0], outputs, name="field_parser")
+    if is_file:
+        half_precision.assign_layers(parser.layers, half_precision.read_weights(weights))
+    return parser
 
 
 def freeze_early_stages(parser: keras.Model, stages: int = 2) -> None:

@@ -104,7 +104,9 @@ def resize(pixels: np.ndarray, scale: float) -> np.ndarray:
     from PIL import Image
 
     height, width = (max(1, int(np.ceil(side * scale))) for side in pixels.shape[:2])
-    missing = [max(0, int(np.ceil(new / scale)) - side) for new, side in zip((height, width), pixels.shape, strict=False)]
+    missing = [
+        max(0, int(np.ceil(new / scale)) - side) for new, side in zip((height, width), pixels.shape, strict=False)
+    ]
     padded = np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
     kind = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
     box = 0, 0, min(width / scale, padded.shape[1]), min(height / scale, padded.shape[0])
@@ -133,11 +135,9 @@ def _open(folder: pathlib.Path, runtime: str) -> Callable[[np.ndarray], dict[str
 def _open_keras(file: str) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     import keras
 
-    from sperm_tf.models import half_precision
     from sperm_tf.models.field_parser import build_field_parser
 
-    model = build_field_parser()
-    half_precision.assign_layers(model.layers, half_precision.read_weights(file))
+    model = build_field_parser(file)
 
     def predict(images: np.ndarray) -> dict[str, np.ndarray]:
         found = model(images.astype(np.float32), training=False)

@@ -38,8 +38,7 @@ def write_parser(model: keras.Model, folder: pathlib.Path, *, training: Mapping[
     """
     folder.mkdir(parents=True, exist_ok=True)
     half_precision.save_weights(model, folder / WEIGHTS_FILE)
-    rounded = build_field_parser()
-    half_precision.assign_layers(rounded.layers, half_precision.read_weights(folder / WEIGHTS_FILE))
+    rounded = build_field_parser(str(folder / WEIGHTS_FILE))
     (folder / GRAPH_FILE).write_bytes(_convert(rounded))
     digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (WEIGHTS_FILE, GRAPH_FILE)}
     info = {"training": dict(training), "sha256": digests}

@@ -26,7 +26,7 @@ class FieldCrops(keras.utils.PyDataset):
         crop_px: side, a multiple of 16.
         seed: of the crops.
         augment: whether colours, sharpness and noise vary; crops are turned and mirrored in any case.
-        groups: one number a sample; each group is drawn equally often. None draws each sample equally often.
+        shares: how often each sample is drawn, relative to the others; None draws all equally often.
     """
 
     def __init__(
@@ -38,16 +38,13 @@ class FieldCrops(keras.utils.PyDataset):
         crop_px: int,
         seed: int,
         augment: bool = True,
-        groups: Sequence[int] | None = None,
+        shares: Sequence[float] | None = None,
     ):
         super().__init__()
         self._samples, self._num_batches, self._batch_size = samples, num_batches, batch_size
         self._crop_px, self._seed, self._augment = crop_px, seed, augment
-        shares = np.ones(len(samples))
-        if groups is not None:
-            _, places, counts = np.unique(groups, return_inverse=True, return_counts=True)
-            shares = 1 / counts[places]
-        self._shares = shares / shares.sum()
+        self._shares = np.ones(len(samples)) if shares is None else np.asarray(shares, np.float64)
+        self._shares /= self._shares.sum()
 
     def __len__(self) -> int:
         return self._num_batches

@@ -57,7 +57,7 @@ def train_parser(
     recipe: ParserRecipe,
     *,
     work_dir: str | os.PathLike[str],
-    groups: Sequence[int] | None = None,
+    shares: Sequence[float] | None = None,
     verbose: int | str = 2,
 ) -> keras.Model:
     """Trains the network, or continues a training that was stopped.
@@ -66,7 +66,7 @@ def train_parser(
         samples: the fields.
         recipe: the settings.
         work_dir: folder for the state and `history.json`.
-        groups: as for `sperm_tf.training.field_crops.FieldCrops`.
+        shares: as for `sperm_tf.training.field_crops.FieldCrops`.
         verbose: as in `keras.Model.fit`.
 
     Raises:
@@ -90,7 +90,7 @@ def train_parser(
                 batch_size=recipe.batch_size,
                 crop_px=recipe.crop_px,
                 seed=recipe.seed * recipe.num_epochs + epoch,
-                groups=groups,
+                shares=shares,
             )
             start = time.monotonic()
             found = model.fit(

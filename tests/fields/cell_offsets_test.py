@@ -56,5 +56,5 @@ def test_an_empty_mask_has_no_offsets():
 
 
 def test_a_step_must_be_a_power_of_two():
-    with pytest.raises(ValueError, match="step must be a power of two. Received: step=12"):
+    with pytest.raises(ValueError, match=r"step must be a power of two. Received: step=12"):
         trace_offsets(np.ones((3, 3), bool), (1, 1), step=12)

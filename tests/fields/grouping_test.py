@@ -13,7 +13,7 @@ from tests.fields.perfect_maps import SURE, perfect_maps
 @pytest.fixture(scope="module")
 def drawn():
     """A field with several whole cells, and the cells that are found in perfect maps of it."""
-    field = render_field(7, height=384, width=384, pixel_size_um=0.1, seed=5)
+    field = render_field(13, height=384, width=384, pixel_size_um=0.1, seed=5)
     return field, group_cells(perfect_maps(field))
 
 
@@ -50,8 +50,8 @@ def test_perfect_maps_give_the_drawn_cells_back(drawn):
 
 
 def test_masks_at_the_fields_resolution_are_smooth_and_in_place(drawn):
-    field, grouped = drawn
-    fine = render_field(7, height=768, width=768, pixel_size_um=0.05, seed=5)
+    _field, grouped = drawn
+    fine = render_field(13, height=768, width=768, pixel_size_um=0.05, seed=5)
     heads = to_heads(grouped, fine.parts.shape, 4.0)
     truth = np.isin(fine.parts, field_layers.HEAD_PARTS) & (fine.instances > 0)
     found = np.any([in_field(head, "head", truth.shape) for head in heads], axis=0)

@@ -5,7 +5,7 @@ from sperm_tf.fields.tiling import HALO_PX, predict_tiles
 
 
 def pyramid(reach):
-    """A network of the kind that is tiled: means over 2, then over `2 * reach + 1` squares, zeros around, as padding."""
+    """A network of the kind that is tiled: means over 2 x 2, then over `2 * reach + 1` squares, zeros as padding."""
 
     def predict(images):
         assert images.shape[1] % 16 == images.shape[2] % 16 == 0
@@ -30,14 +30,12 @@ def test_tiles_predict_what_the_whole_field_does(tile, halo):
 
 def test_a_halo_below_the_receptive_field_would_be_seen():
     field = np.random.default_rng(0).integers(0, 256, (150, 203, 3)).astype(np.uint8)
-    whole, tiled = (
-        predict_tiles(pyramid(16), field, stride=2, tile_px=tile, halo_px=16)["mean"] for tile in (512, 32)
-    )
+    whole, tiled = (predict_tiles(pyramid(16), field, stride=2, tile_px=tile, halo_px=16)["mean"] for tile in (512, 32))
     assert np.abs(tiled - whole).max() > 1
 
 
 def test_sizes_lie_on_the_grid_of_the_strides():
-    with pytest.raises(ValueError, match="tile_px must be a multiple of 16. Received: tile_px=100"):
+    with pytest.raises(ValueError, match=r"tile_px must be a multiple of 16. Received: tile_px=100"):
         predict_tiles(pyramid(1), np.zeros((16, 16, 3), np.uint8), stride=2, tile_px=100)
 
 

@@ -61,5 +61,7 @@ def test_the_first_stages_can_be_frozen(parser):
 
 
 def test_unknown_weights_are_refused():
-    with pytest.raises(ValueError, match="weights must be 'none' or 'imagenet_lite0'. Received: weights='imagenet'"):
+    with pytest.raises(
+        ValueError, match=r"weights must be 'none', 'imagenet_lite0' or a .npz file. Received: weights='imagenet'"
+    ):
         build_field_parser("imagenet")

@@ -2,9 +2,6 @@ import keras
 import numpy as np
 import pytest
 
-from sperm_tf.evaluation.fields.matching import count_field
-from sperm_tf.fields.found import boxes_of
-from sperm_tf.fields.scale import HEAD_LENGTH_UM
 from sperm_tf.runtimes.field_parser import GRAPH_FILE, FieldParser, resize
 from sperm_tf.synthesis.field_renderer import render_field
 
@@ -47,7 +44,7 @@ def test_a_damaged_graph_is_named(folder, tmp_path):
     content = bytearray((tmp_path / GRAPH_FILE).read_bytes())
     content[1000] ^= 1
     (tmp_path / GRAPH_FILE).write_bytes(content)
-    with pytest.raises(ValueError, match="which is damaged. Install sperm_tf again"):
+    with pytest.raises(ValueError, match=r"which is damaged. Install sperm_tf again"):
         FieldParser(tmp_path, runtime="onnxruntime")
     with pytest.raises(ValueError, match=r"folder must hold model.onnx and model.json of a parser"):
         FieldParser(tmp_path / "nowhere", runtime="onnxruntime")
@@ -67,7 +64,7 @@ def test_wrong_arguments_are_refused(folder):
     parser = FieldParser(folder, runtime="keras")
     with pytest.raises(ValueError, match=r"pixels must be \[H, W, 3\]"):
         parser.find(np.zeros((8, 8), np.uint8), head_length_px=40)
-    with pytest.raises(ValueError, match="head_length_px must be above 0. Received: head_length_px=0"):
+    with pytest.raises(ValueError, match=r"head_length_px must be above 0. Received: head_length_px=0"):
         parser.find(np.zeros((8, 8, 3), np.uint8), head_length_px=0)
     with pytest.raises(ValueError, match="runtime must be one of"):
         FieldParser(folder, runtime="litert")

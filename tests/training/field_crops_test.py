@@ -76,7 +76,7 @@ def test_batches_depend_on_their_seed_alone(sample):
     np.testing.assert_array_equal(images, same[1][0])
     assert (images != other[1][0]).any() and len(one) == 2
     assert images.shape == (2, 64, 64, 3) and images.dtype == np.float32
-    assert 0 <= images.min() and images.max() <= 255
+    assert images.min() >= 0 and images.max() <= 255
     np.testing.assert_allclose(targets["parts"].sum(axis=-1), 1, rtol=1e-6)
     assert {name: array.shape[1:] for name, array in targets.items()} == {
         "parts": (32, 32, 5),
@@ -97,12 +97,11 @@ def test_a_crop_keeps_image_and_targets_together(sample):
         assert np.abs(targets["offsets"][..., :2]).max() * STEP <= 17
 
 
-def test_each_session_is_drawn_equally_often(sample):
-    small = build_sample(sample.image, *(0 * sample.parts for _ in range(4)))
+def test_samples_are_drawn_as_often_as_their_shares_say(sample):
+    empty = build_sample(sample.image, *(0 * sample.parts for _ in range(4)))
     crops = FieldCrops(
-        [sample, small, small, small], num_batches=1, batch_size=60, crop_px=32, seed=0, groups=[7, 8, 8, 8],
-        augment=False,
-    )  # fmt: skip
+        [sample, *[empty] * 3], num_batches=1, batch_size=60, crop_px=32, seed=0, shares=[3, 1, 1, 1], augment=False
+    )
     with_cells = crops[0][1]["offsets"][..., 2].any(axis=(1, 2)).sum()
     assert 15 <= with_cells <= 45
 
@@ -115,9 +114,9 @@ def test_a_peak_has_the_height_1():
 
 def test_a_look_leaves_shapes_where_they_are(sample):
     rng = np.random.default_rng(1)
-    grey = sample.image.astype(np.float32).mean(axis=2)
+    grey = sample.image[:, :256].astype(np.float32).mean(axis=2)
     for _ in range(4):
-        changed = change_look(sample.image, rng).mean(axis=2)
+        changed = change_look(sample.image[:, :256], rng).mean(axis=2)
         assert np.corrcoef(grey.ravel(), changed.ravel())[0, 1] > 0.6
         assert np.abs(changed - grey).mean() > 0.5
 

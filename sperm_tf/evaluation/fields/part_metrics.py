@@ -152,9 +152,7 @@ def _rank(counts: Sequence[PartCounts], level: float) -> tuple[np.ndarray, np.nd
     return fields[order], is_true, correct[order]
 
 
-def _average_precision(
-    weights: np.ndarray, cells: np.ndarray, fields: np.ndarray, is_true: np.ndarray
-) -> np.ndarray:
+def _average_precision(weights: np.ndarray, cells: np.ndarray, fields: np.ndarray, is_true: np.ndarray) -> np.ndarray:
     """Area under the precision envelope over recall, for each row of weights."""
     weight = weights[:, fields]
     hits, seen, total = np.cumsum(weight * is_true, axis=1), np.cumsum(weight, axis=1), weights @ cells

@@ -71,7 +71,11 @@ def test_a_cell_below_the_limit_is_no_hit_at_it():
 
 
 def test_fields_without_cells_are_fields():
-    counts = [count_parts([], [cell(0)], [0.4]), count_parts([cell(0)], [], []), count_parts([cell(0)], [cell(0)], [0.9])]
+    counts = [
+        count_parts([], [cell(0)], [0.4]),
+        count_parts([cell(0)], [], []),
+        count_parts([cell(0)], [cell(0)], [0.9]),
+    ]
     metrics = summarize_parts(counts, [0, 1, 2])
     assert metrics["ap_part_50"][0] == pytest.approx(0.5)
     assert np.isnan(metrics["ap_part_50"][1])  # three sessions have no interval
