@@ -19,8 +19,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit("--recipe=fields_sperm_parsing needs --archive and --start, weights of the recipe fields.")
     scale = find_head_length(fields) if fields else None
     if flags.recipe == FIELDS:
-        train_drawn(flags.output, flags.num_epochs)
+        train_drawn(flags.output, flags.options)
     if fields is None or scale is None:
         return
     sessions = [record.session for record in fields]
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for fold in range(NUM_FOLDS):
         if flags.recipe == REAL:
             folder = flags.output / f"fold{fold}"
-            train_fold(folder, fields, np.flatnonzero(folds != fold), scale, flags.start, flags.num_epochs)
+            train_fold(folder, fields, np.flatnonzero(folds != fold), scale, flags.start, flags.options)
             parsers[fold] = FieldParser(folder)
         else:
             parsers[fold] = parsers.get(0) or FieldParser(None if flags.recipe == RELEASED else flags.output)
@@ -83,14 +85,14 @@ def find_head_length(fields: AnnotatedFields) -> float:
     return scale.head_length_px
 
 
-def train_drawn(folder: pathlib.Path, num_epochs: int | None) -> None:
-    """Trains the recipe `fields`, unless the folder holds what it gives."""
+def train_drawn(folder: pathlib.Path, options: Mapping[str, Any]) -> None:
+    """Trains the recipe `fields`, with some options changed, unless the folder holds what it gives."""
     from sperm_tf.training.field_recipe import ParserRecipe, train_parser
     from sperm_tf.training.field_samples import load_drawn_samples
 
     if (folder / INFO_FILE).is_file():
         return
-    recipe = ParserRecipe(**({} if num_epochs is None else {"num_epochs": num_epochs}))
+    recipe = ParserRecipe(**options)
     samples = load_drawn_samples(folder / "drawn", recipe.num_drawn, seed=recipe.drawn_seed)
     _write(train_parser(samples, recipe, work_dir=folder / "training"), folder, recipe, FIELDS)
 
@@ -101,7 +103,7 @@ def train_fold(
     indices: np.ndarray,
     head_length_px: float,
     start: pathlib.Path,
-    num_epochs: int | None,
+    options: Mapping[str, Any],
 ) -> None:
     """Trains a fold of the recipe `fields_sperm_parsing`, unless the folder holds what it gives.
 
@@ -111,14 +113,14 @@ def train_fold(
         indices: of the fields of the other folds.
         head_length_px: in pixels of the fields.
         start: weights of the recipe `fields`; its drawn fields lie beside.
-        num_epochs: None for those of the recipe.
+        options: changes of the recipe.
     """
     from sperm_tf.training.field_recipe import ParserRecipe, train_parser
     from sperm_tf.training.field_samples import annotated_sample, load_drawn_samples
 
     if (folder / INFO_FILE).is_file():
         return
-    recipe = ParserRecipe(weights=str(start), **{**_REAL_STEPS, **({"num_epochs": num_epochs} if num_epochs else {})})
+    recipe = ParserRecipe(**{"weights": str(start), **_REAL_STEPS, **options})
     drawn = load_drawn_samples(start.parent / "drawn", recipe.num_drawn, seed=recipe.drawn_seed)
     records, rng = list(fields), np.random.default_rng(recipe.seed)
     real = [
@@ -148,7 +150,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--archive", help="SpermParsing.zip, or its folder; without it nothing is measured")
     parser.add_argument("--sessions", choices=("even", "all"), default="all", help="which sessions are measured")
     parser.add_argument("--start", type=pathlib.Path, help="weights.npz of the recipe fields, for the other recipe")
-    parser.add_argument("--num_epochs", type=int, help="of 100 steps each; left out: those of the recipe")
+    parser.add_argument(
+        "--options", type=json.loads, default={}, help="changes of the recipe, as JSON: '{\"num_epochs\": 2}'"
+    )
     return parser.parse_args(arguments)
 
 

@@ -27,9 +27,9 @@ def to_heads(grouped: GroupedCells, size: tuple[int, int], px_per_grid: float) -
     from scipy import ndimage
     from skimage.segmentation import expand_labels
 
-    grown = expand_labels(grouped.cells, _GROWTH)
+    grown, touching = expand_labels(grouped.cells, _GROWTH), _find_touching(grouped)
     found = [
-        _to_head(grouped, grown, number, window, size, px_per_grid)
+        _to_head(grouped, grown, number, window, size, px_per_grid, is_touching=number in touching)
         for number, window in enumerate(ndimage.find_objects(grown), start=1)
         if window is not None
     ]
@@ -43,6 +43,8 @@ def _to_head(
     window: tuple[slice, slice],
     size: tuple[int, int],
     px_per_grid: float,
+    *,
+    is_touching: bool,
 ) -> FoundHead | None:
     from scipy import ndimage
 
@@ -67,7 +69,7 @@ def _to_head(
     tail_area = np.count_nonzero(masks.tail)
     flags = {
         CUT_BY_BORDER: is_cut,
-        TOUCHING: _touches_another(grouped, number),
+        TOUCHING: is_touching,
         NO_TAIL_SEEN: tail_area < _MIN_TAIL * length**2 and not is_cut,
     }
     return FoundHead(
@@ -118,14 +120,14 @@ def _axes(mask: np.ndarray) -> tuple[float, float]:
     return max(float(region.axis_major_length), 1.0), max(float(region.axis_minor_length), 1.0)
 
 
-def _touches_another(grouped: GroupedCells, number: int) -> bool:
-    """Whether the head's neighbours on the grid belong to another head."""
-    from scipy import ndimage
-
+def _find_touching(grouped: GroupedCells) -> set[int]:
+    """Numbers of the cells whose heads are neighbours of another head on the grid."""
     heads = np.where(grouped.chances.argmax(axis=-1) <= ACROSOME, grouped.cells, 0)
-    window = ndimage.find_objects((heads == number).astype(np.uint8))
-    if not window:
-        return False
-    rows, columns = (slice(max(0, part.start - 1), part.stop + 1) for part in window[0])
-    near = ndimage.binary_dilation(heads[rows, columns] == number, np.ones((3, 3)))
-    return bool(np.isin(heads[rows, columns][near], (0, number), invert=True).any())
+    height, width = heads.shape
+    touching: set[int] = set()
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        here = heads[: height - down, max(0, -right) : width - max(0, right)]
+        there = heads[down:, max(0, right) : width - max(0, -right)]
+        meet = (here > 0) & (there > 0) & (here != there)
+        touching.update(np.unique(here[meet]).tolist(), np.unique(there[meet]).tolist())
+    return touching

@@ -25,7 +25,7 @@ RELEASED = pathlib.Path(__file__).resolve().parents[1] / "released" / "field_par
 WEIGHTS_FILE, GRAPH_FILE, INFO_FILE = "weights.npz", "model.onnx", "model.json"
 """Weights for Keras, the graph for ONNX Runtime and OpenVINO, and how both came about with their SHA-256."""
 KERAS = "keras"
-_MAX_SCALE = 8.0  # by which a field is enlarged; heads of less than six pixels show nothing
+_MAX_PIXELS = 64_000_000  # of the network's picture, whose maps take 36 bytes for each four pixels
 
 
 class FieldParser:
@@ -62,7 +62,8 @@ class FieldParser:
             head_length_px: median length of a head, in pixels of the field.
 
         Raises:
-            ValueError: the pixels have another shape, or the length is not positive.
+            ValueError: the pixels have another shape, the length is not positive, or the field is too large for heads
+                of that length.
         """
         grouped, scale = self.parse(pixels, head_length_px=head_length_px)
         heads = to_heads(grouped, pixels.shape[:2], STRIDE / scale)
@@ -88,7 +89,13 @@ class FieldParser:
             raise ValueError(f"pixels must be [H, W, 3]. Received: shape={list(pixels.shape)}. Pass one RGB field.")
         if not head_length_px > 0:
             raise ValueError(f"head_length_px must be above 0. Received: head_length_px={head_length_px!r}.")
-        scale = min(HEAD_PX / head_length_px, _MAX_SCALE)
+        scale = HEAD_PX / head_length_px
+        if scale**2 * pixels.shape[0] * pixels.shape[1] > _MAX_PIXELS:
+            raise ValueError(
+                f"a field must have at most {_MAX_PIXELS:,} pixels where a head has {HEAD_PX:.0f}. Received: "
+                f"shape={list(pixels.shape)}, head_length_px={head_length_px:.3g}. Cut the field, or state its pixel "
+                "size if heads are longer than that."
+            )
         return group_cells(predict_tiles(self._predict, resize(pixels, scale), stride=STRIDE), self._options), scale
 
 

@@ -9,10 +9,8 @@ import keras
 import numpy as np
 
 from sperm_tf.fields.parsing import CENTERS, OFFSETS, PART_NAMES, PARTS, STEP, STRIDE, VACUOLES
-from sperm_tf.training.field_samples import FieldSample
+from sperm_tf.training.field_samples import FieldSample, draw_centers
 
-CENTER_DEVIATION = 2.0
-"""Of the Gaussian at each centre, pixels of the grid: 0.4 um."""
 _NEAR_HEAD = 0.8  # share of the crops that show a head for sure
 
 
@@ -107,21 +105,6 @@ def turn_vectors(offsets: np.ndarray, turns: int, mirror: bool) -> np.ndarray:
     for _ in range(turns):
         rows, columns = -columns, rows
     return np.concatenate([np.stack([rows, -columns if mirror else columns], -1), offsets[..., 2:]], axis=-1)
-
-
-def draw_centers(centers: np.ndarray, grid: int) -> np.ndarray:
-    """Gaussians around centres, float32 [grid, grid]; 1 at the pixel of each.
-
-    Args:
-        centers: float [N, 2], rows and columns; those outside may shine in.
-        grid: side.
-    """
-    heat = np.zeros((grid, grid), np.float32)
-    places = np.arange(grid)
-    for row, column in np.round(centers):
-        squares = (places[:, None] - row) ** 2 + (places[None] - column) ** 2
-        heat = np.maximum(heat, np.exp(-squares / (2 * CENTER_DEVIATION**2)).astype(np.float32))
-    return heat
 
 
 def change_look(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import keras
+from collections.abc import Callable
+
 import numpy as np
 from keras import ops
+
+from sperm_tf.fields.parsing import CENTERS, OFFSETS, PARTS, VACUOLES
 
 PART_WEIGHTS = (1.0, 2.0, 2.0, 4.0, 4.0)
 """Of the cross-entropy of each class: midpieces and tails are slim and pale."""
@@ -80,8 +83,6 @@ def _dice(targets, chances):
     return 1 - ops.mean(shared / total)
 
 
-def losses() -> dict[str, keras.losses.Loss]:
+def losses() -> dict[str, Callable]:
     """The loss of each output by name."""
-    from sperm_tf.fields.parsing import CENTERS, OFFSETS, PARTS, VACUOLES
-
     return {PARTS: parts_loss, VACUOLES: vacuoles_loss, CENTERS: centers_loss, OFFSETS: offsets_loss}

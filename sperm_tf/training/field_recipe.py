@@ -40,7 +40,7 @@ class ParserRecipe:
     """
 
     num_drawn: int = 360
-    num_epochs: int = 24
+    num_epochs: int = 20
     epoch_steps: int = 100
     batch_size: int = 8
     crop_px: int = 256

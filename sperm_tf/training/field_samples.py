@@ -15,6 +15,8 @@ from sperm_tf.synthesis import field_layers
 from sperm_tf.synthesis.field_renderer import render_field
 from sperm_tf.whole_files import replacing
 
+CENTER_DEVIATION = 2.0
+"""Of the Gaussian at each centre, pixels of the grid: 0.4 um."""
 _DRAWN_HEAD_UM = 4.4  # median length of a drawn head
 _DRAWING_ORDER = (TAIL, MIDPIECE, NUCLEUS, ACROSOME, VACUOLE)  # later ones lie on top
 _PART_OF = {
@@ -145,6 +147,21 @@ def build_sample(
         offsets=offsets,
         has_offset=has_offset,
     )
+
+
+def draw_centers(centers: np.ndarray, grid: int) -> np.ndarray:
+    """Gaussians around centres, float32 [grid, grid]; 1 at the pixel of each.
+
+    Args:
+        centers: float [N, 2], rows and columns; those outside may shine in.
+        grid: side.
+    """
+    heat = np.zeros((grid, grid), np.float32)
+    places = np.arange(grid)
+    for row, column in np.round(centers):
+        squares = (places[:, None] - row) ** 2 + (places[None] - column) ** 2
+        heat = np.maximum(heat, np.exp(-squares / (2 * CENTER_DEVIATION**2)).astype(np.float32))
+    return heat
 
 
 def _to_grid(values: np.ndarray) -> np.ndarray:

@@ -3,8 +3,7 @@
 import numpy as np
 
 from sperm_tf.fields.parsing import CENTERS, OFFSETS, PART_NAMES, PARTS, STEP, STRIDE, VACUOLES
-from sperm_tf.training.field_crops import draw_centers
-from sperm_tf.training.field_samples import build_sample
+from sperm_tf.training.field_samples import build_sample, draw_centers
 
 SURE = 12.0  # logit
 

@@ -1,10 +1,16 @@
-import keras
 import numpy as np
 import pytest
 
 from sperm_tf.fields.parsing import OUTPUTS
 from sperm_tf.fields.tiling import predict_tiles
-from sperm_tf.models.field_parser import RECEPTIVE_PX, build_field_parser, freeze_early_stages
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global build_field_parser, freeze_early_stages, keras, RECEPTIVE_PX
+    import keras
+
+    from sperm_tf.models.field_parser import RECEPTIVE_PX, build_field_parser, freeze_early_stages
 
 
 @pytest.fixture(scope="module")

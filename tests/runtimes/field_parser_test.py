@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 
@@ -10,6 +9,8 @@ from sperm_tf.synthesis.field_renderer import render_field
 def folder(tmp_path_factory):
     """A network with random weights, as it is shipped."""
     pytest.importorskip("tf2onnx")
+    import keras
+
     from sperm_tf.models.field_parser import build_field_parser
     from sperm_tf.runtimes.parser_conversion import write_parser
 
@@ -66,5 +67,7 @@ def test_wrong_arguments_are_refused(folder):
         parser.find(np.zeros((8, 8), np.uint8), head_length_px=40)
     with pytest.raises(ValueError, match=r"head_length_px must be above 0. Received: head_length_px=0"):
         parser.find(np.zeros((8, 8, 3), np.uint8), head_length_px=0)
+    with pytest.raises(ValueError, match=r"Received: shape=\[4000, 4000, 3\], head_length_px=10"):
+        parser.find(np.zeros((4000, 4000, 3), np.uint8), head_length_px=10)
     with pytest.raises(ValueError, match="runtime must be one of"):
         FieldParser(folder, runtime="litert")

@@ -3,8 +3,19 @@ import pytest
 
 from sperm_tf.fields.parsing import ACROSOME, MIDPIECE, NUCLEUS, STEP, TAIL
 from sperm_tf.synthesis import field_layers
-from sperm_tf.training.field_crops import FieldCrops, change_look, cut, draw_centers, turn, turn_vectors
-from sperm_tf.training.field_samples import annotated_sample, build_sample, draw_sample, load_drawn_samples
+from sperm_tf.training.field_samples import (
+    annotated_sample,
+    build_sample,
+    draw_centers,
+    draw_sample,
+    load_drawn_samples,
+)
+
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global change_look, cut, FieldCrops, turn, turn_vectors
+    from sperm_tf.training.field_crops import FieldCrops, change_look, cut, turn, turn_vectors
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,16 @@
-import keras
 import numpy as np
 import pytest
 from scipy.special import expit, log_softmax, softmax
 
-from sperm_tf.training import field_losses
-from sperm_tf.training.field_losses import PART_WEIGHTS, VACUOLE_WEIGHT
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global field_losses, keras, PART_WEIGHTS, VACUOLE_WEIGHT
+    import keras
+
+    from sperm_tf.training import field_losses
+    from sperm_tf.training.field_losses import PART_WEIGHTS, VACUOLE_WEIGHT
+
 
 RNG = np.random.default_rng(3)
 SHAPE = (2, 6, 7)

@@ -1,13 +1,19 @@
 import dataclasses
 
-import keras
 import numpy as np
 import pytest
 
-from sperm_tf.training.field_recipe import ParserRecipe, train_parser
 from sperm_tf.training.field_samples import draw_sample
 
-TINY = ParserRecipe(num_drawn=1, num_epochs=2, epoch_steps=1, batch_size=1, crop_px=32, weights="none")
+
+def setup_module():
+    """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
+    global keras, TINY, train_parser
+    import keras
+
+    from sperm_tf.training.field_recipe import ParserRecipe, train_parser
+
+    TINY = ParserRecipe(num_drawn=1, num_epochs=2, epoch_steps=1, batch_size=1, crop_px=32, weights="none")
 
 
 def weights_of(model):
