@@ -13,7 +13,7 @@ from tests.fields.perfect_maps import SURE, perfect_maps
 @pytest.fixture(scope="module")
 def drawn():
     """A field with several whole cells, and the cells that are found in perfect maps of it."""
-    field = render_field(13, height=384, width=384, pixel_size_um=0.1, seed=5)
+    field = render_field(21, height=384, width=384, pixel_size_um=0.1, seed=5)
     return field, group_cells(perfect_maps(field))
 
 
@@ -43,19 +43,30 @@ def test_perfect_maps_give_the_drawn_cells_back(drawn):
         }
         best = max(heads, key=lambda head: iou(in_field(head, "head", own.shape), truth["head"]))
         assert iou(in_field(best, "head", own.shape), truth["head"]) > 0.9
-        for name in ("midpiece", "tail"):
+        for name in ("acrosome", "midpiece", "tail"):
             if np.count_nonzero(truth[name]) > 60:
-                assert iou(in_field(best, name, own.shape), truth[name]) > 0.75, name
+                assert iou(in_field(best, name, own.shape), truth[name]) > 0.7, name
         assert best.score == pytest.approx(1.0, abs=1e-3)
 
 
 def test_masks_at_the_fields_resolution_are_smooth_and_in_place(drawn):
     _field, grouped = drawn
-    fine = render_field(13, height=768, width=768, pixel_size_um=0.05, seed=5)
+    fine = render_field(21, height=768, width=768, pixel_size_um=0.05, seed=5)
     heads = to_heads(grouped, fine.parts.shape, 4.0)
     truth = np.isin(fine.parts, field_layers.HEAD_PARTS) & (fine.instances > 0)
     found = np.any([in_field(head, "head", truth.shape) for head in heads], axis=0)
     assert iou(found, truth) > 0.92
+
+
+def test_a_stretch_of_tail_goes_to_one_cell():
+    maps = blank()
+    add(maps, NUCLEUS, slice(20, 40), slice(4, 16), (30, 10), is_center=True)
+    add(maps, NUCLEUS, slice(44, 60), slice(4, 20), (52, 12), is_center=True)
+    add(maps, TAIL, slice(29, 31), slice(16, 60), (30, 10))
+    add(maps, TAIL, slice(29, 31), slice(30, 38), (52, 12))  # an error of the network
+    one, other = to_heads(group_cells(maps), (64, 64), 1.0)
+    assert one.parts.masks.tail.sum() == 88
+    assert not other.parts.masks.tail.any()
 
 
 def blank(side=64):
