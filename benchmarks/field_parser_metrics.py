@@ -131,7 +131,7 @@ def draw_cell(cell: AnnotatedCell, size: tuple[int, int]) -> dict[str, np.ndarra
 def place_parts(head: FoundHead, size: tuple[int, int]) -> dict[str, np.ndarray]:
     """Masks, bool [H, W], of the parts of a found cell."""
     assert head.parts is not None
-    own = head.parts.masks
+    own, (x0, y0) = head.parts, head.parts_origin
     assert own.head is not None and own.acrosome is not None and own.vacuoles is not None
     found = {
         "nucleus": own.head & ~own.acrosome,
@@ -144,7 +144,7 @@ def place_parts(head: FoundHead, size: tuple[int, int]) -> dict[str, np.ndarray]
     for name, mask in found.items():
         assert mask is not None
         masks[name] = np.zeros(size, bool)
-        masks[name][head.parts.y0 : head.parts.y0 + mask.shape[0], head.parts.x0 : head.parts.x0 + mask.shape[1]] = mask
+        masks[name][y0 : y0 + mask.shape[0], x0 : x0 + mask.shape[1]] = mask
     return masks
 
 

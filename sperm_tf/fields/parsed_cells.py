@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sperm_tf.fields.found import CUT_BY_BORDER, NO_TAIL_SEEN, TOUCHING, FoundHead, FoundParts
+from sperm_tf.fields.found import CUT_BY_BORDER, NO_TAIL_SEEN, TOUCHING, FoundHead
 from sperm_tf.fields.grouping import GroupedCells
 from sperm_tf.fields.parsing import ACROSOME, MIDPIECE, NUCLEUS, TAIL
 from sperm_tf.morphometry.masks import CellMasks
@@ -73,9 +73,18 @@ def _to_head(
         NO_TAIL_SEEN: tail_area < _MIN_TAIL * length**2 and not is_cut,
     }
     return FoundHead(
-        left, top, right, bottom, head[box], length, width,
-        tuple(flag for flag, holds in flags.items() if holds), FoundParts(x0, y0, masks), grouped.scores[number - 1],
-    )  # fmt: skip
+        left,
+        top,
+        right,
+        bottom,
+        head[box],
+        length,
+        width,
+        tuple(flag for flag, holds in flags.items() if holds),
+        parts=masks,
+        parts_origin=(x0, y0),
+        score=grouped.scores[number - 1],
+    )
 
 
 def _enlarge(
