@@ -10,11 +10,8 @@ import numpy as np
 from sperm_tf.config_checks import check_choice
 from sperm_tf.fields.found import FoundField
 
-CLASSICAL, PARSER = "classical", "parser"
-FINDERS = {
-    CLASSICAL: "sperm_tf.fields.classical:ClassicalFinder",
-    PARSER: "sperm_tf.runtimes.field_parser:FieldParser",
-}
+CLASSICAL = "classical"
+FINDERS = {CLASSICAL: "sperm_tf.fields.classical:ClassicalFinder"}
 """Name -> module and class, which takes no arguments."""
 
 

@@ -21,7 +21,6 @@ from sperm_tf.runtimes.registry import RUNTIMES, is_installed
 from sperm_tf.runtimes.sessions import open_session
 from sperm_tf.served_names import ONNX
 
-RELEASED = pathlib.Path(__file__).resolve().parents[1] / "released" / "field_parser"
 WEIGHTS_FILE, GRAPH_FILE, INFO_FILE = "weights.npz", "model.onnx", "model.json"
 """Weights for Keras, the graph for ONNX Runtime and OpenVINO, and how both came about with their SHA-256."""
 KERAS = "keras"
@@ -29,10 +28,10 @@ _MAX_PIXELS = 64_000_000  # of the network's picture, whose maps take 36 bytes f
 
 
 class FieldParser:
-    """Finds heads and the parts of their cells; one of `sperm_tf.fields.finders.FINDERS`.
+    """Finds heads and the parts of their cells; a `sperm_tf.fields.finders.Finder`.
 
     Args:
-        folder: of `sperm_tf.runtimes.parser_conversion.write_parser`; None is that of the package.
+        folder: of `sperm_tf.runtimes.parser_conversion.write_parser`.
         runtime: `onnxruntime`, `openvino`, or `keras` for the weights; None takes the first that is installed.
         options: of the grouping; None for those that are shipped.
 
@@ -43,7 +42,7 @@ class FieldParser:
 
     def __init__(
         self,
-        folder: str | os.PathLike[str] | None = None,
+        folder: str | os.PathLike[str],
         *,
         runtime: str | None = None,
         options: GroupingOptions | None = None,
@@ -52,7 +51,7 @@ class FieldParser:
         runtime = runtime or next((name for name in ("onnxruntime", *able) if is_installed(name)), KERAS)
         check_choice("runtime", runtime, (*able, KERAS))
         self._options = options
-        self._predict = _open(pathlib.Path(folder or RELEASED), runtime)
+        self._predict = _open(pathlib.Path(folder), runtime)
 
     def find(self, pixels: np.ndarray, *, head_length_px: float) -> FoundField:
         """Finds heads and the parts of their cells.
@@ -160,10 +159,10 @@ def _verify(folder: pathlib.Path, name: str) -> None:
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"folder must hold {name} and {INFO_FILE} of a parser. Received: folder={str(folder)!r} ({error!r}). "
-            "Install sperm_tf again, or copy the whole folder again."
+            "Copy the whole folder again."
         ) from error
     if found != digest:
         raise ValueError(
-            f"{name} must have the SHA-256 {digest}. Received: {str(folder / name)!r}, which is damaged. Install "
-            "sperm_tf again, or copy the whole folder again."
+            f"{name} must have the SHA-256 {digest}. Received: {str(folder / name)!r}, which is damaged. Copy "
+            "the whole folder again."
         )

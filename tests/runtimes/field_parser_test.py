@@ -45,7 +45,7 @@ def test_a_damaged_graph_is_named(folder, tmp_path):
     content = bytearray((tmp_path / GRAPH_FILE).read_bytes())
     content[1000] ^= 1
     (tmp_path / GRAPH_FILE).write_bytes(content)
-    with pytest.raises(ValueError, match=r"which is damaged. Install sperm_tf again"):
+    with pytest.raises(ValueError, match=r"which is damaged. Copy the whole folder again"):
         FieldParser(tmp_path, runtime="onnxruntime")
     with pytest.raises(ValueError, match=r"folder must hold model.onnx and model.json of a parser"):
         FieldParser(tmp_path / "nowhere", runtime="onnxruntime")
