@@ -8,7 +8,19 @@ from collections.abc import Mapping
 import numpy as np
 
 from sperm_tf.fields.cell_offsets import follow_offsets
-from sperm_tf.fields.parsing import ACROSOME, BACKGROUND, CENTERS, NUCLEUS, OFFSETS, PARTS, STEP, TAIL, VACUOLES
+from sperm_tf.fields.parsing import (
+    ACROSOME,
+    BACKGROUND,
+    CENTERS,
+    MIDPIECE,
+    NUCLEUS,
+    OFFSETS,
+    PARTS,
+    STEP,
+    TAIL,
+    VACUOLES,
+)
+from sperm_tf.fields.tail_tracing import trace_tails
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +76,7 @@ def group_cells(maps: Mapping[str, np.ndarray], options: GroupingOptions | None 
     if len(centers) and is_part.any():
         ends = follow_offsets(maps[OFFSETS] * STEP, is_part)
         cells[is_part] = _nearest(ends, centers, options.max_distance)
-        cells = _unite_stretches(cells, kinds == TAIL)
+        cells = trace_tails(cells, kinds == TAIL, kinds == MIDPIECE)
     cells, kept = _keep_whole(cells, is_head, options)
     return GroupedCells(chances, _sigmoid(maps[VACUOLES][..., 0]), cells, tuple(scores[number - 1] for number in kept))
 
@@ -85,30 +97,6 @@ def _nearest(points: np.ndarray, centers: np.ndarray, limit: float) -> np.ndarra
 
     distances, numbers = cKDTree(centers).query(points, distance_upper_bound=limit)
     return np.where(np.isfinite(distances), numbers + 1, 0)
-
-
-def _unite_stretches(cells: np.ndarray, is_tail: np.ndarray) -> np.ndarray:
-    """Gives each stretch of a tail between two crossings to the cell that most of its pixels go to."""
-    from scipy import ndimage
-    from skimage.measure import label
-    from skimage.morphology import thin
-
-    line = thin(is_tail)
-    if not line.any():
-        return cells
-    neighbours = ndimage.convolve(line.astype(np.uint8), np.ones((3, 3), np.uint8), mode="constant") - line
-    crossings = ndimage.binary_dilation(line & (neighbours > 2), np.ones((3, 3)))
-    stretches = label(line & ~crossings, connectivity=2)
-    if not stretches.any():
-        return cells
-    rows, columns = ndimage.distance_transform_edt(stretches == 0, return_distances=False, return_indices=True)
-    numbers = stretches[rows, columns][is_tail]
-    votes = np.zeros((stretches.max() + 1, cells.max() + 1), np.int64)
-    np.add.at(votes, (numbers, cells[is_tail]), 2)
-    votes[:, 0] //= 2  # ways that end nowhere say less than those that end at a centre
-    united = cells.copy()
-    united[is_tail] = votes.argmax(axis=1)[numbers]
-    return united
 
 
 def _keep_whole(cells: np.ndarray, is_head: np.ndarray, options: GroupingOptions) -> tuple[np.ndarray, list[int]]:

@@ -12,6 +12,7 @@ import keras
 from keras import layers
 
 from sperm_tf.fields.parsing import CENTERS, OFFSETS, PART_NAMES, PARTS, VACUOLES
+from sperm_tf.layers.enlargement import DoubleSize
 from sperm_tf.models import half_precision, imagenet_lite0, released
 from sperm_tf.models.batch_norm_folding import fold_batch_norm
 from sperm_tf.models.efficientnet_lite import build_lite0
@@ -50,7 +51,7 @@ def build_field_parser(weights: str = "none") -> keras.Model:
     features = _separable(encoder.outputs[-1], _WIDTHS[-1], 3, "decoder16")
     for stride, skip, width in zip((8, 4, 2), encoder.outputs[-2::-1], _WIDTHS[-2::-1], strict=True):
         name = f"decoder{stride}"
-        features = layers.UpSampling2D(2, interpolation="bilinear", name=f"{name}_enlarge")(features)
+        features = DoubleSize(name=f"{name}_enlarge")(features)
         features = layers.Concatenate(name=f"{name}_join")([features, skip])
         features = _separable(features, width, 5, name)
     shown, grouped = _separable(features, _WIDTHS[0], 3, "head_parts"), _separable(features, 32, 5, "head_cells")
