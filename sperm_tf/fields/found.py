@@ -8,9 +8,14 @@ import numpy as np
 
 from sperm_tf.morphometry.masks import CellMasks
 
-CUT_BY_BORDER, TOUCHING, OUT_OF_FOCUS = FLAGS = ("cut_by_border", "touching", "out_of_focus")
+CUT_BY_BORDER, TOUCHING, OUT_OF_FOCUS, NO_TAIL_SEEN = FLAGS = (
+    "cut_by_border",
+    "touching",
+    "out_of_focus",
+    "no_tail_seen",
+)
 """A head that reaches the edge of the field; one that was parted from another which it touches or overlaps; one whose
-outline is blurred (`sperm_tf.fields.focus`)."""
+outline is blurred (`sperm_tf.fields.focus`); one without a tail, where the finder looks for tails."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,6 +33,8 @@ class FoundHead:
         flags: of `FLAGS`.
         parts: masks of the cell's parts, the head among them, in one window of the field; None where the finder looks
             for heads alone.
+        parts_origin: x and y of the first pixel of that window.
+        score: 0-1, how sure the finder is that it is a head; None where it does not say.
     """
 
     head_x0: int
@@ -39,6 +46,8 @@ class FoundHead:
     width_px: float
     flags: tuple[str, ...] = ()
     parts: CellMasks | None = None
+    parts_origin: tuple[int, int] = (0, 0)
+    score: float | None = None
 
     @property
     def box(self) -> tuple[int, int, int, int]:

@@ -1,6 +1,7 @@
 """Layers of the networks; importing them makes `keras.models.load_model` know them."""
 
 from sperm_tf.layers.attention import CBAM, ChannelAttention, SpatialAttention
+from sperm_tf.layers.enlargement import DoubleSize
 from sperm_tf.layers.position_embedding import PositionEmbedding
 from sperm_tf.layers.random_affine import RandomAffine
 from sperm_tf.layers.random_quality import RandomNoise, RandomStain
@@ -10,6 +11,7 @@ from sperm_tf.layers.white_point import WhitePoint
 __all__ = [
     "CBAM",
     "ChannelAttention",
+    "DoubleSize",
     "PositionEmbedding",
     "RandomAffine",
     "RandomNoise",

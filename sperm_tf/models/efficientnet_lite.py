@@ -62,11 +62,11 @@ def build_efficientnet_lite0_cbam(image: keras.KerasTensor, config: ModelConfig)
     return _build(image, config, cbam_after=config.cbam_after)
 
 
-def build_lite0(image_size: int) -> keras.Model:
+def build_lite0(image_size: int | None) -> keras.Model:
     """The network without top and without CBAM, with random weights; layers are named as in `keras.applications`.
 
     Args:
-        image_size: S >= 32, pixels.
+        image_size: S >= 32, pixels; None for images of any size.
 
     Returns:
         Model images [B, S, S, 3], 0-255 -> features [B, ceil(S/32), ceil(S/32), 1280].

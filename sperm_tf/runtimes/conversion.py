@@ -77,7 +77,7 @@ def write_graph(
 
 
 def _write_onnx(frozen: Any, outputs: Sequence[str], directory: pathlib.Path, *, kernels: Sequence[np.ndarray]) -> None:
-    model = _to_onnx(frozen, outputs)  # says what to install where onnx is missing
+    model = to_onnx(frozen, outputs)  # says what to install where onnx is missing
     import onnx
 
     halve_kernels(model.graph, kernels)
@@ -85,7 +85,16 @@ def _write_onnx(frozen: Any, outputs: Sequence[str], directory: pathlib.Path, *,
     (directory / GRAPH_FILES[ONNX]).write_bytes(model.SerializeToString())
 
 
-def _to_onnx(frozen: Any, outputs: Sequence[str]) -> Any:
+def to_onnx(frozen: Any, outputs: Sequence[str]) -> Any:
+    """An `onnx.ModelProto` of a frozen function of one input, which is renamed to `INPUT`.
+
+    Args:
+        frozen: what `convert_variables_to_constants_v2` returns.
+        outputs: their names in the graph, in the order of the function's.
+
+    Raises:
+        ImportError: a package that converts is not installed.
+    """
     try:
         import onnx
         import tf2onnx
@@ -126,7 +135,7 @@ def _write_openvino(frozen: Any, outputs: Sequence[str], directory: pathlib.Path
     check_runtime("openvino")
     import openvino
 
-    model = openvino.Core().read_model(_to_onnx(frozen, outputs).SerializeToString())
+    model = openvino.Core().read_model(to_onnx(frozen, outputs).SerializeToString())
     openvino.save_model(model, directory / GRAPH_FILES[OPENVINO], compress_to_fp16=False)
 
 

@@ -46,8 +46,9 @@ class FiniteLossGuard(keras.callbacks.Callback):
         self._check(logs["loss"], step=batch + 1)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Checks the validation loss."""
-        self._check(logs["val_loss"], step=None)
+        """Checks the validation loss, where there is one."""
+        if "val_loss" in logs:
+            self._check(logs["val_loss"], step=None)
 
     def _check(self, loss: float, *, step: int | None) -> None:
         if not math.isfinite(loss):
