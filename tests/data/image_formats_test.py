@@ -24,7 +24,7 @@ LOSSLESS = image_files.lossless_files()
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_lossless_files_decode_to_the_pixels_that_they_store(name):
     data, pixels = LOSSLESS[name]
-    if "16_bit" not in name:  # Pillow clips 16-bit grey
+    if "16_bit" not in name and name != "png_damaged_text":  # Pillow clips 16-bit grey, and refuses the other
         np.testing.assert_array_equal(image_files.pillow_rgb(data), pixels, err_msg="the test's own file is wrong")
     decoded = tf.function(image_formats.decode)(tf.constant(data)).numpy()
     np.testing.assert_array_equal(decoded, pixels)

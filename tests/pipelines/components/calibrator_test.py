@@ -15,6 +15,7 @@ from pipelines.orchestration.artifacts import Artifact
 from pipelines.orchestration.component import RunContext
 from sperm_tf.config import CalibratorConfig
 from sperm_tf.data import examples
+from sperm_tf.file_digests import digest_file
 from tests import examples_fixture
 
 
@@ -76,9 +77,9 @@ def test_where_validation_chose_nothing_it_calibrates_too(trained, transformed, 
     info = json.loads((folder / "model.json").read_text())
     info["config"] |= {"checkpoint": "last", "early_stopping_patience": 0}
     (folder / "model.json").write_text(json.dumps(info))
-    calibrated = Calibrator(CONFIG, model=dataclasses.replace(trained, directory=folder), examples=transformed).run(
-        RunContext(tmp_path / "root")
-    )
+    sums = {**trained.sha256, "model.json": digest_file(folder / "model.json")}
+    model = dataclasses.replace(trained, directory=folder, sha256=sums)
+    calibrated = Calibrator(CONFIG, model=model, examples=transformed).run(RunContext(tmp_path / "root"))
     assert calibrated.properties["num_images"] == 32
 
 

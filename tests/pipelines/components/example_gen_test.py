@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from pipelines.cli import flags
+from pipelines.orchestration import locks
 from pipelines.orchestration.component import RunContext, StageError
 from sperm_tf.config import ExampleGenConfig
 from sperm_tf.data import examples
@@ -95,7 +96,7 @@ def test_a_run_of_other_folds_that_waits_finds_the_data_prepared(tmp_path, monke
             runs.append(ExampleGen(CONFIG).run(context))
         return real_lock(path, **options)
 
-    monkeypatch.setattr(example_gen.filelock, "FileLock", lock)
+    monkeypatch.setattr(locks.filelock, "FileLock", lock)
     waited = ExampleGen(dataclasses.replace(CONFIG, test_fold=2)).run(context)
     assert len(runs) == 2 and {row["fold"] for row in read(waited.directory, "test")} == {2}
 

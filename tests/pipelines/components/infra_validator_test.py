@@ -45,6 +45,7 @@ def test_a_broken_saved_model_is_not_blessed(tmp_path, examples_artifact):
     model = fixtures.make_model(tmp_path / "model")
     saved_model = model.directory / "saved_model" / "saved_model.pb"
     saved_model.write_bytes(saved_model.read_bytes()[:1000])
+    model = fixtures.make_artifact(model.directory, "Trainer")
     report = validate(tmp_path, examples_artifact, model)
     assert not report["blessed"]
     assert report["failure"]["kind"] == "exit"
@@ -100,6 +101,7 @@ def test_a_model_that_hangs_is_not_blessed(tmp_path, examples_artifact):
 def test_a_model_that_breaks_the_contract_is_not_blessed_and_says_where(tmp_path, examples_artifact):
     model = fixtures.make_model(tmp_path / "model")
     (model.directory / "model.json").write_text(json.dumps({"class_names": ["a", "b", "c", "d"]}), encoding="utf-8")
+    model = fixtures.make_artifact(model.directory, "Trainer")
     report = validate(tmp_path, examples_artifact, model)
     assert report["failure"] is None
     failed = {check["demand"] for check in report["checks"] if not check["passed"]}

@@ -9,14 +9,21 @@ import pytest
 
 from pipelines import slide_report
 from pipelines.field_analysis.reviewed_boxes import write_reviewed_boxes
-from pipelines.field_analysis.reviewed_fields import FieldRun
 from sperm_tf.data.decode import decode_rgb
 from sperm_tf.file_digests import SUMS_FILE, digest_files, write_sums
 from sperm_tf.review import records
 from sperm_tf.review.journal import Journal
 from sperm_tf.review.last_verdicts import read_reviews
-from sperm_tf.review.session import Session
 from tests.pipelines.field_analysis.field_run import HEAD_PX, write_run
+
+
+def setup_module():
+    """TensorFlow is imported here, not when tests are collected."""
+    global FieldRun, Session
+
+    from pipelines.field_analysis.reviewed_fields import FieldRun
+    from sperm_tf.review.session import Session
+
 
 MISSED = (300, 210, 360, 260)  # where a person draws a head in a.png
 

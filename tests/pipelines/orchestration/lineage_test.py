@@ -18,7 +18,10 @@ OWN = ExampleGenConfig(dataset="own_images", builder_config="clean", data_dir="l
 def _write(directory, producer, config, *behind):
     directory.mkdir(exist_ok=True)
     nothing: dict = {field.name: {} for field in dataclasses.fields(Artifact)}
-    inputs = {str(number): {"directory": str(source)} for number, source in enumerate(behind)}
+    nothing |= dict.fromkeys(("fingerprint", "digest", "started_at"), "") | {"duration_s": 0.0}
+    inputs = {
+        str(number): {"producer": "", "directory": str(source), "digest": ""} for number, source in enumerate(behind)
+    }
     fields = {"directory": directory, "producer": producer, "config": config, "inputs": inputs}
     Artifact(**nothing | fields).write()
     return directory
