@@ -46,7 +46,7 @@ def trace_offsets(mask: np.ndarray, center: tuple[float, float], *, step: int) -
     targets = np.stack([rows, columns], axis=-1).reshape(*inside.shape, 2).astype(np.float32)
     is_center = (targets == np.array(start) - origin).all(axis=-1)
     targets[is_center] = np.array(center) - origin  # the centre itself, not its pixel
-    places = np.stack(np.indices(inside.shape), axis=-1)
+    places = np.moveaxis(np.indices(inside.shape), 0, -1)
     offsets[window] = np.where(inside[..., None], targets - places, 0)
     return offsets
 
@@ -112,6 +112,6 @@ def _go_back(inside: np.ndarray, start: tuple[int, int]) -> np.ndarray:
     ways = MCP_Geometric(np.where(inside, 1.0, _GAP_COST))
     _, steps = ways.find_costs([start])
     moves = np.array(ways.offsets)
-    places = np.stack(np.indices(inside.shape), axis=-1)
+    places = np.moveaxis(np.indices(inside.shape), 0, -1)
     back = np.where((steps >= 0)[..., None], places - moves[np.maximum(steps, 0)], places)
-    return np.ravel_multi_index(tuple(back.reshape(-1, 2).T), inside.shape)
+    return back[..., 0].ravel() * inside.shape[1] + back[..., 1].ravel()

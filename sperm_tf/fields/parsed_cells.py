@@ -66,7 +66,7 @@ def _to_head(
     left, right = x0 + int(box[1].start), x0 + int(box[1].stop)
     is_cut = top == 0 or left == 0 or bottom == size[0] or right == size[1]
     length, width = _axes(head[box])
-    tail_area = np.count_nonzero(masks.tail)
+    tail_area = np.count_nonzero(own == TAIL)
     flags = {
         CUT_BY_BORDER: is_cut,
         TOUCHING: is_touching,
@@ -101,8 +101,8 @@ def _enlarge(
     first = [int(np.floor(part.start * px_per_grid)) for part in window]
     last = [min(side, int(np.ceil(part.stop * px_per_grid))) for part, side in zip(window, size, strict=True)]
     shape = last[0] - first[0], last[1] - first[1]
-    box = tuple(edge / px_per_grid for edge in (first[1], first[0], last[1], last[0]))
-    box = (*box[:2], min(box[2], grown.shape[1]), min(box[3], grown.shape[0]))
+    left, top, right, bottom = (edge / px_per_grid for edge in (first[1], first[0], last[1], last[0]))
+    box = left, top, min(right, grown.shape[1]), min(bottom, grown.shape[0])
     planes = [*np.moveaxis(grouped.chances, -1, 0), grouped.vacuoles]
     enlarged = [
         np.asarray(Image.fromarray(plane).resize(shape[::-1], Image.Resampling.BILINEAR, box=box)) for plane in planes

@@ -17,13 +17,12 @@ from sperm_tf.fields.grouping import GroupedCells, GroupingOptions, group_cells
 from sperm_tf.fields.parsed_cells import to_heads
 from sperm_tf.fields.parsing import BACKGROUND, HEAD_PX, OUTPUTS, STRIDE
 from sperm_tf.fields.tiling import predict_tiles
-from sperm_tf.runtimes.registry import RUNTIMES, is_installed
+from sperm_tf.runtimes.registry import is_installed
 from sperm_tf.runtimes.sessions import open_session
-from sperm_tf.served_names import ONNX
 
 WEIGHTS_FILE, GRAPH_FILE, INFO_FILE = "weights.npz", "model.onnx", "model.json"
-"""Weights for Keras, the graph for ONNX Runtime and OpenVINO, and how both came about with their SHA-256."""
-KERAS = "keras"
+"""Weights for Keras, the graph for ONNX Runtime, and how both came about with their SHA-256."""
+ONNX_RUNTIME, KERAS = "onnxruntime", "keras"
 _MAX_PIXELS = 64_000_000  # of the network's picture, whose maps take 36 bytes for each four pixels
 
 
@@ -32,7 +31,7 @@ class FieldParser:
 
     Args:
         folder: of `sperm_tf.runtimes.parser_conversion.write_parser`.
-        runtime: `onnxruntime`, `openvino`, or `keras` for the weights; None takes the first that is installed.
+        runtime: `onnxruntime` for the graph, `keras` for the weights; None takes the first that is installed.
         options: of the grouping; None for those that are shipped.
 
     Raises:
@@ -47,9 +46,8 @@ class FieldParser:
         runtime: str | None = None,
         options: GroupingOptions | None = None,
     ):
-        able = [name for name, entry in RUNTIMES.items() if ONNX in entry.formats]
-        runtime = runtime or next((name for name in ("onnxruntime", *able) if is_installed(name)), KERAS)
-        check_choice("runtime", runtime, (*able, KERAS))
+        runtime = runtime or (ONNX_RUNTIME if is_installed(ONNX_RUNTIME) else KERAS)
+        check_choice("runtime", runtime, (ONNX_RUNTIME, KERAS))
         self._options = options
         self._predict = _open(pathlib.Path(folder), runtime)
 

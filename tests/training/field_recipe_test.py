@@ -16,6 +16,22 @@ def setup_module():
     TINY = ParserRecipe(num_drawn=1, num_epochs=2, epoch_steps=1, batch_size=1, crop_px=32, weights="none")
 
 
+@pytest.fixture(autouse=True)
+def _tiny_network(monkeypatch):
+    """A network of one convolution for each output, whose training is traced in a second."""
+
+    def build(weights):
+        assert weights == "none"
+        images = keras.Input((None, None, 3))
+        features = keras.layers.Conv2D(4, 3, strides=2, padding="same", name="block3a_conv")(images / 255)
+        outputs = {"parts": 5, "vacuoles": 1, "centers": 1, "offsets": 2}
+        return keras.Model(
+            images, {name: keras.layers.Conv2D(count, 1, name=name)(features) for name, count in outputs.items()}
+        )
+
+    monkeypatch.setattr("sperm_tf.training.field_recipe.build_field_parser", build)
+
+
 def weights_of(model):
     return [keras.ops.convert_to_numpy(weight) for weight in model.weights]
 

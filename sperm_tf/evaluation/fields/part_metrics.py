@@ -67,7 +67,12 @@ def count_parts(annotated: Sequence[Masks], found: Sequence[Masks], scores: Sequ
             correct[place] = np.mean(ious[match][is_there] > MIN_IOU) if any(is_there) else 0.0
     totals = [[_union(cells, part) for part in range(len(PART_NAMES))] for cells in (truth, guess)]
     return PartCounts(
-        shared=np.array([len(np.intersect1d(*pair, assume_unique=True)) for pair in zip(*totals, strict=True)]),
+        shared=np.array(
+            [
+                len(np.intersect1d(one, other, assume_unique=True))
+                for one, other in zip(totals[0], totals[1], strict=True)
+            ]
+        ),
         annotated=np.array([len(pixels) for pixels in totals[0]]),
         found=np.array([len(pixels) for pixels in totals[1]]),
         best_iou=best_iou,
