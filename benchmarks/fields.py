@@ -38,6 +38,7 @@ from sperm_tf.fields.crops import CROP_PER_HEAD
 from sperm_tf.fields.focus import MAX_EDGE_WIDTH, measure_edge_width
 from sperm_tf.fields.found import CUT_BY_BORDER, boxes_of
 from sperm_tf.fields.head_shapes import HeadShape
+from sperm_tf.fields.pixels import ArrayPixels
 from sperm_tf.fields.scale import find_scale, measure_head_lengths
 from sperm_tf.morphometry.cell import HEAD_OUTLINE_MEASURES, measure_cell
 from sperm_tf.morphometry.masks import CellMasks
@@ -186,7 +187,7 @@ def measure_focus(fields: AnnotatedFields, number: int | None) -> None:
         for blur in BLURS:
             sigma = blur * length
             picture = ndimage.gaussian_filter(pixels, (sigma, sigma, 0)) if blur else pixels
-            widths = [measure_edge_width(picture, head, head_length_px=length) for head in heads]
+            widths = [measure_edge_width(ArrayPixels(picture), head, head_length_px=length) for head in heads]
             blurred.setdefault((part, blur), []).extend(width > MAX_EDGE_WIDTH for width in widths)
     for (part, blur), flagged in sorted(blurred.items()):
         print(f"{part}, Gaussian of {blur} L: {np.mean(flagged):.1%} of {len(flagged)} heads")

@@ -21,6 +21,7 @@ from pipelines.bulk_inference.archive_members import (
     split_address,
 )
 from sperm_tf.data.archives import archive_kind
+from sperm_tf.data.image_files import is_file
 from sperm_tf.data.name_matching import NameIndex
 
 MAX_BYTES = 250_000_000
@@ -43,6 +44,11 @@ class CropReader:
         self._offsets: dict[str, dict[str, tuple[int, int]]] = {}
         self._indexes: dict[str, NameIndex] = {}
 
+    def locate(self, crop: Crop) -> pathlib.Path | None:
+        """The path of a file; None for one in an archive, or that is not there."""
+        path = self._root / crop.file
+        return path if is_file(path) else None
+
     def read(self, crop: Crop) -> bytes | None:
         """The bytes of a file; None where it cannot be read.
 
@@ -57,7 +63,7 @@ class CropReader:
                 return self._read_slice(archive, crop.offset, crop.size)
             return self._read_member(archive, member)
         except (OSError, KeyError, ValueError, RuntimeError, EOFError, zlib.error, *ARCHIVE_ERRORS) as error:
-            if getattr(error, "errno", None) in _PASSING:
+            if may_pass(error):
                 raise
             return None  # RuntimeError: encrypted, or compressed by a method unknown to zipfile
 
@@ -116,6 +122,11 @@ class CropReader:
         if len(found) != 1:
             raise KeyError(member)
         return members[found[0]]
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether a file could be read another time: too many files are open, or a share does not answer."""
+    return getattr(error, "errno", None) in _PASSING
 
 
 def _limited(content: bytes) -> bytes:

@@ -12,6 +12,7 @@ from pipelines.field_analysis import columns
 from pipelines.field_analysis.exports import name_of_class
 from sperm_tf.evaluation.quantification import scores_file
 from sperm_tf.fields.found import OUT_OF_FOCUS
+from sperm_tf.fields.pixels import FieldPixels, read_reduced
 from sperm_tf.served_names import ACCEPT, REFER
 from sperm_tf.whole_files import replacing
 
@@ -22,7 +23,7 @@ _FONT_SHARE = 0.014
 
 
 def draw_field(
-    pixels: np.ndarray,
+    pixels: FieldPixels,
     cells: Sequence[tuple[Mapping[str, Any], np.ndarray]],
     colours: Mapping[str, Sequence[int]],
     path: pathlib.Path,
@@ -32,17 +33,15 @@ def draw_field(
     What is referred to a person is grey, its box dashed and its class in question; what has no class is dashed.
 
     Args:
-        pixels: uint8 [H, W, 3], the field.
+        pixels: of the field.
         cells: row of the table of cells, and outline [N, 2], of each.
         colours: of the classes.
         path: of the PNG, at most 2,048 pixels a side.
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    image = Image.fromarray(pixels)
-    scale = min(1.0, _MAX_SIDE / max(image.size))
-    if scale < 1:
-        image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BOX)
+    reduced, scale = read_reduced(pixels, _MAX_SIDE)
+    image = Image.fromarray(reduced)
     draw = ImageDraw.Draw(image)
     width = max(1, round(_LINE_SHARE * max(image.size)))
     font = ImageFont.load_default(max(10, round(_FONT_SHARE * max(image.size))))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import pathlib
 from typing import Any
@@ -15,8 +14,8 @@ from pipelines.bulk_inference.inputs import Crop
 from pipelines.bulk_inference.reader import CropReader
 from pipelines.field_analysis import columns
 from pipelines.field_analysis.field_folder import CROPS, FieldFolder
-from pipelines.field_analysis.field_reader import read_field
-from sperm_tf.data.decode import encode_png
+from pipelines.field_analysis.field_reader import is_large, list_views, open_field
+from sperm_tf.data.decode import UndecodableImageError, encode_png
 from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation.quantification import cells_file
 from sperm_tf.fields.crops import cut_crop
@@ -24,11 +23,12 @@ from sperm_tf.fields.finders import open_finder
 from sperm_tf.fields.focus import MAX_EDGE_WIDTH, measure_edge_width
 from sperm_tf.fields.found import CUT_BY_BORDER, OUT_OF_FOCUS, TOUCHING, FoundField, FoundHead
 from sperm_tf.fields.outlines import trace_outline
+from sperm_tf.fields.pixels import FieldPixels
 from sperm_tf.fields.scale import ESTIMATED
 from sperm_tf.morphometry.cell import measure_cell
 from sperm_tf.morphometry.masks import CellMasks
 from sperm_tf.morphometry.reference_ranges import find_in_range
-from sperm_tf.served_names import OK
+from sperm_tf.served_names import OK, UNDECODABLE
 from sperm_tf.whole_files import replacing
 
 
@@ -92,31 +92,39 @@ class FieldFinder:
 
     def _find(self, index: int, field: Crop) -> dict[str, Any]:
         """The row of a field, whatever is wrong with it."""
-        content = self._reader.read(field)
-        digest = "" if content is None else hashlib.sha256(content).hexdigest()
-        row: dict[str, Any] = {"file": field.file, "sha256": digest, "further": list(field.further), "cells": []}
-        row |= {columns.MESSAGE: "", columns.COUNT: 0, **dict.fromkeys(columns.COUNTS, 0)}
-        image = read_field(content, name=field.file)
-        row |= {columns.STATUS: image.status, columns.MESSAGE: image.message}
-        if image.pixels is None:
-            return row
-        quality = measure_quality(image.pixels)
-        row |= {"width": quality.width, "height": quality.height, "snr": quality.snr, "cnr": quality.cnr}
-        row |= {"focus": quality.sharpness, **self._scale(), columns.INTENSITY: image.intensity_mapping}
+        row: dict[str, Any] = {"file": field.file, "further": list(field.further), "cells": []}
+        row |= {columns.COUNT: 0, **dict.fromkeys(columns.COUNTS, 0)}
+        with open_field(self._reader, field) as image:
+            row |= {columns.STATUS: image.status, columns.MESSAGE: image.message, "sha256": image.sha256}
+            if image.pixels is None:
+                return row
+            height, width = image.pixels.shape
+            row |= {"width": width, "height": height, **self._scale(), columns.INTENSITY: image.intensity_mapping}
+            try:
+                row |= _measure_quality(image.pixels)
+                return row | self._find_cells(index, field, image.pixels)
+            except UndecodableImageError as error:  # a part of a large field
+                return row | {columns.STATUS: UNDECODABLE, columns.MESSAGE: str(error)}
+            except Exception as error:  # one field stops no folder; its row says what happened
+                logging.warning("%s: %s", field.file, error)
+                return row | {columns.STATUS: columns.FAILED, columns.MESSAGE: f"{type(error).__name__}: {error}"}
+
+    def _find_cells(self, index: int, field: Crop, pixels: FieldPixels) -> dict[str, Any]:
+        """What a row says of the cells of a field."""
         if self._head_length_px is None:
-            return row | {columns.STATUS: columns.NO_HEADS}
-        try:
-            found = self._finder.find(image.pixels, head_length_px=self._head_length_px)
-            heads = [self._judge_focus(image.pixels, head) for head in found.heads]
-            cells = [self._cell(index, number, field, image.pixels, head) for number, head in enumerate(heads, 1)]
-        except Exception as error:  # one field stops no folder; its row says what happened
-            logging.warning("%s: %s", field.file, error)
-            return row | {columns.STATUS: columns.FAILED, columns.MESSAGE: f"{type(error).__name__}: {error}"}
+            return {columns.STATUS: columns.NO_HEADS}
+        if is_large(pixels):
+            found = self._finder.find_in_tiles(pixels, head_length_px=self._head_length_px)
+        else:
+            whole = pixels.read_region(0, 0, *pixels.shape)
+            found = self._finder.find(whole, head_length_px=self._head_length_px)
+        heads = [self._judge_focus(pixels, head) for head in found.heads]
+        cells = [self._cell(index, number, field, pixels, head) for number, head in enumerate(heads, 1)]
         facts = _facts(dataclasses.replace(found, heads=tuple(heads)))
         counted = sum(cell[columns.COUNTED] for cell in cells)
-        return row | facts | {"num_counted": counted, "cells": cells}
+        return facts | {"num_counted": counted, "cells": cells}
 
-    def _judge_focus(self, pixels: np.ndarray, head: FoundHead) -> FoundHead:
+    def _judge_focus(self, pixels: FieldPixels, head: FoundHead) -> FoundHead:
         """The head with a flag where its outline is blurred; one that is cut by the border is not judged."""
         assert self._head_length_px is not None
         if CUT_BY_BORDER in head.flags:
@@ -124,9 +132,9 @@ class FieldFinder:
         is_blurred = measure_edge_width(pixels, head, head_length_px=self._head_length_px) > MAX_EDGE_WIDTH
         return dataclasses.replace(head, flags=(*head.flags, OUT_OF_FOCUS)) if is_blurred else head
 
-    def _cell(self, index: int, number: int, field: Crop, pixels: np.ndarray, head: FoundHead) -> dict[str, Any]:
+    def _cell(self, index: int, number: int, field: Crop, pixels: FieldPixels, head: FoundHead) -> dict[str, Any]:
         """The row of a cell; writes its crop, unless the border cuts the head."""
-        height, width = pixels.shape[:2]
+        height, width = pixels.shape
         row: dict[str, Any] = {
             columns.CROP: "",
             columns.FIELD: field.file,
@@ -166,6 +174,13 @@ def _write_crop(path: pathlib.Path, content: bytes) -> None:
         return
     with replacing(path) as unfinished:
         unfinished.write_bytes(content)
+
+
+def _measure_quality(pixels: FieldPixels) -> dict[str, float]:
+    """Quality of a field; of a large one the median over its views."""
+    views = [measure_quality(view) for view in list_views(pixels)]
+    names = {"snr": "snr", "cnr": "cnr", "focus": "sharpness"}
+    return {column: float(np.median([getattr(view, name) for view in views])) for column, name in names.items()}
 
 
 def _facts(found: FoundField) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.bulk_inference.inputs import Crop
 from pipelines.bulk_inference.reader import CropReader
 from pipelines.bulk_inference.scored_images import ScoredRun, find_group_column
 from pipelines.field_analysis import columns
-from pipelines.field_analysis.field_reader import read_field
+from pipelines.field_analysis.field_reader import FieldImage, open_field
+from sperm_tf.data.decode import MAX_PIXELS
 from sperm_tf.evaluation.quantification import cells_file, scores_file
 from sperm_tf.review.fields import FoundBox
 from sperm_tf.review.items import CellPlace, Item
@@ -96,19 +98,28 @@ class RunFields:
             if field not in self._pixels:
                 reader = CropReader(self._root)
                 try:
-                    pixels = read_field(reader.read_unchanged(field, self.digest(field)), name=field).pixels
+                    with open_field(reader, Crop(field)) as image:
+                        self._pixels[field] = self._read_whole(field, image)
                 finally:
                     reader.close()
-                if pixels is None:
-                    raise ValueError(
-                        f"{field} is no longer in {self._root} as it was when its cells were found. Name the folder of "
-                        "the fields with --images."
-                    )
-                self._pixels[field] = pixels
             self._pixels.move_to_end(field)
             while len(self._pixels) > _MAX_KEPT:
                 self._pixels.popitem(last=False)
             return self._pixels[field]
+
+    def _read_whole(self, field: str, image: FieldImage) -> np.ndarray:
+        if image.pixels is None or image.sha256 != self.digest(field):
+            raise ValueError(
+                f"{field} is no longer in {self._root} as it was when its cells were found. Name the folder of "
+                "the fields with --images."
+            )
+        height, width = image.pixels.shape
+        if height * width > MAX_PIXELS:
+            raise ValueError(
+                f"a field must have at most {MAX_PIXELS:,} pixels to be shown here. Received: {field}, "
+                f"{width}x{height}. Review its cells as crops; its overlay is in {self._run.found.folder}."
+            )
+        return image.pixels.read_region(0, 0, height, width)
 
     def open_cell(self, field: str, cell: int) -> Item:
         """A cell that was found, with its prediction.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import pathlib
@@ -19,11 +20,12 @@ from pipelines.bulk_inference.reader import CropReader
 from pipelines.field_analysis import columns, tables
 from pipelines.field_analysis import field_folder as folder_lib
 from pipelines.field_analysis.field_folder import FieldFolder
-from pipelines.field_analysis.field_reader import read_field
+from pipelines.field_analysis.field_reader import list_views, open_field
 from pipelines.field_analysis.finding import FieldFinder
 from pipelines.field_analysis.writing import write_pictures
 from pipelines.orchestration.component import RunContext
 from sperm_tf.config_checks import check_choice
+from sperm_tf.data.decode import UndecodableImageError
 from sperm_tf.data.image_files import describe_ignored
 from sperm_tf.evaluation.quantification import cells_file, scores_file
 from sperm_tf.fields.finders import CLASSICAL, FINDERS
@@ -161,9 +163,11 @@ def _measure_scale(record: dict[str, Any], fields: CropList) -> Scale | None:
 
 def _measure(reader: CropReader, crop: Crop) -> tuple[np.ndarray, float | None]:
     """Lengths of heads, as `measure_head_lengths`, and the pixel size that the file states."""
-    image = read_field(reader.read(crop), name=crop.file)
-    lengths = np.zeros((0, 2)) if image.pixels is None else measure_head_lengths(image.pixels)
-    return lengths, image.pixel_size_um
+    lengths = [np.zeros((0, 2))]
+    with open_field(reader, crop) as image, contextlib.suppress(UndecodableImageError):  # its row says so later
+        if image.pixels is not None:
+            lengths += [measure_head_lengths(view) for view in list_views(image.pixels)]
+    return np.concatenate(lengths), image.pixel_size_um
 
 
 def _find(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,8 @@ from pipelines.bulk_inference.reader import CropReader
 from pipelines.field_analysis import columns, exports
 from pipelines.field_analysis import field_folder as folder_lib
 from pipelines.field_analysis.drawing import draw_field
-from pipelines.field_analysis.field_reader import read_field
+from pipelines.field_analysis.field_reader import open_field
+from sperm_tf.data.decode import UndecodableImageError
 from sperm_tf.evaluation.quantification import cells_file
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ def write_pictures(
     class_names: Sequence[str],
 ) -> None:
     """Writes what other programs and people look at; an overlay that is there already stays.
+
+    A large field that is damaged gets none.
 
     Args:
         folder: of the run.
@@ -72,6 +76,6 @@ def _draw(
 ) -> None:
     if path.is_file():
         return
-    pixels = read_field(reader.read(Crop(field["file"])), name=field["file"]).pixels
-    if pixels is not None:
-        draw_field(pixels, drawn, colours, path)
+    with open_field(reader, Crop(field["file"])) as image, contextlib.suppress(UndecodableImageError):
+        if image.pixels is not None:
+            draw_field(image.pixels, drawn, colours, path)

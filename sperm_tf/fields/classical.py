@@ -7,19 +7,31 @@ is a share of a head's, so one set of numbers serves all magnifications. docs/fi
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from sperm_tf.fields.found import CUT_BY_BORDER, TOUCHING, FoundField, FoundHead
 from sperm_tf.fields.head_shapes import HeadShape, Region, choose_heads, describe_regions
+from sperm_tf.fields.pixels import FieldPixels, ReducedPixels
 from sperm_tf.fields.regions import grow, open_by_disk, part_by_watershed
-from sperm_tf.fields.stain import LOCAL, RGB, Stain, measure_stain
+from sperm_tf.fields.stain import (
+    LOCAL,
+    RGB,
+    FieldPart,
+    Stain,
+    background_reach_px,
+    measure_sample_distances,
+    measure_stain,
+)
+from sperm_tf.fields.tiles import GRID_PX, TILE_PX, list_cores
 
 WORK_HEAD_PX = 45.0
 """Length of a head in the picture that is worked on: that of 4.1 um at the classifier's 0.1 um a pixel, or so."""
 
 _ONE_HEAD_SOLIDITY = 0.94  # of a region with a head's form that is not parted
+_CLUMP_REACH = 5.0  # L around the core of a tile where regions are looked for: all that its heads may touch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,14 +95,16 @@ class ClassicalFinder:
         Raises:
             ValueError: as for `find`.
         """
+        from skimage import filters
+
         if pixels.ndim != 3 or pixels.shape[2] != 3:
             raise ValueError(f"pixels must be [H, W, 3]. Received: shape={list(pixels.shape)}. Pass one RGB field.")
-        if not head_length_px > 0:
-            raise ValueError(f"head_length_px must be above 0. Received: head_length_px={head_length_px!r}.")
+        check_length(head_length_px)
         work, scale = shrink(pixels, head_length_px)
-        stain, labels, parted = self.segment(work, head_length_px * scale)
+        stain = self.measure_stain(work, head_length_px * scale)
+        labels, parted = self.segment(stain, head_length_px * scale, filters.threshold_otsu(stain.amount))
         regions = describe_regions(labels, stain, head_length_px * scale, parted)
-        background = np.median(stain.background, axis=(0, 1))
+        background = np.median(stain.background[::GRID_PX, ::GRID_PX], axis=(0, 1))
         coverage = float(np.mean(labels > 0))
 
         def choose(shape: HeadShape) -> FoundField:
@@ -104,33 +118,95 @@ class ClassicalFinder:
 
         return choose
 
-    def segment(self, work: np.ndarray, head_px: float) -> tuple[Stain, np.ndarray, frozenset[int]]:
+    def find_in_tiles(self, image: FieldPixels, *, head_length_px: float, tile_px: int = TILE_PX) -> FoundField:
+        """Finds the heads of a field of any size, in memory that grows with their number alone.
+
+        Thresholds and the colour of the field's heads are those of the whole field (of a part of it, where it has more
+        than 25 squares of 1,024 pixels: see `classical_levels`), so heads are the same whatever the tiles.
+
+        Args:
+            image: the field.
+            head_length_px: as for `find`.
+            tile_px: side of the cores of tiles, in pixels at `WORK_HEAD_PX`; a multiple of 8.
+
+        Raises:
+            ValueError: the length is not positive, `tile_px` is no such number, or the background is not local.
+        """
+        from sperm_tf.fields.classical_levels import measure_levels, measure_tile
+
+        check_length(head_length_px)
+        if self._options.background != LOCAL:
+            raise ValueError(
+                f"background must be {LOCAL} for a field in tiles. Received: background={self._options.background!r}."
+            )
+        scale = min(1.0, WORK_HEAD_PX / head_length_px)
+        size = work_size(image.shape, scale)
+        work = image if scale == 1 else ReducedPixels(image, size)
+        head_px, shape = head_length_px * scale, self._options.shape
+        levels = measure_levels(self, work, head_px)
+        regions: list[Region] = []
+        num_stained = 0
+        for core in list_cores(size, tile_px):
+            tile = core.grow(math.ceil(_CLUMP_REACH * head_px), size)
+            stain = measure_tile(self, work, head_px, tile, levels.empty_otsu)
+            labels, parted = self.segment(stain, head_px, levels.stain_otsu)
+            num_stained += int(np.count_nonzero(labels[core.inside(tile)]))
+            found = describe_regions(labels, stain, head_px, parted)
+            placed = (region.place(tile.y0, tile.x0, size) for region in found)
+            regions += [region for region in placed if core.owns(*region.box) and region.may_be_head(shape)]
+        heads = [enlarge(region, image.shape, size) for region in choose_heads(regions, shape)]
+        return FoundField(
+            tuple(sorted(heads, key=lambda head: (head.head_y0, head.head_x0))),
+            float(head_length_px),
+            levels.background,
+            num_stained / (size[0] * size[1]),
+        )
+
+    def reach_px(self, head_px: float) -> int:
+        """How far from a pixel those lie on which its stain depends."""
+        return background_reach_px(smoothing_px=self._options.smoothing * head_px, head_px=head_px)
+
+    def measure_distances(self, work: np.ndarray, head_px: float) -> np.ndarray:
+        """As `sperm_tf.fields.stain.measure_sample_distances`, of a field as it is worked on."""
+        return measure_sample_distances(work, smoothing_px=self._options.smoothing * head_px, head_px=head_px)
+
+    def measure_stain(self, work: np.ndarray, head_px: float, part: FieldPart | None = None) -> Stain:
+        """The stain of a field as it is worked on.
+
+        Args:
+            work: uint8 [H, W, 3].
+            head_px: L in its pixels.
+            part: which part of the field it is; None where it is all of it.
+        """
+        return measure_stain(
+            work,
+            smoothing_px=self._options.smoothing * head_px,
+            head_px=head_px,
+            channel=self._options.channel,
+            background=self._options.background,
+            part=part,
+        )
+
+    def segment(self, stain: Stain, head_px: float, otsu: float) -> tuple[np.ndarray, frozenset[int]]:
         """Regions that may be heads.
 
         Args:
-            work: uint8 [H, W, 3], the field as it is worked on.
+            stain: of the field.
             head_px: L in its pixels.
+            otsu: Otsu's threshold on the amounts of stain of the field.
 
         Returns:
-            The stain; labels, int [H, W], 0 outside; and the labels of regions that were parted from others.
+            Labels, int [H, W], 0 outside; and the labels of regions that were parted from others.
         """
         from scipy import ndimage
-        from skimage import filters, measure
+        from skimage import measure
 
         options = self._options
-        stain = measure_stain(
-            work,
-            smoothing_px=options.smoothing * head_px,
-            head_px=head_px,
-            channel=options.channel,
-            background=options.background,
-        )
-        otsu = float(filters.threshold_otsu(stain.amount))
         is_core = ndimage.binary_fill_holes(stain.amount > options.threshold_share * otsu)
         cores = measure.label(open_by_disk(is_core, options.opening * head_px))
         cores, parted = self._part(cores, stain, head_px)
         outline = open_by_disk(stain.amount > options.outline_share * otsu, options.opening * head_px)
-        return stain, grow(cores, outline, options.reach * head_px), parted
+        return grow(cores, outline, options.reach * head_px), parted
 
     def _part(self, cores: np.ndarray, stain: Stain, head_px: float) -> tuple[np.ndarray, frozenset[int]]:
         """Parts every region that is not formed as one head, where it has a neck."""
@@ -168,9 +244,23 @@ def shrink(pixels: np.ndarray, head_length_px: float) -> tuple[np.ndarray, float
     scale = WORK_HEAD_PX / head_length_px
     if scale >= 1:
         return pixels, 1.0
-    height, width = pixels.shape[:2]
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX)), scale
+    height, width = work_size(pixels.shape[:2], scale)
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX)), scale
+
+
+def work_size(shape: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Height and width of a field at the size it is worked on."""
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def check_length(head_length_px: float) -> None:
+    """Refuses a length of heads that is none.
+
+    Raises:
+        ValueError: it is not above 0.
+    """
+    if not head_length_px > 0:
+        raise ValueError(f"head_length_px must be above 0. Received: head_length_px={head_length_px!r}.")
 
 
 def enlarge(region: Region, field: tuple[int, int], work: tuple[int, int]) -> FoundHead:

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from sperm_tf.fields.found import FoundHead
+from sperm_tf.fields.pixels import FieldPixels
 
 CROP_PER_HEAD = 3.7
 """Side of a crop by the length of its head: the median of SMIDS (5-95 %: 2.7-4.8)."""
@@ -31,22 +32,24 @@ class CellCrop:
     padded_share: float
 
 
-def cut_crop(pixels: np.ndarray, head: FoundHead, *, per_head: float = CROP_PER_HEAD) -> CellCrop:
+def cut_crop(pixels: FieldPixels, head: FoundHead, *, per_head: float = CROP_PER_HEAD) -> CellCrop:
     """Cuts a square crop around the middle of a head's box, at the field's own resolution.
 
     Where it reaches over the border, the edge of the field is repeated, as `sperm_tf.data.preprocess` pads images that
     are no squares: the head stays in the middle.
 
     Args:
-        pixels: uint8 [H, W, 3], the field.
+        pixels: of the field.
         head: of this field.
         per_head: side of the crop by the head's length.
     """
-    height, width = pixels.shape[:2]
+    height, width = pixels.shape
     side = max(MIN_CROP_PX, round(per_head * head.length_px))
     x0 = round((head.head_x0 + head.head_x1 - side) / 2)
     y0 = round((head.head_y0 + head.head_y1 - side) / 2)
     rows = np.clip(np.arange(y0, y0 + side), 0, height - 1)
     columns = np.clip(np.arange(x0, x0 + side), 0, width - 1)
     inside = (min(height, y0 + side) - max(0, y0)) * (min(width, x0 + side) - max(0, x0))
-    return CellCrop(pixels[rows[:, None], columns], x0, y0, 1 - inside / side**2)
+    top, left, bottom, right = (int(edge) for edge in (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1))
+    window = pixels.read_region(top, left, bottom - top, right - left)
+    return CellCrop(window[rows[:, None] - top, columns - left], x0, y0, 1 - inside / side**2)

@@ -9,6 +9,7 @@ import numpy as np
 
 from sperm_tf.config_checks import check_choice
 from sperm_tf.fields.found import FoundField
+from sperm_tf.fields.pixels import FieldPixels
 
 CLASSICAL = "classical"
 FINDERS = {CLASSICAL: "sperm_tf.fields.classical:ClassicalFinder"}
@@ -24,6 +25,14 @@ class Finder(Protocol):
         Args:
             pixels: uint8 [H, W, 3], RGB, 0-255.
             head_length_px: median length of a head, in pixels of the field; see `sperm_tf.fields.scale`.
+        """
+
+    def find_in_tiles(self, image: FieldPixels, *, head_length_px: float) -> FoundField:
+        """Finds heads in a field that is too large to be decoded at once; each once and whole, whatever the tiles.
+
+        Args:
+            image: the field.
+            head_length_px: as for `find`.
         """
 
 

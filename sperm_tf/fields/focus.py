@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sperm_tf.fields.found import FoundHead
+from sperm_tf.fields.pixels import FieldPixels
 
 MAX_EDGE_WIDTH = 0.15
 """Width of the outline, in lengths of a median head, above which a head is out of focus. Chosen by eye on the sessions
@@ -16,13 +17,13 @@ _BAND = 0.12  # to both sides of the mask's edge: where the outline is
 _STEEPEST, _DARK = 90, 90  # percentiles of the slope in the band, and of the stain in the head
 
 
-def measure_edge_width(pixels: np.ndarray, head: FoundHead, *, head_length_px: float) -> float:
+def measure_edge_width(pixels: FieldPixels, head: FoundHead, *, head_length_px: float) -> float:
     """Width of a head's outline: its contrast to the slide beside it over the steepest slope of the stain there.
 
     The distance from slide to stain that a straight ramp of this slope takes. It does not depend on the contrast.
 
     Args:
-        pixels: uint8 [H, W, 3], RGB, 0-255, the field.
+        pixels: of the field.
         head: of this field.
         head_length_px: median length of a head, in pixels of the field.
 
@@ -33,7 +34,8 @@ def measure_edge_width(pixels: np.ndarray, head: FoundHead, *, head_length_px: f
 
     margin = max(2, round(_MARGIN * head_length_px))
     top, left = max(0, head.head_y0 - margin), max(0, head.head_x0 - margin)
-    window = pixels[top : head.head_y1 + margin, left : head.head_x1 + margin].astype(np.float32)
+    bottom, right = min(pixels.shape[0], head.head_y1 + margin), min(pixels.shape[1], head.head_x1 + margin)
+    window = pixels.read_region(top, left, bottom - top, right - left).astype(np.float32)
     mask = np.zeros(window.shape[:2], bool)
     mask[head.head_y0 - top : head.head_y1 - top, head.head_x0 - left : head.head_x1 - left] = head.mask
     outside, inside = ndimage.distance_transform_edt(~mask), ndimage.distance_transform_edt(mask)

@@ -94,6 +94,23 @@ class Region:
             and not (self.area <= shape.max_round_area and self.width >= shape.max_roundness * self.length)
         )
 
+    def may_be_head(self, shape: HeadShape) -> bool:
+        """Whether it is a head but for its colour beside the field's other heads."""
+        return self.has_form(shape) and self.darkness >= shape.min_stain
+
+    def place(self, y0: int, x0: int, field: tuple[int, int]) -> Region:
+        """A region of a tile in its field.
+
+        Args:
+            y0: first row of the tile.
+            x0: first column of the tile.
+            field: height and width of the field.
+        """
+        top, left, bottom, right = self.box
+        box = top + y0, left + x0, bottom + y0, right + x0
+        is_cut = box[0] == 0 or box[1] == 0 or box[2] == field[0] or box[3] == field[1]
+        return dataclasses.replace(self, box=box, is_cut=is_cut)
+
     def has_colour(self, shape: HeadShape, *, darkness: float, redness: float) -> bool:
         """Whether it is as dark as the heads of its field, or at least of their hue.
 
@@ -158,7 +175,7 @@ def choose_heads(regions: Sequence[Region], shape: HeadShape) -> list[Region]:
         regions: of a field.
         shape: of a head.
     """
-    formed = [region for region in regions if region.has_form(shape) and region.darkness >= shape.min_stain]
+    formed = [region for region in regions if region.may_be_head(shape)]
     if not formed:
         return []
     weights = np.array([region.area * region.darkness for region in formed])  # the darkest large ones count most

@@ -10,7 +10,8 @@ import numpy as np
 def open_by_disk(mask: np.ndarray, radius_px: float) -> np.ndarray:
     """Morphological opening by a disk, of any radius in the same time, by two Euclidean distance transforms.
 
-    What reaches the edge of the field is taken to go on behind it.
+    Each connected part is opened by itself, since a disk that fits into the mask lies in one of them. What reaches the
+    edge of the field is taken to go on behind it.
 
     Args:
         mask: bool [H, W].
@@ -23,11 +24,19 @@ def open_by_disk(mask: np.ndarray, radius_px: float) -> np.ndarray:
 
     margin = int(np.ceil(radius_px)) + 1
     padded = np.pad(mask, margin, mode="edge")
-    inside = ndimage.distance_transform_edt(padded) > radius_px
-    if not inside.any():
-        return np.zeros_like(mask)
-    opened = ndimage.distance_transform_edt(~inside) <= radius_px
-    return (opened & padded)[margin:-margin, margin:-margin]
+    opened = np.zeros_like(padded)
+    labels, _ = ndimage.label(padded)
+    for number, place in enumerate(ndimage.find_objects(labels), start=1):
+        around = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in place)
+        is_narrow = min(side.stop - side.start for side in place) < 2 * radius_px - 1
+        is_inside = all(side.start > 0 and side.stop < length for side, length in zip(place, labels.shape, strict=True))
+        if is_narrow and is_inside:
+            continue  # no disk fits
+        part = labels[around] == number
+        inside = part & (ndimage.distance_transform_edt(padded[around]) > radius_px)
+        if inside.any():
+            opened[around] |= part & (ndimage.distance_transform_edt(~inside) <= radius_px)
+    return opened[margin:-margin, margin:-margin]
 
 
 def part_by_watershed(mask: np.ndarray, *, smoothing_px: float, depths_px: Sequence[float]) -> np.ndarray:

@@ -6,10 +6,12 @@ apart here.
 
 from __future__ import annotations
 
+import math
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from sperm_tf.data.decode import MAX_PIXELS
 from sperm_tf.microscopy import planes
 from sperm_tf.microscopy.errors import MicroscopyError, load_package
 from sperm_tf.microscopy.intensity import BYTE_BITS, MAX_BITS, IntensityMapping, from_bits
@@ -86,6 +88,11 @@ class Nd2Plane:
         attributes = file.attributes
         self._num_channels = int(attributes.channelCount or 1)
         self.shape = int(attributes.heightPx), int(attributes.widthPx)
+        if math.prod(self.shape) > MAX_PIXELS:
+            raise MicroscopyError(
+                f"frames of {name} must have at most {MAX_PIXELS:,} pixels, since ND2 decodes them whole. Received: "
+                f"{self.shape[1]}x{self.shape[0]}. Export it as a tiled TIFF, which is read by regions"
+            )
         self.intensity = _intensity(attributes, bits, name)
         volume = file.metadata.channels[0].volume if file.metadata.channels else None
         self.pixel_size = PixelSize()

@@ -13,6 +13,7 @@ from sperm_tf.data.decode import encode_png
 from sperm_tf.evaluation.fields.matching import match_boxes
 from sperm_tf.fields.crops import cut_crop
 from sperm_tf.fields.found import FoundHead
+from sperm_tf.fields.pixels import ArrayPixels
 from sperm_tf.review import records
 from sperm_tf.review.items import CHANGED, CellPlace, Item, identify
 from sperm_tf.review.records import Review
@@ -98,7 +99,8 @@ def cut_cell(fields: Fields, field: str, box: Sequence[float]) -> Item:
     head = FoundHead(x0, y0, x1, y1, np.ones((y1 - y0, x1 - x0), bool), length_px, length_px / _LENGTH_TO_WIDTH)
     prediction = Prediction(f"{field}, drawn at {x0}, {y0}", OK, decision=REFER, reason=DRAWN)
     place = CellPlace(field, fields.digest(field), (x0, y0, x1, y1))
-    return identify(Item(encode_png(cut_crop(pixels, head).pixels), prediction, group=fields.group(field), place=place))
+    crop = cut_crop(ArrayPixels(pixels), head)
+    return identify(Item(encode_png(crop.pixels), prediction, group=fields.group(field), place=place))
 
 
 def find_same(fields: Fields, item: Item) -> FoundBox | None:

@@ -3,6 +3,7 @@ import pytest
 
 from sperm_tf.fields.crops import CROP_PER_HEAD, cut_crop
 from sperm_tf.fields.found import FoundHead
+from sperm_tf.fields.pixels import ArrayPixels
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (400, 500, 3), np.uint8)
 
@@ -12,7 +13,7 @@ def head_at(x, y, length=40.0):
 
 
 def test_a_crop_has_the_head_in_its_middle():
-    crop = cut_crop(PIXELS, head_at(250, 200))
+    crop = cut_crop(ArrayPixels(PIXELS), head_at(250, 200))
     side = round(CROP_PER_HEAD * 40)
     assert crop.pixels.shape == (side, side, 3)
     np.testing.assert_array_equal(crop.pixels, PIXELS[126 : 126 + side, 176 : 176 + side])
@@ -21,7 +22,7 @@ def test_a_crop_has_the_head_in_its_middle():
 
 @pytest.mark.parametrize(("x", "y"), ((25, 30), (480, 380), (250, 390)))
 def test_the_edge_is_repeated_where_a_crop_reaches_over_the_border(x, y):
-    crop = cut_crop(PIXELS, head_at(x, y))
+    crop = cut_crop(ArrayPixels(PIXELS), head_at(x, y))
     side = len(crop.pixels)
     padded = np.pad(PIXELS, ((200, 200), (200, 200), (0, 0)), mode="edge")
     top, left = 200 + crop.crop_y0, 200 + crop.crop_x0
@@ -32,4 +33,4 @@ def test_the_edge_is_repeated_where_a_crop_reaches_over_the_border(x, y):
 
 
 def test_a_crop_is_never_smaller_than_what_the_classifier_reads():
-    assert cut_crop(PIXELS, head_at(250, 200, length=2.0)).pixels.shape == (16, 16, 3)
+    assert cut_crop(ArrayPixels(PIXELS), head_at(250, 200, length=2.0)).pixels.shape == (16, 16, 3)

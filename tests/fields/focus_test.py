@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from sperm_tf.fields.focus import MAX_EDGE_WIDTH, measure_edge_width
 from sperm_tf.fields.found import FoundHead
+from sperm_tf.fields.pixels import ArrayPixels
 from tests.fields.drawn_fields import ellipse
 
 SIZE, HEAD_PX = 160, 60
@@ -22,11 +23,12 @@ def _draw(blur, contrast):
 @pytest.mark.parametrize("contrast", [60, 200])
 @pytest.mark.parametrize("blur", [0.03, 0.06, 0.1])
 def test_the_width_is_that_of_a_step_that_was_blurred_as_much(blur, contrast):
-    width = measure_edge_width(_draw(blur, contrast), HEAD, head_length_px=HEAD_PX)
+    width = measure_edge_width(ArrayPixels(_draw(blur, contrast)), HEAD, head_length_px=HEAD_PX)
     expected = np.sqrt(2 * np.pi) * np.hypot(blur, OWN_SMOOTHING)  # contrast over the slope of a Gaussian's integral
     assert width == pytest.approx(expected, rel=0.12)
     assert (width > MAX_EDGE_WIDTH) is (blur > 0.05)
 
 
 def test_a_head_without_contrast_has_no_outline():
-    assert measure_edge_width(np.full((SIZE, SIZE, 3), 128, np.uint8), HEAD, head_length_px=HEAD_PX) == np.inf
+    flat = ArrayPixels(np.full((SIZE, SIZE, 3), 128, np.uint8))
+    assert measure_edge_width(flat, HEAD, head_length_px=HEAD_PX) == np.inf

@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.field_analysis import drawing
+from sperm_tf.fields.pixels import ArrayPixels
 
 PIXELS = np.full((200, 200, 3), 230, np.uint8)
 OUTLINE = np.array([[60.0, 60.0], [140.0, 60.0], [140.0, 140.0], [60.0, 140.0]])
@@ -13,7 +14,7 @@ GREEN = (0, 158, 115)
 def _draw(tmp_path, decision):
     cell = {"cell": 3, "predicted_class": "normal", "decision": decision, "status": "ok"}
     cell |= {"head_x0": 60, "head_y0": 60, "head_x1": 140, "head_y1": 140}
-    drawing.draw_field(PIXELS, [(cell, OUTLINE)], {"normal": GREEN}, tmp_path / "field.png")
+    drawing.draw_field(ArrayPixels(PIXELS), [(cell, OUTLINE)], {"normal": GREEN}, tmp_path / "field.png")
     pixels = np.asarray(Image.open(tmp_path / "field.png"))
     return drawing.label_of(cell), int((pixels == GREEN).all(axis=2).sum()), pixels
 

@@ -1,15 +1,18 @@
 """What the table of cells says of the heads of a field, without a classifier."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import tifffile
 from scipy import ndimage
 
 from pipelines.bulk_inference.inputs import Crop
-from pipelines.field_analysis import columns, finding, tables
+from pipelines.field_analysis import columns, field_reader, finding, tables
 from pipelines.field_analysis.exports import to_feature
+from pipelines.field_analysis.writing import write_pictures
 from sperm_tf.data.decode import encode_png
 from sperm_tf.fields.classical import ClassicalFinder
 from sperm_tf.morphometry.masks import CellMasks
@@ -82,6 +85,50 @@ def test_heads_out_of_focus_are_flagged(find):
     assert row["num_out_of_focus"] == 3
     is_cut = cells["file"] == ""
     assert cells["flags"][~is_cut].tolist() == ["out_of_focus"] * 3 and cells["flags"][is_cut].item() == "cut_by_border"
+
+
+@pytest.fixture
+def in_tiles(tmp_path, monkeypatch):
+    """A field as a TIFF with tiles, and what is found in it at once, and when it counts as large."""
+    pixels, _ = draw_field((*INSIDE, *AT_BORDERS.values()), size=(320, 400), head_px=HEAD_PX)
+    tifffile.imwrite(tmp_path / "slide.tif", pixels, photometric="rgb", tile=(64, 64), compression="zlib")
+    small_tiles = functools.partialmethod(ClassicalFinder.find_in_tiles, tile_px=136)
+    monkeypatch.setattr(ClassicalFinder, "find_in_tiles", small_tiles)
+
+    def find(name, limit):
+        monkeypatch.setattr(field_reader, "MAX_WHOLE_PIXELS", limit)
+        (tmp_path / name / "crops").mkdir(parents=True)
+        finder = open_finder(tmp_path / name, tmp_path)
+        row = finder._find(0, Crop("slide.tif"))
+        finder.teardown()
+        kept = pa.Table.from_pylist([row], columns.shard_schema()).to_pylist()
+        cells = tables.join_cells(kept, (), None)
+        write_pictures(tmp_path / name, str(tmp_path), kept, cells, ())
+        return kept, {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.*") if path.is_file()}
+
+    return find
+
+
+def test_a_large_field_has_the_cells_crops_and_overlay_of_one_that_is_read_at_once(in_tiles):
+    whole, whole_files = in_tiles("whole", 1_000_000)
+    tiled, tiled_files = in_tiles("tiled", 1_000)
+    assert whole[0]["status"] == "ok" and whole[0]["num_heads"] == 7 and whole[0]["num_cut"] == 4
+    assert tiled == whole
+    assert sum(name.endswith(".png") for name in whole_files) == 4  # three crops and the overlay
+    assert tiled_files == whole_files
+
+
+def test_a_large_field_that_is_damaged_says_so_and_stops_nothing(in_tiles, tmp_path):
+    path = tmp_path / "slide.tif"
+    with tifffile.TiffFile(path) as tif:
+        offset = tif.pages.first.dataoffsets[12]
+    content = bytearray(path.read_bytes())
+    content[offset : offset + 40] = bytes(40)
+    path.write_bytes(content)
+    (row,), files = in_tiles("tiled", 1_000)
+    assert row["status"] == "undecodable" and "slide.tif" in row["message"]
+    assert (row["width"], row["height"], row["cells"]) == (400, 320, [])
+    assert not any(name.endswith(".png") for name in files)
 
 
 class PartsFinder(ClassicalFinder):
