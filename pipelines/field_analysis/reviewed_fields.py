@@ -15,6 +15,7 @@ from pipelines.bulk_inference.scored_images import ScoredRun, find_group_column
 from pipelines.field_analysis import columns
 from pipelines.field_analysis.field_reader import read_field
 from sperm_tf.evaluation.quantification import cells_file, scores_file
+from sperm_tf.report.text import plural
 from sperm_tf.review.fields import FoundBox
 from sperm_tf.review.items import CellPlace, Item
 from sperm_tf.served_names import OK
@@ -44,6 +45,9 @@ class FieldRun(ScoredRun):
         super().__init__(scores.path.parent, images=str(found.folder), shows_all=shows_all)
         self.found = found
         self.fields = RunFields(self, images)
+        # The scores are in a folder of the run, which has the same name in every run.
+        where = f"{plural(len(self.fields.names), 'field')}, folder {found.folder.resolve().name}"
+        self.scope = f"{self._shown} scored cells in {where}"
 
     def find_place(self, row: Mapping[Any, Any]) -> CellPlace:
         """Where the cell of a row is in its field."""

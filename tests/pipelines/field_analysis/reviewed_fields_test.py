@@ -76,6 +76,12 @@ def test_cells_stand_in_their_fields(output, journal):
     assert session.field != session.items[session.current].place.field
 
 
+def test_the_page_names_the_run_of_fields_not_its_folder_of_scores(output):
+    run = FieldRun(output)
+    assert run.folder.name == "scores" != output.name
+    assert run.scope == f"5 referred of 6 scored cells in 3 fields, folder {output.name}"
+
+
 def test_a_drawn_cell_has_the_crop_of_a_found_one(output, journal):
     session = open_session(output, journal)
     item = session.items[find(session, "c.png", 1)]
