@@ -14,7 +14,12 @@ from pipelines.bulk_inference.reader import CropReader
 from pipelines.bulk_inference.scored_images import ScoredRun, find_group_column
 from pipelines.field_analysis import columns
 from pipelines.field_analysis.field_reader import read_field
+from sperm_tf.evaluation.fields.matching import match_boxes
 from sperm_tf.evaluation.quantification import cells_file, scores_file
+from sperm_tf.fields.classical import ClassicalFinder
+from sperm_tf.fields.found import boxes_of
+from sperm_tf.fields.head_shapes import ANY_SHAPE
+from sperm_tf.fields.outlines import trace_outline
 from sperm_tf.report.text import plural
 from sperm_tf.review.fields import FoundBox
 from sperm_tf.review.items import CellPlace, Item
@@ -113,6 +118,26 @@ class RunFields:
             while len(self._pixels) > _MAX_KEPT:
                 self._pixels.popitem(last=False)
             return self._pixels[field]
+
+    def find_outline(self, field: str, box: tuple[int, ...]) -> np.ndarray | None:
+        """The outline of the region of stain in a box that a person drew, whatever its form.
+
+        Args:
+            field: address.
+            box: x0, y0, x1, y1 in pixels of the field.
+
+        Returns:
+            As `trace_outline`; None where no region fits the box at an IoU of 0.5, or the field is gone.
+        """
+        try:
+            pixels = self.read(field)
+        except (ValueError, OSError):
+            return None
+        if not self.head_length_px:
+            return None
+        heads = ClassicalFinder().prepare(pixels, head_length_px=self.head_length_px)(ANY_SHAPE).heads
+        pairs = match_boxes(np.array([box], np.float64), boxes_of(heads))
+        return trace_outline(heads[pairs[0][1]]) if pairs else None
 
     def open_cell(self, field: str, cell: int) -> Item:
         """A cell that was found, with its prediction.
