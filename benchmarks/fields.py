@@ -12,8 +12,8 @@ Prints a table and, with `--output`, writes `counts.csv`, what was found in ever
 ten minutes on one core. With `--resize` the fields are resized by that factor first, as if the magnification were
 another, and the shipped finder alone is measured. With `--crops` the side of the crops is measured, by the annotated
 length of their heads, which is 2.7 to 4.8 for nine in ten crops of SMIDS. With `--focus` the share of heads is
-measured that are flagged as out of focus, as they are and after a Gaussian blur. With `--measures` the measures of
-found heads are held against those of annotated ones.
+measured that are flagged as out of focus, as they are and after a Gaussian blur. With `--measures` the measures and
+the boxes of found heads are held against those of annotated ones.
 """
 
 from __future__ import annotations
@@ -199,6 +199,7 @@ def measure_measures(fields: AnnotatedFields, number: int | None) -> None:
     scale = find_scale([measure_head_lengths(_read(fields, record.image)) for record in records])
     assert scale is not None
     pairs: list[tuple[int, dict[str, float], dict[str, float]]] = []
+    box_areas = []
     for record in records:
         heads = ClassicalFinder().find(_read(fields, record.image), head_length_px=scale.head_length_px).heads
         boxed = [(cell, box) for cell in fields.read_cells(record.image) if (box := cell.box()) is not None]
@@ -208,6 +209,7 @@ def measure_measures(fields: AnnotatedFields, number: int | None) -> None:
                 measured = (measure_cell(CellMasks(head=mask), pixel_size_um=scale.pixel_size_um) for mask in masks)
                 annotated, found = (measures.to_row() for measures in measured)
                 pairs.append((record.session, annotated, found))
+                box_areas.append([_area(boxes_of(heads)[column]), _area(boxed[row][1])])
     others = [pair for pair in pairs if pair[0] not in DESIGN_SESSIONS]
     print(
         f"{len(pairs)} heads, {len(others)} of them in the other sessions; annotated median, mean error, mean |error|"
@@ -216,6 +218,12 @@ def measure_measures(fields: AnnotatedFields, number: int | None) -> None:
         ends = [np.array([[truth[name], found[name]] for _, truth, found in part]).T for part in (pairs, others)]
         words = [f"{np.mean(b / a - 1):+.1%}, {np.mean(abs(b / a - 1)):.1%}" for a, b in ends]
         print(f"{name}: {np.median(ends[0][0]):.2f}, {words[0]}; other sessions {words[1]}")
+    found_area, annotated_area = np.array(box_areas).T
+    print(f"area of the box: median log ratio {np.median(np.log(found_area / annotated_area)):+.3f}")
+
+
+def _area(box: Sequence[float] | np.ndarray) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _annotated_length(cell: AnnotatedCell) -> float:

@@ -171,7 +171,7 @@ def _write_boxes(run: ScoredRun | None, journal: Journal) -> None:
 
     if isinstance(run, FieldRun):
         last = records.latest(journal.read().reviews)
-        write_reviewed_boxes(journal.folder / COCO_FILE, run.found, last.values())
+        write_reviewed_boxes(journal.folder / COCO_FILE, run.found, last.values(), run.fields.find_outline)
 
 
 def _launch(page: Page, *, host: str, port: int) -> str:

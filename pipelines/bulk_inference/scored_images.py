@@ -63,7 +63,8 @@ class ScoredRun:
         self._table = self.scores.table if shows_all else self.scores.table[is_referred]
         shown, of = (int((table[scores_file.STATUS] == OK).sum()) for table in (self._table, self.scores.table))
         kind = "" if shows_all else "referred "
-        self.scope = f"{shown:,} {kind}of {of:,} scored images, folder {self.folder.resolve().name}"
+        self._shown = f"{shown:,} {kind}of {of:,}"
+        self.scope = f"{self._shown} scored images, folder {self.folder.resolve().name}"
         self.fields: Any = None
         self._explain: Callable[[Any], Any] | None = None
         self._lock = threading.Lock()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+import numpy as np
 
 from pipelines.field_analysis.exports import COCO_FILE
 from sperm_tf.evaluation.quantification import scores_file
@@ -14,11 +16,14 @@ from sperm_tf.review import records
 from sperm_tf.review.records import Review
 from sperm_tf.whole_files import write_text
 
+FindOutline = Callable[[str, tuple[int, ...]], np.ndarray | None]
 REVIEWED = "reviewed"
 """Of an annotation, whether a person looked at the cell; of an image, whether at all of its whole cells."""
 
 
-def write_reviewed_boxes(path: pathlib.Path, found: FoundCells, reviews: Iterable[Review]) -> int:
+def write_reviewed_boxes(
+    path: pathlib.Path, found: FoundCells, reviews: Iterable[Review], find_outline: FindOutline
+) -> int:
     """Writes the cells of every field in which people gave a verdict, false ones left out and drawn ones added.
 
     Boxes, outlines and categories are those of the run's own file; a person's class takes the place of the model's.
@@ -27,6 +32,7 @@ def write_reviewed_boxes(path: pathlib.Path, found: FoundCells, reviews: Iterabl
         path: of the JSON.
         found: the cells of the run.
         reviews: the last review of each image.
+        find_outline: of a drawn cell, from the address of its field and its box: x and y, float [N, 2]; None without.
 
     Returns:
         The number of fields; without any nothing is written.
@@ -51,7 +57,7 @@ def write_reviewed_boxes(path: pathlib.Path, found: FoundCells, reviews: Iterabl
         annotations.append(_correct(annotation, review, categories))
     ids = {image["file_name"]: number for number, image in images.items()}
     drawn = [review for review in own if review.verdict == records.ADD and records.read_box(review.box)]
-    annotations += [_to_annotation(review, ids[review.field], categories) for review in drawn]
+    annotations += [_to_annotation(review, ids[review.field], categories, find_outline) for review in drawn]
     numbered = [annotation | {"id": number} for number, annotation in enumerate(annotations, start=1)]
     content |= {"images": list(images.values()), "annotations": numbered}
     write_text(path, json.dumps(content) + "\n")
@@ -67,14 +73,23 @@ def _correct(annotation: Mapping[str, Any], review: Review | None, categories: M
     return corrected
 
 
-def _to_annotation(review: Review, image_id: int, categories: Mapping[str, int]) -> dict[str, Any]:
-    x0, y0, x1, y1 = records.read_box(review.box)
+def _to_annotation(
+    review: Review, image_id: int, categories: Mapping[str, int], find_outline: FindOutline
+) -> dict[str, Any]:
+    """A drawn cell; without an outline its area is that of the box."""
+    x0, y0, x1, y1 = box = records.read_box(review.box)
+    outline = find_outline(review.field, box)
     return {
         "image_id": image_id,
         "category_id": categories[review.label],
         "bbox": [x0, y0, x1 - x0, y1 - y0],
-        "area": (x1 - x0) * (y1 - y0),
-        "segmentation": [],
+        "area": (x1 - x0) * (y1 - y0) if outline is None else round(_find_area(outline), 1),
+        "segmentation": [] if outline is None else [np.round(outline, 1).ravel().tolist()],
         "iscrowd": 0,
         REVIEWED: True,
     }
+
+
+def _find_area(outline: np.ndarray) -> float:
+    x, y = outline.T
+    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)

@@ -16,7 +16,13 @@ from pipelines.bulk_inference.scored_images import ScoredRun, find_group_column
 from pipelines.field_analysis import columns
 from pipelines.field_analysis.field_reader import FieldImage, open_field
 from sperm_tf.data.decode import MAX_PIXELS
+from sperm_tf.evaluation.fields.matching import match_boxes
 from sperm_tf.evaluation.quantification import cells_file, scores_file
+from sperm_tf.fields.classical import ClassicalFinder
+from sperm_tf.fields.found import boxes_of
+from sperm_tf.fields.head_shapes import ANY_SHAPE
+from sperm_tf.fields.outlines import trace_outline
+from sperm_tf.report.text import plural
 from sperm_tf.review.fields import FoundBox
 from sperm_tf.review.items import CellPlace, Item
 from sperm_tf.served_names import OK
@@ -46,6 +52,9 @@ class FieldRun(ScoredRun):
         super().__init__(scores.path.parent, images=str(found.folder), shows_all=shows_all)
         self.found = found
         self.fields = RunFields(self, images)
+        # The scores are in a folder of the run, which has the same name in every run.
+        where = f"{plural(len(self.fields.names), 'field')}, folder {found.folder.resolve().name}"
+        self.scope = f"{self._shown} scored cells in {where}"
 
     def find_place(self, row: Mapping[Any, Any]) -> CellPlace:
         """Where the cell of a row is in its field."""
@@ -120,6 +129,26 @@ class RunFields:
                 f"{width}x{height}. Review its cells as crops; its overlay is in {self._run.found.folder}."
             )
         return image.pixels.read_region(0, 0, height, width)
+
+    def find_outline(self, field: str, box: tuple[int, ...]) -> np.ndarray | None:
+        """The outline of the region of stain in a box that a person drew, whatever its form.
+
+        Args:
+            field: address.
+            box: x0, y0, x1, y1 in pixels of the field.
+
+        Returns:
+            As `trace_outline`; None where no region fits the box at an IoU of 0.5, or the field is gone.
+        """
+        try:
+            pixels = self.read(field)
+        except (ValueError, OSError):
+            return None
+        if not self.head_length_px:
+            return None
+        heads = ClassicalFinder().prepare(pixels, head_length_px=self.head_length_px)(ANY_SHAPE).heads
+        pairs = match_boxes(np.array([box], np.float64), boxes_of(heads))
+        return trace_outline(heads[pairs[0][1]]) if pairs else None
 
     def open_cell(self, field: str, cell: int) -> Item:
         """A cell that was found, with its prediction.

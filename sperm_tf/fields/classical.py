@@ -1,5 +1,7 @@
 """The classical finder: stain, Otsu's threshold, opening, watershed, and rules of size, form and colour. No weights.
 
+The rules judge regions at one threshold for the field; the outline of a head is then sought along its own edge.
+
 Otsu 1979 (IEEE Trans. SMC 9:62-66); watershed of the distance transform: Beucher and Lantuejoul 1979. Every length
 is a share of a head's, so one set of numbers serves all magnifications. docs/fields.md says how good it is.
 """
@@ -13,6 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sperm_tf.fields.found import CUT_BY_BORDER, TOUCHING, FoundField, FoundHead
+from sperm_tf.fields.half_height import EdgeOptions, refine_outline
 from sperm_tf.fields.head_shapes import HeadShape, Region, choose_heads, describe_regions
 from sperm_tf.fields.pixels import FieldPixels, ReducedPixels
 from sperm_tf.fields.regions import grow, open_by_disk, part_by_watershed
@@ -43,12 +46,13 @@ class ClassicalOptions:
         background: of `sperm_tf.fields.stain.BACKGROUNDS`.
         smoothing: deviation of the Gaussian against noise.
         threshold_share: by which Otsu's threshold is multiplied for the cores of heads.
-        outline_share: the same for their outline.
+        outline_share: the same for their first outline.
         opening: radius of the disk; tails and slender midpieces are thinner.
-        reach: how far a core grows to its outline.
+        reach: how far a core grows to its first outline.
         neck_smoothing: deviation of the Gaussian on the distance to the outline.
         neck_depths: how much narrower than both heads a neck is; the first that parts a region counts.
         shape: which regions are heads.
+        edge: where the outline of a head lies on its edge.
     """
 
     channel: str = RGB
@@ -61,6 +65,7 @@ class ClassicalOptions:
     neck_smoothing: float = 0.03
     neck_depths: tuple[float, ...] = (0.06, 0.03, 0.01)
     shape: HeadShape = dataclasses.field(default_factory=HeadShape)
+    edge: EdgeOptions = dataclasses.field(default_factory=EdgeOptions)
 
 
 class ClassicalFinder:
@@ -101,14 +106,18 @@ class ClassicalFinder:
             raise ValueError(f"pixels must be [H, W, 3]. Received: shape={list(pixels.shape)}. Pass one RGB field.")
         check_length(head_length_px)
         work, scale = shrink(pixels, head_length_px)
-        stain = self.measure_stain(work, head_length_px * scale)
-        labels, parted = self.segment(stain, head_length_px * scale, filters.threshold_otsu(stain.amount))
-        regions = describe_regions(labels, stain, head_length_px * scale, parted)
+        head_px = head_length_px * scale
+        stain = self.measure_stain(work, head_px)
+        labels, parted = self.segment(stain, head_px, filters.threshold_otsu(stain.amount))
+        regions = describe_regions(labels, stain, head_px, parted)
         background = np.median(stain.background[::GRID_PX, ::GRID_PX], axis=(0, 1))
         coverage = float(np.mean(labels > 0))
 
         def choose(shape: HeadShape) -> FoundField:
-            heads = [enlarge(region, pixels.shape[:2], work.shape[:2]) for region in choose_heads(regions, shape)]
+            heads = []
+            for region in choose_heads(regions, shape):
+                level, origin = refine_outline(region, labels, stain, head_px=head_px, options=self._options.edge)
+                heads.append(enlarge(level, origin, region, pixels.shape[:2], work.shape[:2]))
             return FoundField(
                 tuple(sorted(heads, key=lambda head: (head.head_y0, head.head_x0))),
                 float(head_length_px),
@@ -145,16 +154,22 @@ class ClassicalFinder:
         head_px, shape = head_length_px * scale, self._options.shape
         levels = measure_levels(self, work, head_px)
         regions: list[Region] = []
+        outlines: dict[int, tuple[np.ndarray, tuple[int, int]]] = {}
         num_stained = 0
         for core in list_cores(size, tile_px):
             tile = core.grow(math.ceil(_CLUMP_REACH * head_px), size)
             stain = measure_tile(self, work, head_px, tile, levels.empty_otsu)
             labels, parted = self.segment(stain, head_px, levels.stain_otsu)
             num_stained += int(np.count_nonzero(labels[core.inside(tile)]))
-            found = describe_regions(labels, stain, head_px, parted)
-            placed = (region.place(tile.y0, tile.x0, size) for region in found)
-            regions += [region for region in placed if core.owns(*region.box) and region.may_be_head(shape)]
-        heads = [enlarge(region, image.shape, size) for region in choose_heads(regions, shape)]
+            for region in describe_regions(labels, stain, head_px, parted):
+                placed = region.place(tile.y0, tile.x0, size)
+                if core.owns(*placed.box) and placed.may_be_head(shape):
+                    level, (top, left) = refine_outline(
+                        region, labels, stain, head_px=head_px, options=self._options.edge
+                    )
+                    outlines[id(placed)] = level, (top + tile.y0, left + tile.x0)
+                    regions.append(placed)
+        heads = [enlarge(*outlines[id(region)], region, image.shape, size) for region in choose_heads(regions, shape)]
         return FoundField(
             tuple(sorted(heads, key=lambda head: (head.head_y0, head.head_x0))),
             float(head_length_px),
@@ -263,27 +278,39 @@ def check_length(head_length_px: float) -> None:
         raise ValueError(f"head_length_px must be above 0. Received: head_length_px={head_length_px!r}.")
 
 
-def enlarge(region: Region, field: tuple[int, int], work: tuple[int, int]) -> FoundHead:
-    """A region as a head in pixels of the field.
+def enlarge(
+    level: np.ndarray, origin: tuple[int, int], region: Region, field: tuple[int, int], work: tuple[int, int]
+) -> FoundHead:
+    """A head in pixels of the field.
 
     Args:
-        region: found in the field as it was worked on.
+        level: float32 [h, w], above 0 on the head, in a window of the field as it was worked on.
+        origin: first row and column of that window.
+        region: the head's.
         field: height and width of the field.
         work: height and width of what was worked on.
     """
     from PIL import Image
+    from skimage import measure
 
     y_scale, x_scale = field[0] / work[0], field[1] / work[1]
-    y0, x0, y1, x1 = region.box
-    top, bottom = round(y0 * y_scale), min(field[0], round(y1 * y_scale))
-    left, right = round(x0 * x_scale), min(field[1], round(x1 * x_scale))
-    soft = Image.fromarray(np.where(region.mask, 255, 0).astype(np.uint8))
-    mask = np.asarray(soft.resize((right - left, bottom - top), Image.Resampling.BILINEAR)) > 127
-    per_head = _px(region, (x_scale + y_scale) / 2)
-    flags = [flag for flag, holds in ((CUT_BY_BORDER, region.is_cut), (TOUCHING, region.is_parted)) if holds]
-    return FoundHead(left, top, right, bottom, mask, region.length * per_head, region.width * per_head, tuple(flags))
-
-
-def _px(region: Region, scale: float) -> float:
-    """Pixels of the field in one L."""
-    return scale * float(np.sqrt(region.mask.sum() / region.area))
+    (top, left), (height, width) = origin, level.shape
+    y0, y1 = round(top * y_scale), min(field[0], round((top + height) * y_scale))
+    x0, x1 = round(left * x_scale), min(field[1], round((left + width) * x_scale))
+    part = np.array([x0 / x_scale - left, y0 / y_scale - top, x1 / x_scale - left, y1 / y_scale - top])
+    part = np.clip(part, 0, (width, height, width, height))
+    soft = Image.fromarray(level).resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box=tuple(part))
+    head = measure.regionprops((np.asarray(soft) > 0).astype(np.uint8))[0]
+    head_y0, head_x0, head_y1, head_x1 = (int(side) for side in np.add(head.bbox, (y0, x0, y0, x0)))
+    is_cut = region.is_cut or head_y0 == 0 or head_x0 == 0 or head_y1 == field[0] or head_x1 == field[1]
+    flags = [flag for flag, holds in ((CUT_BY_BORDER, is_cut), (TOUCHING, region.is_parted)) if holds]
+    return FoundHead(
+        head_x0,
+        head_y0,
+        head_x1,
+        head_y1,
+        head.image,
+        head.axis_major_length,
+        head.axis_minor_length,
+        tuple(flags),
+    )

@@ -53,6 +53,21 @@ class HeadShape:
     min_stain: float = 30.0
 
 
+ANY_SHAPE = HeadShape(
+    min_area=0.0,
+    max_area=np.inf,
+    max_length=np.inf,
+    min_width=0.0,
+    max_width=np.inf,
+    min_solidity=0.0,
+    min_darkness=0.0,
+    max_redness=np.inf,
+    max_round_area=0.0,
+    min_stain=0.0,
+)
+"""Of every region, for heads that a person has told."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Region:
     """A region of stain.

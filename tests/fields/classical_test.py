@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from sperm_tf.evaluation.fields.matching import box_iou, match_boxes
 from sperm_tf.fields.classical import ClassicalFinder
 from sperm_tf.fields.found import CUT_BY_BORDER, TOUCHING, boxes_of
+from tests.fields import drawn_fields
 from tests.fields.drawn_fields import HEAD_PX, box_of, draw_field
 
 HEADS = ((200, 200, 0.3), (600, 250, 1.2), (900, 700, 2.5), (300, 800, -0.7), (1100, 300, 0.0))
@@ -93,3 +95,15 @@ def test_boxes_lie_inside_the_field():
     boxes = boxes_of(find(pixels).heads)
     assert (boxes >= 0).all() and (boxes[:, 2] <= 1280).all() and (boxes[:, 3] <= 1024).all()
     assert box_iou(boxes, boxes).max() == 1
+
+
+@pytest.mark.parametrize("blur", (1.5, 3.0))
+def test_dark_nucleus_and_pale_acrosome_have_their_outline_at_half_height(blur, monkeypatch):
+    acrosome = (165, 110, 205)  # half as dark as the nucleus, as on real slides
+    monkeypatch.setattr(drawn_fields, "ACROSOME", acrosome)
+    pixels, masks = draw_field(HEADS)
+    found = find(ndimage.gaussian_filter(pixels, (blur, blur, 0)))
+    check_found(found, masks, min_iou=0.9)
+    for head in found.heads:
+        assert head.length_px == pytest.approx(HEAD_PX, rel=0.03)
+        assert head.width_px == pytest.approx(0.6 * HEAD_PX, rel=0.04)

@@ -128,9 +128,9 @@ def test_what_people_corrected_is_marked_and_said(found):
 
 
 def test_the_errors_of_the_classical_finder_are_said(found):
-    assert "8 % wider" not in describe_fields(found, ROLES)["measured"]
+    assert "two people do" not in describe_fields(found, ROLES)["measured"]
     by_classical = dataclasses.replace(found, finder="classical")
-    assert "8 % wider than those that people drew" in describe_fields(by_classical, ROLES)["measured"]
+    assert "differ by some 4 % from those of outlines" in describe_fields(by_classical, ROLES)["measured"]
 
 
 def test_an_estimated_scale_is_said_to_be(found):

@@ -21,3 +21,15 @@ def wait_for(browser, css, text=""):
             return found
         time.sleep(0.1)
     raise AssertionError(f"no {css} with {text!r} in {browser.find_element('css selector', 'body').text}")
+
+
+def wait_until_it_takes_keys(browser):
+    """The page shows a card before its buttons are there, and before it takes the next verdict."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        if browser.execute_script(
+            "return !document.body.classList.contains('rv-busy') && !!document.querySelector('#rv-agree')?.offsetParent"
+        ):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the page takes no key")

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from tests.review.browser import PATIENCE_S, wait_for
+from tests.review.browser import PATIENCE_S, wait_for, wait_until_it_takes_keys
 
 
 def setup_module():
@@ -129,6 +129,7 @@ def test_a_person_draws_in_a_browser(address, journal, browser):
     corner = ActionChains(browser).move_to_element_with_offset(picture, round(20 * scale), round(20 * scale))
     corner.click_and_hold().move_by_offset(round(60 * scale), round(40 * scale)).release().perform()
     wait_for(browser, ".rv-card", "You drew this cell")
+    wait_until_it_takes_keys(browser)
     body.send_keys("2")
     wait_for(browser, "#rv-status", "added: abnormal")
     (review,) = journal.read().reviews
@@ -136,9 +137,11 @@ def test_a_person_draws_in_a_browser(address, journal, browser):
     assert review.field == name and (x1 - x0, y1 - y0) == (pytest.approx(60, abs=3), pytest.approx(40, abs=3))
     assert (x0, y0) == (pytest.approx(float(size[2]) / 2 + 20, abs=3), pytest.approx(float(size[3]) / 2 + 20, abs=3))
     wait_for(browser, ".rv-list", "1 of 6 reviewed")
+    wait_until_it_takes_keys(browser)
     body.send_keys("x")
     wait_for(browser, "#rv-status", "no cell")
     assert [review.verdict for review in journal.read().reviews] == ["add", "no_cell"]
     place = int(wait_for(browser, ".rv-field .rv-title span").text.split()[0])
+    wait_until_it_takes_keys(browser)
     body.send_keys("k")
     wait_for(browser, ".rv-field .rv-title span", f"{place % 3 + 1} of 3")

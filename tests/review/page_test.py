@@ -5,6 +5,7 @@ import json
 import pathlib
 import shutil
 import socket
+import threading
 import time
 import urllib.parse
 
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from sperm_tf.synthesis.renderer import render
-from tests.review.browser import PATIENCE_S, wait_for
+from tests.review.browser import PATIENCE_S, wait_for, wait_until_it_takes_keys
 
 
 def setup_module():
@@ -228,6 +229,7 @@ def test_a_person_agrees_and_corrects_in_a_browser(address, browser, journal, tm
     agree.click()
     second = wait_for(browser, ".rv-card", "2 of 2").find_element("css selector", "h2").text
     wait_for(browser, "#rv-status", f"Saved: {first}, {predicted}")
+    wait_until_it_takes_keys(browser)
     browser.find_element("css selector", "body").send_keys("3")  # the key of the third class
     wait_for(browser, ".rv-empty", "All 2 images are reviewed")
     rows = _rows(journal)
@@ -302,27 +304,30 @@ def test_without_a_map_the_review_goes_on_and_the_reason_is_said(reader, journal
 
 def test_keys_that_come_before_the_next_image_are_refused_visibly(reader, journal, files, browser, monkeypatch):
     items = reader.read(files)
-    append = journal.append
+    append, is_refused = journal.append, threading.Event()
 
-    def append_slowly(*args):
-        time.sleep(1.0)
+    def append_late(*args):
+        assert is_refused.wait(PATIENCE_S)
         return append(*args)
 
-    monkeypatch.setattr(journal, "append", append_slowly)
+    monkeypatch.setattr(journal, "append", append_late)
     page = Page(reader, journal, items=items, initials="AB")
     try:
         browser.get(page.launch(host="127.0.0.1", port=None))
         wait_for(browser, ".rv-card", "1 of 6")
+        wait_until_it_takes_keys(browser)
         assert "3 files could not be read" in wait_for(browser, ".rv-problems").text
         assert not browser.find_elements("css selector", "#rv-files"), "nothing is dropped in where a run is reviewed"
         body = browser.find_element("css selector", "body")
-        body.send_keys("1")
-        body.send_keys("2")
+        body.send_keys("12")
         wait_for(browser, "#rv-refusal", "Not taken: “2 · abnormal” came before the next image was shown")
+        is_refused.set()
         wait_for(browser, ".rv-card", "2 of 6")
+        wait_until_it_takes_keys(browser)
         assert len(_rows(journal)) == 1 and _rows(journal)[0]["label"] == "normal"
         body.send_keys("2")
         wait_for(browser, ".rv-card", "3 of 6")
+        wait_until_it_takes_keys(browser)
         assert not wait_for(browser, "#rv-refusal").is_displayed()
         assert [row["label"] for row in _rows(journal)] == ["normal", "abnormal"]
         browser.refresh()  # what was judged is known, and the pile goes on where it stood
@@ -346,6 +351,7 @@ def test_a_map_that_comes_late_goes_into_its_own_card(reader, journal, files, br
             name = wait_for(browser, ".rv-card", f"{shown} of 6").find_element("css selector", "h2").text
             image = wait_for(browser, "[data-map-of] img[alt='Attribution map']")
             assert image.get_attribute("src") == expected[name]
+            wait_until_it_takes_keys(browser)
             browser.find_element("css selector", "body").send_keys("1")
             wait_for(browser, ".rv-card", f"{shown + 1} of 6")
     finally:

@@ -29,8 +29,8 @@ MAX_PICTURES = 12
 _SIDE, _JPEG_QUALITY = 1000, 82
 _REMOVED, _ADDED = (163, 39, 15), (29, 107, 67)
 _CLASSICAL_ERRORS = (
-    "Outlines of the classical finder are some 8 % wider than those that people drew on annotated fields, and their "
-    "length over width is 10 % lower (docs/fields.md)."
+    "Length, width and their ratio differ by some 4 % from those of outlines that people drew on annotated fields, as "
+    "two people do (docs/fields.md)."
 )
 _NO_HEADS = "no_heads"  # status of a field that was read
 
@@ -219,7 +219,7 @@ def _mark(picture: Image.Image, scale: float, removed: Any, added: Any) -> None:
 
     draw = ImageDraw.Draw(picture)
     width = max(2, picture.width // 300)
-    font = ImageFont.load_default(max(10, picture.width // 70))
+    font = ImageFont.load_default(max(10, picture.width // 40))  # as large as in the overlay
     for rows, colour in ((removed, _REMOVED), (added, _ADDED)):
         for row in rows.to_dict("records"):
             x0, y0, x1, y1 = (float(row[name]) * scale for name in cells_file.BOX)

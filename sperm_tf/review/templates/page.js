@@ -1,6 +1,7 @@
 // One verdict at a time, and none without initials. What is pressed meanwhile is refused, and the page says so: it would
 // be a verdict on an image that nobody has seen.
 const PATIENCE_MS = 15000;
+const NO_ANSWER = 'No answer from the program yet. Is it still running in its terminal?';
 let busySince = 0;
 
 function say(words) {
@@ -13,6 +14,7 @@ function say(words) {
 window.reviewIsReady = () => { // the page calls it when the program has answered
   busySince = 0;
   document.body.classList.remove('rv-busy');
+  if (document.getElementById('rv-refusal')?.textContent === NO_ANSWER) say('');
 };
 
 function isEarly(name) {
@@ -25,7 +27,7 @@ function startWaiting() {
   busySince = since;
   document.body.classList.add('rv-busy');
   setTimeout(() => {
-    if (busySince === since) say('No answer from the program yet. Is it still running in its terminal?');
+    if (busySince === since) say(NO_ANSWER);
   }, PATIENCE_MS);
 }
 

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from pipelines import slide_report
@@ -76,6 +77,12 @@ def test_cells_stand_in_their_fields(output, journal):
     assert session.field != session.items[session.current].place.field
 
 
+def test_the_page_names_the_run_of_fields_not_its_folder_of_scores(output):
+    run = FieldRun(output)
+    assert run.folder.name == "scores" != output.name
+    assert run.scope == f"5 referred of 6 scored cells in 3 fields, folder {output.name}"
+
+
 def test_a_drawn_cell_has_the_crop_of_a_found_one(output, journal):
     session = open_session(output, journal)
     item = session.items[find(session, "c.png", 1)]
@@ -137,7 +144,10 @@ def test_the_classifiers_training_table_has_the_added_cell_and_not_the_false_one
 def test_the_finders_training_data_have_the_corrected_boxes(output, journal, tmp_path):
     correct(open_session(output, journal))
     run, path = FieldRun(output), tmp_path / "cells.coco.json"
-    assert write_reviewed_boxes(path, run.found, records.latest(journal.read().reviews).values()) == 2
+    last = records.latest(journal.read().reviews).values()
+    triangle = np.array([[300.0, 210.0], [360.0, 210.0], [300.0, 260.0]])
+    outlines = {("a.png", MISSED): triangle}
+    assert write_reviewed_boxes(path, run.found, last, lambda *place: outlines[place]) == 2
     coco = json.loads(path.read_text())
     names = {image["id"]: image["file_name"] for image in coco["images"]}
     categories = {category["id"]: category["name"] for category in coco["categories"]}
@@ -148,10 +158,24 @@ def test_the_finders_training_data_have_the_corrected_boxes(output, journal, tmp
     assert ("a.png", (x0, y0, x1 - x0, y1 - y0)) not in kept
     added = kept["a.png", (300, 210, 60, 50)]
     assert categories[added["category_id"]] == "normal" and added["reviewed"]
+    assert added["segmentation"] == [[300, 210, 360, 210, 300, 260]] and added["area"] == 60 * 50 / 2
     changed = [row for (name, _), row in kept.items() if name == "b.png" and row["reviewed"]]
     assert [categories[row["category_id"]] for row in changed] == ["normal"] and "score" not in changed[0]
     assert sorted(row["id"] for row in coco["annotations"]) == list(range(1, 7))
-    assert write_reviewed_boxes(tmp_path / "none.json", run.found, []) == 0 and not (tmp_path / "none.json").exists()
+    none = tmp_path / "none.json"
+    assert write_reviewed_boxes(none, run.found, [], run.fields.find_outline) == 0 and not none.exists()
+    write_reviewed_boxes(path, run.found, last, run.fields.find_outline)  # nothing is stained where the box was drawn
+    (without,) = [row for row in json.loads(path.read_text())["annotations"] if not row["segmentation"]]
+    assert without["bbox"] == [300, 210, 60, 50] and without["area"] == 60 * 50
+
+
+def test_a_drawn_cell_has_the_outline_of_the_stain_in_its_box(output):
+    fields = FieldRun(output).fields
+    (found,) = fields.list_found("c.png")
+    x0, y0, x1, y1 = found.box
+    outline = fields.find_outline("c.png", (x0 - 4, y0 - 4, x1 + 4, y1 + 4))
+    assert (*outline.min(axis=0), *outline.max(axis=0)) == pytest.approx(found.box, abs=1)
+    assert fields.find_outline("c.png", (x0 - 60, y0 - 60, x1 + 60, y1 + 60)) is None
 
 
 def test_the_report_counts_the_corrected_cells(output, journal, tmp_path, capsys):
