@@ -17,6 +17,7 @@ from sperm_tf.served_names import ACCEPT, REFER
 from sperm_tf.whole_files import replacing
 
 _MAX_SIDE = 2048
+_LABELLED_SCALE = 0.5  # of a picture below which labels would hide the cells
 _REFERRED = (105, 105, 105)
 _LINE_SHARE = 0.003  # width of a line by the longer side
 _FONT_SHARE = 0.014
@@ -36,14 +37,14 @@ def draw_field(
         pixels: of the field.
         cells: row of the table of cells, and outline [N, 2], of each.
         colours: of the classes.
-        path: of the PNG, at most 2,048 pixels a side.
+        path: of the PNG, at most 2,048 pixels a side; without numbers and classes where the field is twice as large.
     """
     from PIL import Image, ImageDraw, ImageFont
 
     reduced, scale = read_reduced(pixels, _MAX_SIDE)
     image = Image.fromarray(reduced)
     draw = ImageDraw.Draw(image)
-    width = max(1, round(_LINE_SHARE * max(image.size)))
+    width = 2 if scale < _LABELLED_SCALE else max(1, round(_LINE_SHARE * max(image.size)))
     font = ImageFont.load_default(max(10, round(_FONT_SHARE * max(image.size))))
     for cell, outline in cells:
         decision = cell.get(scores_file.DECISION)
@@ -52,6 +53,8 @@ def draw_field(
         draw.line(points, fill=colour, width=max(1, width // 2))
         x0, y0, x1, y1 = (cell[name] * scale for name in columns.BOX)
         _draw_box(draw, (x0, y0, x1, y1), colour, width, dashed=decision != ACCEPT)
+        if scale < _LABELLED_SCALE:
+            continue
         label = label_of(cell)
         left, top, right, bottom = draw.textbbox((x0, y0), label, font=font)
         x, y = min(x0, image.width - (right - left) - 2), max(0, y0 - (bottom - top) - 6)

@@ -152,8 +152,8 @@ class ClassicalFinder:
             labels, parted = self.segment(stain, head_px, levels.stain_otsu)
             num_stained += int(np.count_nonzero(labels[core.inside(tile)]))
             found = describe_regions(labels, stain, head_px, parted)
-            placed = (region.place(tile.y0, tile.x0, size) for region in found)
-            regions += [region for region in placed if core.owns(*region.box) and region.may_be_head(shape)]
+            moved = (region.move(tile.y0, tile.x0) for region in found)
+            regions += [region for region in moved if core.owns(*region.box) and region.may_be_head(shape)]
         heads = [enlarge(region, image.shape, size) for region in choose_heads(regions, shape)]
         return FoundField(
             tuple(sorted(heads, key=lambda head: (head.head_y0, head.head_x0))),
