@@ -18,6 +18,7 @@ from sperm_tf.whole_files import replacing
 
 Box = tuple[float, ...]  # x0, y0, x1, y1
 _MAX_SIDE = 2048
+_LABELLED_SCALE = 0.5  # of a picture below which labels would hide the cells
 _REFERRED = (105, 105, 105)
 _LINE_SHARE = 0.003  # width of a line by the longer side
 _FONT_SHARE = 0.025  # of the longer side: 6 points where two pictures stand side by side on a page
@@ -38,14 +39,14 @@ def draw_field(
         pixels: of the field.
         cells: row of the table of cells, and outline [N, 2], of each.
         colours: of the classes.
-        path: of the PNG, at most 2,048 pixels a side.
+        path: of the PNG, at most 2,048 pixels a side; without numbers and classes where the field is twice as large.
     """
     from PIL import Image, ImageDraw, ImageFont
 
     reduced, scale = read_reduced(pixels, _MAX_SIDE)
     image = Image.fromarray(reduced)
     draw = ImageDraw.Draw(image)
-    width = max(1, round(_LINE_SHARE * max(image.size)))
+    width = 2 if scale < _LABELLED_SCALE else max(1, round(_LINE_SHARE * max(image.size)))
     font = ImageFont.load_default(max(10, round(_FONT_SHARE * max(image.size))))
     boxes = [tuple(cell[name] * scale for name in columns.BOX) for cell, _ in cells]
     taken = list(boxes)
@@ -54,7 +55,8 @@ def draw_field(
         points = [(float(x) * scale, float(y) * scale) for x, y in (*outline, outline[0])]
         draw.line(points, fill=colour, width=max(1, width // 2))
         _draw_box(draw, box, colour, width, dashed=cell.get(scores_file.DECISION) != ACCEPT)
-    for (cell, _), box in zip(cells, boxes, strict=True):
+    labelled = () if scale < _LABELLED_SCALE else zip(cells, boxes, strict=True)
+    for (cell, _), box in labelled:
         label = label_of(cell)
         _, _, right, bottom = draw.textbbox((0, 0), label, font=font, anchor="lt")
         place = _place_label((right + 2 * _LABEL_MARGIN, bottom + 2 * _LABEL_MARGIN), box, taken, image.size)

@@ -162,7 +162,7 @@ class ClassicalFinder:
             labels, parted = self.segment(stain, head_px, levels.stain_otsu)
             num_stained += int(np.count_nonzero(labels[core.inside(tile)]))
             for region in describe_regions(labels, stain, head_px, parted):
-                placed = region.place(tile.y0, tile.x0, size)
+                placed = region.move(tile.y0, tile.x0)
                 if core.owns(*placed.box) and placed.may_be_head(shape):
                     level, (top, left) = refine_outline(
                         region, labels, stain, head_px=head_px, options=self._options.edge

@@ -113,18 +113,15 @@ class Region:
         """Whether it is a head but for its colour beside the field's other heads."""
         return self.has_form(shape) and self.darkness >= shape.min_stain
 
-    def place(self, y0: int, x0: int, field: tuple[int, int]) -> Region:
+    def move(self, y0: int, x0: int) -> Region:
         """A region of a tile in its field.
 
         Args:
             y0: first row of the tile.
             x0: first column of the tile.
-            field: height and width of the field.
         """
         top, left, bottom, right = self.box
-        box = top + y0, left + x0, bottom + y0, right + x0
-        is_cut = box[0] == 0 or box[1] == 0 or box[2] == field[0] or box[3] == field[1]
-        return dataclasses.replace(self, box=box, is_cut=is_cut)
+        return dataclasses.replace(self, box=(top + y0, left + x0, bottom + y0, right + x0))
 
     def has_colour(self, shape: HeadShape, *, darkness: float, redness: float) -> bool:
         """Whether it is as dark as the heads of its field, or at least of their hue.

@@ -9,17 +9,18 @@ from sperm_tf.fields.pixels import ArrayPixels
 from sperm_tf.fields.stain import MEDIAN
 from tests.fields.drawn_fields import draw_field
 
-# In lengths of a head: on borders and corners of tiles, at borders of the field, touching.
-HEADS = ((5.7, 2.9, 0.3), (11.4, 8.5, 1.2), (11.5, 9.4, 1.2), (0.2, 6.7, 1.5), (15.5, 0.2, 0.2), (6.7, 5.7, 2.0))
-DROPS, ROUND_CELLS = ((3.3, 10.7, 0.45),), ((9.3, 5.7, 1.8),)
-SHAPE = (12.1, 17.3)
+# In lengths of a head: on borders of tiles, at borders of the field, touching. The field is longer than a tile sees.
+HEADS = ((5.7, 2.9, 0.3), (17.0, 3.5, 1.2), (17.1, 4.4, 1.2), (0.2, 4.7, 1.5), (29.5, 0.2, 0.2), (34.1, 5.0, 2.0))
+DROPS, ROUND_CELLS = ((3.3, 5.7, 0.45),), ((25.3, 3.7, 1.8),)
+SHAPE = (7.1, 38.3)
 
 
-def _draw(head_px):
+def _draw(head_px, *, is_turned=False):
     heads = [(x * head_px, y * head_px, angle) for x, y, angle in HEADS]
     drops, round_cells = ([tuple(head_px * value for value in one) for one in kind] for kind in (DROPS, ROUND_CELLS))
     size = tuple(round(side * head_px) for side in SHAPE)  # no multiples of 8
-    return draw_field(heads, size=size, head_px=head_px, shade=0.2, blue=drops, round_cells=round_cells)[0]
+    pixels = draw_field(heads, size=size, head_px=head_px, shade=0.2, blue=drops, round_cells=round_cells)[0]
+    return np.ascontiguousarray(pixels.swapaxes(0, 1)) if is_turned else pixels
 
 
 def _assert_same(found, expected):
@@ -36,7 +37,7 @@ def _assert_same(found, expected):
 def test_heads_are_those_of_the_field_at_once_whatever_the_tiles(monkeypatch, head_px, tiles_px):
     monkeypatch.setattr(classical, "WORK_HEAD_PX", 24)  # the second field is reduced
     monkeypatch.setattr(classical_levels, "SQUARE_PX", 150)
-    pixels = _draw(head_px)
+    pixels = _draw(head_px, is_turned=head_px == 31)
     expected = ClassicalFinder().find(pixels, head_length_px=head_px)
     assert len(expected.heads) == len(HEADS)
     assert {flag for head in expected.heads for flag in head.flags} == {"cut_by_border", "touching"}

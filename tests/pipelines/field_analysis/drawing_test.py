@@ -29,6 +29,14 @@ def test_a_head_out_of_focus_is_said_to_be():
     assert drawing.label_of(cell) == "3 normal, out of focus"
 
 
+def test_a_picture_of_a_large_field_has_no_labels(tmp_path, monkeypatch):
+    _, num_labelled, _ = _draw(tmp_path, "accept")
+    monkeypatch.setattr(drawing, "_MAX_SIDE", 90)
+    _, num_green, pixels = _draw(tmp_path, "accept")
+    assert pixels.shape == (90, 90, 3) and 100 < num_green < num_labelled
+    assert (pixels[:20] == 230).all()  # where the label would be, above the box
+
+
 def test_a_referred_cell_looks_like_no_class(tmp_path):
     label, num_green, pixels = _draw(tmp_path, "refer")
     assert label == "3 normal?" and num_green == 0
