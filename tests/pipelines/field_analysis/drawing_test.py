@@ -47,7 +47,9 @@ def test_labels_can_be_read_in_print(tmp_path):
     cell = {"cell": 3, "predicted_class": "normal", "decision": "accept", "status": "ok"}
     cell |= {"head_x0": 400, "head_y0": 600, "head_x1": 490, "head_y1": 660}
     path = tmp_path / "field.png"
-    drawing.draw_field(np.full((1024, 1280, 3), 230, np.uint8), [(cell, OUTLINE + 400)], {"normal": GREEN}, path)
+    drawing.draw_field(
+        ArrayPixels(np.full((1024, 1280, 3), 230, np.uint8)), [(cell, OUTLINE + 400)], {"normal": GREEN}, path
+    )
     label = np.asarray(Image.open(path))[:598]
     rows = np.flatnonzero((label == 255).all(axis=2).any(axis=1))  # white: the ink of the label
     points = 72 / 25.4 * 90 / 1280 * (rows[-1] - rows[0] + 1)  # on paper, 90 mm wide
@@ -63,7 +65,7 @@ def test_labels_cover_no_head_where_there_is_room(tmp_path):
         cell |= {"head_x0": x, "head_y0": y, "head_x1": x + 80, "head_y1": y + 50}
         cells.append((cell, np.array([[x, y], [x + 80, y], [x + 80, y + 50], [x, y + 50]], float)))
     path = tmp_path / "field.png"
-    drawing.draw_field(np.full((1024, 1280, 3), 230, np.uint8), cells, {"normal": GREEN}, path)
+    drawing.draw_field(ArrayPixels(np.full((1024, 1280, 3), 230, np.uint8)), cells, {"normal": GREEN}, path)
     pixels = np.asarray(Image.open(path))
     for cell, _ in cells:
         inside = pixels[cell["head_y0"] + 6 : cell["head_y1"] - 6, cell["head_x0"] + 6 : cell["head_x1"] - 6]
