@@ -241,6 +241,19 @@ def is_name(weights: str) -> bool:
     return weights.partition("@")[0] in NAMES and "/" not in weights
 
 
+def trace_start(weights: str) -> tuple[str, ...]:
+    """What a training goes back to that started from these weights: the first start first, `weights` last.
+
+    Args:
+        weights: as `ModelConfig.weights`. A release of this package started from others, and so on; `none` is left
+            out where it is not all.
+    """
+    starts = [weights]
+    while is_name(starts[0]) and (release := look_up(starts[0])) and release.model.weights != "none":
+        starts.insert(0, release.model.weights)
+    return tuple(starts)
+
+
 def default_dataset(name: str) -> str:
     """What a release was trained on that does not say so: what it is called by."""
     return _DATASETS.get(name, name)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sperm_tf.models.registry import BACKBONES, DEFAULT_BACKBONES
+from sperm_tf.models.released import trace_start
 from sperm_tf.report import text
 from sperm_tf.report.published.literature import HONEST, Published, paper
 from sperm_tf.schemas.cross_validation import ModelResults, Results
@@ -215,14 +216,15 @@ def mean_and_sd(figure: Mapping[str, Any]) -> str:
 
 
 def pretraining(model: ModelResults) -> str:
-    """What the fits of a model started from: `ImageNet`, or the names of the weights."""
-    names = ("ImageNet" if name.startswith(_IMAGENET) else name for name in model["fits"]["weights"])
+    """What the fits of a model started from: `ImageNet`, or the names of the weights, the first start first."""
+    starts = [start for name in model["fits"]["weights"] for start in trace_start(name)]
+    names = ("ImageNet" if name.startswith(_IMAGENET) else name for name in starts)
     return ", ".join(dict.fromkeys(names)) or "not recorded"
 
 
 def saw_imagenet(model: ModelResults | None) -> bool:
-    """Whether a fit of the model started from weights that were trained on ImageNet."""
-    return model is not None and any(name.startswith(_IMAGENET) for name in model["fits"]["weights"])
+    """Whether a fit of the model started from weights that were trained on ImageNet, directly or a release earlier."""
+    return model is not None and any(trace_start(name)[0].startswith(_IMAGENET) for name in model["fits"]["weights"])
 
 
 def percent_bounds(bounds: Any) -> str:

@@ -37,7 +37,9 @@ def quick(request, monkeypatch):
 
 @pytest.fixture(scope="module")
 def hushem():
-    return analyze(simple_cnn=1.2, efficientnet_b0=2.0, efficientnet_b0_cbam=2.1, vit_tiny=1.5)
+    return analyze(
+        simple_cnn=1.2, efficientnet_b0=2.0, efficientnet_b0_cbam=2.1, efficientnet_lite0_cbam=2.2, vit_tiny=1.5
+    )
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,7 @@ def test_every_model_has_its_row(hushem, tmp_path):
             low, high = pooled[figure]["bootstrap_95"]
             assert f"{pooled[figure]['value']:.3f} [{low:.3f}, {high:.3f}]" in text, figure
     for name in CLASS_NAMES:
-        recall = hushem["models"]["efficientnet_b0_cbam"]["pooled"]["per_class"][name]["recall"]
+        recall = hushem["models"]["efficientnet_lite0_cbam"]["pooled"]["per_class"][name]["recall"]
         low, high = recall["bootstrap_95"]
         assert f"{recall['value']:.3f} [{low:.3f}, {high:.3f}]" in text
 
@@ -102,7 +104,7 @@ def test_the_page_opens_with_the_comparison_then_cbam_then_the_literature(hushem
         "Literature, HuSHeM",
     ]
     compared = section(text, "Models and datasets", "###")
-    for content, name in ((hushem, "efficientnet_b0_cbam"), (smids, "efficientnet_lite0_cbam")):
+    for content, name in ((hushem, "efficientnet_lite0_cbam"), (smids, "efficientnet_lite0_cbam")):
         model = content["models"][name]
         accuracy, (low, high) = model["over_folds"]["accuracy"], model["pooled"]["accuracy"]["bootstrap_95"]
         f1, (f1_low, f1_high) = model["pooled"]["macro_f1"]["value"], model["pooled"]["macro_f1"]["bootstrap_95"]
@@ -134,7 +136,7 @@ def test_without_any_predictions_the_page_says_so(tmp_path):
 
 def test_without_the_target_model_its_tables_say_so(tmp_path):
     text, _ = render({"hushem": analyze(simple_cnn=2.0)}, tmp_path)
-    assert "Not measured yet." in section(text, "Classes, `efficientnet_b0_cbam`", "###")
+    assert "Not measured yet." in section(text, "Classes, `efficientnet_lite0_cbam`", "###")
     assert "| HuSHeM | accuracy ≥ 93.9 % | *not measured yet*" in text
 
 
@@ -158,7 +160,7 @@ def test_a_target_takes_two_repeats(smids, tmp_path):
     assert "reached, but by 1 repeat only" in render({"smids": once}, tmp_path)[0]
 
 
-@pytest.mark.parametrize("weights", ["imagenet", "imagenet_lite0"])
+@pytest.mark.parametrize("weights", ["imagenet", "imagenet_lite0", "synthetic_lite0"])
 def test_what_started_from_imagenet_is_said(smids, tmp_path, weights):
     changed = copy.deepcopy(smids)
     changed["models"]["efficientnet_lite0_cbam"]["fits"]["weights"] = [weights]
@@ -166,7 +168,8 @@ def test_what_started_from_imagenet_is_said(smids, tmp_path, weights):
     assert "**ImageNet weights started** `efficientnet_lite0_cbam` on SMIDS; the others" in text
     assert "No network started from ImageNet" not in text
     assert "| `efficientnet_lite0_cbam`, from ImageNet | " in text
-    assert re.search(r"\*\*here:\*\* `efficientnet_lite0_cbam` \|.*\| ImageNet \|", text)
+    shown = "ImageNet, synthetic_lite0" if weights == "synthetic_lite0" else "ImageNet"
+    assert re.search(rf"\*\*here:\*\* `efficientnet_lite0_cbam` \|.*\| {shown} \|", text)
     changed["models"]["efficientnet_lite0_cbam"]["fits"]["weights"] = ["synthetic"]
     text, _ = render({"smids": changed}, tmp_path)
     assert "No network started from ImageNet weights." in text
@@ -176,7 +179,7 @@ def test_what_started_from_imagenet_is_said(smids, tmp_path, weights):
 def test_paired_tests_are_shown_and_read_out(hushem, tmp_path):
     text, _ = render({"hushem": hushem}, tmp_path)
     tests = section(text, "Paired tests", "###")
-    assert tests.count(" − ") == 6
+    assert tests.count(" − ") == 10
     pair = next(
         pair
         for pair in hushem["comparisons"]
@@ -247,8 +250,8 @@ def test_plots_are_linked_small_and_repeat(hushem, smids, tmp_path):
 def test_the_plotted_model_is_the_released_one_or_else_the_most_accurate_by_folds(hushem):
     changed = with_accuracy(hushem, 0.999, "vit_tiny")
     assert results_page.best_model(changed) == "vit_tiny"
-    assert results_page.shown_model("hushem", changed) == "efficientnet_b0_cbam"
-    del changed["models"]["efficientnet_b0_cbam"]
+    assert results_page.shown_model("hushem", changed) == "efficientnet_lite0_cbam"
+    del changed["models"]["efficientnet_lite0_cbam"]
     assert results_page.shown_model("hushem", changed) == "vit_tiny"
 
 
