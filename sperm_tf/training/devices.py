@@ -1,4 +1,4 @@
-"""Training on several devices of a host: how many share a batch, and what that asks of it."""
+"""Training on several devices of a host: how many share a batch, and which recipes they can share."""
 
 from __future__ import annotations
 
