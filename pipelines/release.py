@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,10 +12,10 @@ from absl import flags
 
 from pipelines.cli import environment
 from pipelines.cli.flags import HELP_FLAGS, FlagError, parse_own
-from pipelines.model_release.packing import ReleaseError, describe_training, keep_version, pack, pack_graph
+from pipelines.model_release import publishing
+from pipelines.model_release.packing import ReleaseError, describe_training, pack, pack_graph
 from sperm_tf import missing_packages
 from sperm_tf.models import released
-from sperm_tf.whole_files import write_text
 
 if TYPE_CHECKING:
     from sperm_tf.serving.classifier import Classifier
@@ -37,7 +35,8 @@ Flags:
                                     model.json beside it
   --dataset=NAME                    what it was trained on; default: the name of the release
   --views=1|8                       what an answer is averaged over; default: as in model.json, or 1
-  --new_version                     keep the release that has the name as NAME@VERSION; default: replace it
+  --new_version                     keep the release that has the name as NAME@VERSION, unless it is of the same
+                                    weights and decision rule; default: replace it
   --training=FILE                   JSON file with an object: how the weights came about, beyond what the folder says
   --images=DIR                      images to compare the precisions on; default: drawn ones
   --released_dir=DIR                default: sperm_tf/released of this installation
@@ -97,7 +96,6 @@ def _define_flags() -> flags.FlagValues:
 
 
 def _run(values: flags.FlagValues) -> None:
-    from pipelines.model_release import card as release_card
     from pipelines.model_release import precision
 
     if not values.name.isidentifier():
@@ -113,54 +111,38 @@ def _run(values: flags.FlagValues) -> None:
         classifier = dataclasses.replace(classifier, views=int(values.views))
     training = describe_training(model_path if model_path.is_dir() else model_path.parent, values.training)
     images, source = precision.comparison_images(values.images, classifier.image_size)
-    folder = pathlib.Path(values.released_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    releases = released.read_manifest(folder) if (folder / released.MANIFEST).is_file() else {}
+    folder, cards_dir = pathlib.Path(values.released_dir), pathlib.Path(values.cards_dir)
+    dataset = values.dataset or released.default_dataset(values.name)
     # Packed and compared beside the folder first: what is released stays until the new one is known to be sound.
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished_") as unfinished:
-        dataset = values.dataset or released.default_dataset(values.name)
-        packed = pack(classifier, name=values.name, dataset=dataset, training=training, folder=pathlib.Path(unfinished))
+    with publishing.prepared(folder) as unfinished:
+        packed = pack(classifier, name=values.name, dataset=dataset, training=training, folder=unfinished)
         difference = precision.compare(classifier.keras_model, packed, images, source)
         training["half_precision"] = dataclasses.asdict(difference)
-        packed = pack_graph(packed)
-        before = releases.get(values.name)
-        version = 1 if before is None else before.version + int(values.new_version)
-        release = dataclasses.replace(packed, folder=folder, version=version)
-        card = release_card.write(release, dataset=dataset, results_dir=pathlib.Path(values.results_dir))
-        if before is not None and values.new_version:
-            kept = keep_version(before)
-            releases[kept.name] = kept
-            kept_card = release_card.write(kept, dataset=kept.dataset, results_dir=pathlib.Path(values.results_dir))
-            _write_card(kept, kept_card, values)
-        packed.path.replace(release.path)
-        shutil.rmtree(folder / release.name, ignore_errors=True)
-        if release.rule:
-            (packed.folder / release.name).rename(folder / release.name)
-    released.write_manifest({**releases, release.name: release}, folder)
-    card_file = _write_card(release, card, values)
+        release = publishing.publish(
+            pack_graph(packed),
+            folder,
+            new_version=values.new_version,
+            describe=lambda one: _describe(one, values),
+            cards_dir=cards_dir,
+        )
     print(
         f"{release.path}: {release.num_bytes:,} bytes, SHA-256 {release.sha256}\n"
         f"Half precision moved probabilities by at most {difference.max_probability_difference:.2g} and changed the "
         f"class of {difference.num_changed_classes} of {difference.num_images} {source}.\n"
-        f"Model card: {card_file}"
+        f"Model card: {cards_dir / release.card_path.name}"
     )
 
 
 def _rewrite_card(values: flags.FlagValues) -> None:
-    from pipelines.model_release import card as release_card
-
     release = released.find_release(values.name, pathlib.Path(values.released_dir))
-    card = release_card.write(release, dataset=release.dataset, results_dir=pathlib.Path(values.results_dir))
-    print(f"Model card: {_write_card(release, card, values)}")
+    card = _describe(release, values)
+    print(f"Model card: {publishing.write_card(release, card, pathlib.Path(values.cards_dir))}")
 
 
-def _write_card(release: released.Release, card: str, values: flags.FlagValues) -> pathlib.Path:
-    """Writes it beside the weights and for readers; where these find it."""
-    cards_dir = pathlib.Path(values.cards_dir)
-    cards_dir.mkdir(parents=True, exist_ok=True)
-    for path in (release.card_path, cards_dir / release.card_path.name):
-        write_text(path, card)
-    return cards_dir / release.card_path.name
+def _describe(release: released.Release, values: flags.FlagValues) -> str:
+    from pipelines.model_release import card
+
+    return card.write(release, dataset=release.dataset, results_dir=pathlib.Path(values.results_dir))
 
 
 def _open(path: pathlib.Path, class_names: Sequence[str] | None) -> Classifier:

@@ -6,8 +6,10 @@ elsewhere. CSV and Parquet stay exact, for programs.
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
-import tempfile
+import shutil
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from sperm_tf.whole_files import replacing
@@ -51,11 +53,11 @@ def write(parquet: pathlib.Path) -> str:
     with (
         pq.ParquetFile(parquet) as file,
         replacing(path_of(parquet)) as unfinished,
-        tempfile.TemporaryDirectory(prefix=".unfinished.", dir=parquet.parent) as temporary,
+        _parts(parquet) as temporary,
     ):
         num_rows, kept = file.metadata.num_rows, min(file.metadata.num_rows, MAX_ROWS - 1)
         note = "" if kept == num_rows else _describe_gap(parquet, kept, num_rows)
-        with xlsxwriter.Workbook(unfinished, {**_OPTIONS, "tmpdir": temporary}) as book:
+        with xlsxwriter.Workbook(unfinished, {**_OPTIONS, "tmpdir": str(temporary)}) as book:
             book.use_zip64()
             sheet = book.add_worksheet("first rows only" if note else parquet.stem[:31])
             quoted = book.add_format({"quote_prefix": True})
@@ -72,6 +74,18 @@ def write(parquet: pathlib.Path) -> str:
             if note:
                 book.add_worksheet("note").write_string(0, 0, note)
     return note
+
+
+@contextlib.contextmanager
+def _parts(parquet: pathlib.Path) -> Iterator[pathlib.Path]:
+    """An empty folder for the rows until the file is packed."""
+    folder = parquet.with_name(f".unfinished.{parquet.stem}.parts")
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _describe_gap(parquet: pathlib.Path, kept: int, num_rows: int) -> str:

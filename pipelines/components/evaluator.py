@@ -33,7 +33,7 @@ class Evaluator(Component):
     """
 
     config: EvaluatorConfig
-    version = 4  # TFMA's output has no intervals
+    version = 5  # TFMA's output has no files for plots and attributions, of which there are none
 
     def __init__(self, config: EvaluatorConfig, *, serving_model_dir: pathlib.Path, **inputs: Any):
         super().__init__(config, **inputs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-import shutil
 from typing import TYPE_CHECKING, Any
 
 from pipelines.orchestration.artifacts import ARTIFACT_FILE
@@ -97,23 +96,6 @@ def pack_graph(packed: released.Release) -> released.Release:
         (folder / name).replace(packed.folder / packed.name / name)
     digests = {name: digest_file(packed.folder / packed.name / name) for name in (GRAPH_FILES[ONNX], INFO_FILE)}
     return dataclasses.replace(packed, graph=digests)
-
-
-def keep_version(release: released.Release) -> released.Release:
-    """Copies the files of a release to `<name>@<version>`, so that another can take its name.
-
-    Returns:
-        The release under that name.
-    """
-    kept = dataclasses.replace(
-        release, name=f"{release.name}@{release.version}", file=f"{release.name}@{release.version}.npz"
-    )
-    shutil.copyfile(release.path, kept.path)
-    if release.card_path.is_file():
-        shutil.copyfile(release.card_path, kept.card_path)
-    if (release.folder / release.name).is_dir():
-        shutil.copytree(release.folder / release.name, release.folder / kept.name, dirs_exist_ok=True)
-    return kept
 
 
 def _identify(weights: str) -> str:

@@ -143,6 +143,7 @@ class Component(abc.ABC):
                     if on_start is not None:
                         on_start()
                     artifact = self._produce(inputs, fields, key, directory, context)
+        shutil.rmtree(_work_dir(directory), ignore_errors=True)  # that of a run which was killed at its end, too
         self.check(artifact)
         self.artifact = artifact
         return artifact
@@ -184,7 +185,7 @@ class Component(abc.ABC):
     ) -> artifacts.Artifact:
         _check_inputs(self.name, inputs)
         output = directory.with_name(f".{directory.name}.tmp")
-        work_dir = directory.with_name(f".{directory.name}.work")
+        work_dir = _work_dir(directory)
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir()
         work_dir.mkdir(exist_ok=True)
@@ -214,7 +215,6 @@ class Component(abc.ABC):
             artifact.write()
             self._clear(directory)
             move_into_place(output, directory)
-        shutil.rmtree(work_dir, ignore_errors=True)
         return dataclasses.replace(artifact, directory=directory)
 
     @contextlib.contextmanager
@@ -281,6 +281,11 @@ class Component(abc.ABC):
         if earlier.external != fields["external"]:
             changes.append("its source outside the pipeline changed")
         return "; ".join(changes) or "the software or the stored result changed"
+
+
+def _work_dir(directory: pathlib.Path) -> pathlib.Path:
+    """Where a stage keeps what it needs until its artifact is finished."""
+    return directory.with_name(f".{directory.name}.work")
 
 
 def _resolve(value: Component | artifacts.Artifact | str | pathlib.Path, context: RunContext) -> artifacts.Artifact:

@@ -16,6 +16,7 @@ from sperm_tf.models.views import build_averaged_classifier
 from sperm_tf.training import recipe
 from sperm_tf.training.arrays import EvaluationBatches, TrainingBatches
 from sperm_tf.training.class_weights import class_weights
+from sperm_tf.training.devices import num_replicas
 
 ANSWERED_PARTS = ("validation", "calibration", "test")
 
@@ -79,6 +80,10 @@ def train_on_arrays(
 ) -> recipe.TrainingResult:
     """Builds a classifier and trains it on images in memory.
 
+    Several devices of a host share the training where a `keras.distribution` is set, or in the scope of a
+    `tf.distribute.Strategy` (docs/scaling.md). They take equal parts: of the validation images the last ones, fewer
+    than there are devices, are then left out.
+
     Args:
         train: images uint8 [N, S, S, 3], 0-255, and labels int [N].
         validation: the same, of the images that choose the epoch, where `config` lets any choose it.
@@ -102,7 +107,10 @@ def train_on_arrays(
             images, labels, num_classes=num_classes, config=config, epoch=epoch, class_weights=weights
         )
 
-    held_out = EvaluationBatches(*validation, num_classes=num_classes, batch_size=config.batch_size)
+    num_shared = len(validation[1]) // num_replicas(model) * num_replicas(model)
+    held_out = EvaluationBatches(
+        validation[0][:num_shared], validation[1][:num_shared], num_classes=num_classes, batch_size=config.batch_size
+    )
     return recipe.train(model, epoch_batches, held_out, config=config, work_dir=work_dir, verbose=verbose)
 
 
@@ -120,6 +128,8 @@ def predict_probabilities(model: keras.Model, images: np.ndarray, *, views: int,
     """
     if not len(images):
         return np.zeros((0, model.output_shape[-1]), np.float32)
-    averaged = build_averaged_classifier(model, views=views)
-    logits = averaged.predict(images, batch_size=batch_size, verbose=0)
+    averaged, replicas = build_averaged_classifier(model, views=views), num_replicas(model)
+    filling = images[:1].repeat(-len(images) % replicas, axis=0)  # devices take equal parts
+    batch_size = -(-batch_size // replicas) * replicas
+    logits = averaged.predict(np.concatenate([images, filling]), batch_size=batch_size, verbose=0)[: len(images)]
     return keras.ops.convert_to_numpy(keras.ops.softmax(logits.astype(np.float32)))

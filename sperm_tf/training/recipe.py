@@ -18,6 +18,7 @@ from sperm_tf.layers.view_consistency import ViewConsistency
 from sperm_tf.models.classifier import FEATURE_MAP, backbone_layers, first_stages
 from sperm_tf.models.released import identify_weights
 from sperm_tf.training.callbacks import FiniteLossGuard, StopAfterEpoch, current_learning_rate
+from sperm_tf.training.devices import check_devices
 from sperm_tf.training.schedules import build_schedule
 from sperm_tf.training.state import History, StateStore
 from sperm_tf.whole_files import write_text
@@ -197,6 +198,7 @@ def _run_epoch(model: keras.Model, data: Any, epoch: int, **fit_arguments: Any) 
 
 def _check(model: keras.Model, config: TrainerConfig, logs_dir: str | os.PathLike | None) -> None:
     backbone_layers(model)
+    check_devices(model, config)
     precision = model.get_layer(FEATURE_MAP).dtype_policy.name
     if precision != config.precision:
         raise ValueError(

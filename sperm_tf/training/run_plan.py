@@ -64,7 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if began - start + longest.get(model, 0.0) > arguments.time_limit_s:
             print(f"No time is left for fit {number} of {len(plan)}.", flush=True)
             return 3
-        keras.backend.clear_session()
+        distribution = keras.distribution.distribution()
+        keras.backend.clear_session()  # forgets the devices, too
+        if distribution is not None:
+            keras.distribution.set_distribution(distribution)
         work_dir = arguments.output_dir / ".work" / entry["fingerprint"]
         work_dir.mkdir(parents=True, exist_ok=True)
         fit = run_fit(

@@ -80,7 +80,8 @@ def test_a_trained_model_is_released_and_loads(trained, run, tmp_path, capsys, m
     assert (release.class_names, release.image_size, release.views) == (NAMES, 32, 8)
     assert (release.dataset, release.initial_sha256) == ("smids", "")  # whose file is not there
     assert release.training["images"] == "all clean images" and release.training["recipe"]["full_epochs"] == 7
-    assert sorted(path.name for path in (tmp_path / "released").iterdir()) == ["manifest.json", "smids.md", "smids.npz"]
+    files = sorted(path.name for path in (tmp_path / "released").glob("[!.]*"))
+    assert files == ["manifest.json", "smids.md", "smids.npz"]
     difference = release.training["half_precision"]
     assert difference["num_images"] == 16 and 0 < difference["max_probability_difference"] < 0.05
     assert f"by at most {difference['max_probability_difference']:.2g}" in capsys.readouterr().out
@@ -250,7 +251,7 @@ def test_models_that_are_too_large_are_refused(trained, run, tmp_path, capsys, m
     monkeypatch.setattr(packing, "MAX_BYTES", 1000)
     assert run(f"--model={trained}") == 1
     assert "weights must be at most 1,000 bytes" in capsys.readouterr().err
-    assert not list((tmp_path / "released").iterdir())
+    assert [path.name for path in (tmp_path / "released").iterdir()] == [".release.lock"]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from google.protobuf import wrappers_pb2
 from tensorflow_model_analysis.evaluators import evaluator
 from tensorflow_model_analysis.extractors import extractor, predictions_extractor
 from tensorflow_model_analysis.proto import config_pb2
-from tensorflow_model_analysis.writers import writer
+from tensorflow_model_analysis.writers import metrics_plots_and_validations_writer, writer
 from tfx_bsl.tfxio import tf_example_record
 
 from sperm_tf.served_names import DECISION_OUTPUTS, NOT_FINITE, OK, REFER, SERVING_EXAMPLES
@@ -32,6 +32,8 @@ BASELINE = "baseline"
 SIGNATURE = SERVING_EXAMPLES
 _ANSWERS = "answers"
 _CLEAN_STAGE = "CleanAnswers"
+_UNUSED_EXTRACTORS = ("ExtractTransformedFeatures",)  # the SavedModel's preprocessing is part of its signature
+_OUTPUTS = (tfma.METRICS_KEY, tfma.VALIDATIONS_KEY)  # no metric is a plot or an attribution
 _BATCH_SIZE = 32  # images in memory at once; TFMA's own choice grows to a thousand
 
 
@@ -148,21 +150,28 @@ def analyze(
         telemetry_descriptors=["sperm_tf"],
     )
     features = [key for spec in eval_config.slicing_specs for key in spec.feature_keys]
-    extractors = tfma.default_extractors(eval_shared_model=shared_models, eval_config=eval_config)
+    extractors = [
+        one
+        for one in tfma.default_extractors(eval_shared_model=shared_models, eval_config=eval_config)
+        if one.stage_name not in _UNUSED_EXTRACTORS
+    ]
     stages = [stage.stage_name for stage in extractors]
     after_predictions = stages.index(predictions_extractor.PREDICTIONS_EXTRACTOR_STAGE_NAME) + 1
     added: Any = beam.pvalue.AsDict(pipeline | "FurtherFeatures" >> further) if further is not None else {}
     extractors.insert(after_predictions, extractor.Extractor(_CLEAN_STAGE, beam.Map(_clean, sorted(models), added)))
     evaluators = tfma.default_evaluators(eval_shared_model=shared_models, eval_config=eval_config)
     evaluators.append(evaluator.Evaluator(_ANSWERS, _CLEAN_STAGE, _Answers(features, compared=len(models) > 1)))
-    writers = tfma.default_writers(
+    config_writer, _ = tfma.default_writers(
         str(output),
         eval_shared_model=shared_models,
         eval_config=eval_config,
         display_only_data_location=str(shards[0].parent),
         display_only_data_file_format="tfrecords",
     )
-    writers.append(writer.Writer("WriteAnswers", _WriteAnswers(str(answers_dir / "part"))))
+    metrics_writer = metrics_plots_and_validations_writer.MetricsPlotsAndValidationsWriter(
+        output_paths={key: str(output / key) for key in _OUTPUTS}, eval_config=eval_config
+    )
+    answers_writer = writer.Writer("WriteAnswers", _WriteAnswers(str(answers_dir / "part")))
     with quiet(), pipeline:
         _ = (
             pipeline
@@ -173,7 +182,7 @@ def analyze(
                 eval_config=eval_config,
                 extractors=extractors,
                 evaluators=evaluators,
-                writers=writers,
+                writers=[config_writer, metrics_writer, answers_writer],
                 output_path=str(output),
             )
         )

@@ -36,16 +36,8 @@ def ask_directly(saved_model, shards):
     }
 
 
-@pytest.fixture(scope="module")
-def analyzed(tmp_path_factory):
-    """A flat model compared with a mixed-up one, on a split with two unreadable images."""
-    folder = tmp_path_factory.mktemp("analysis")
-    fixtures.write_examples(folder / "examples", num_images=60, bad_rows=BAD_ROWS)
-    models = {
-        analysis.CANDIDATE: fixtures.export_model(folder / "candidate", sharpness=1e-4),
-        analysis.BASELINE: fixtures.export_model(folder / "baseline", shift=1),
-    }
-    shards = examples.shard_paths(folder / "examples", "test")
+def run_analysis(folder, models, output):
+    """Analyzes the split in `folder`; returns the configuration, the rows and the pipeline."""
     config = analysis.make_eval_config(
         num_classes=4,
         slice_by=("label_name", "source_format"),
@@ -53,17 +45,46 @@ def analyzed(tmp_path_factory):
         min_macro_f1=0.5,
         max_accuracy_drop=0.02,
     )
-    (folder / "answers").mkdir()
+    output.mkdir()
+    (output / "answers").mkdir()
+    pipeline = beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"]))
     rows = analysis.analyze(
-        beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"])),
+        pipeline,
         config,
-        shards=shards,
+        shards=examples.shard_paths(folder / "examples", "test"),
         models=models,
-        output=folder / "eval_result",
-        answers_dir=folder / "answers",
+        output=output / "eval_result",
+        answers_dir=output / "answers",
     )
-    direct = {name: ask_directly(path, shards) for name, path in models.items()}
-    return folder / "eval_result", config, rows, direct
+    return config, rows, pipeline
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory):
+    """A folder with a split that has two unreadable images, and a flat model compared with a mixed-up one."""
+    folder = tmp_path_factory.mktemp("analysis")
+    fixtures.write_examples(folder / "examples", num_images=60, bad_rows=BAD_ROWS)
+    models = {
+        analysis.CANDIDATE: fixtures.export_model(folder / "candidate", sharpness=1e-4),
+        analysis.BASELINE: fixtures.export_model(folder / "baseline", shift=1),
+    }
+    return folder, models
+
+
+@pytest.fixture(scope="module")
+def lean(split):
+    """Folder of the output, and what `run_analysis` returns."""
+    folder, models = split
+    return folder / "lean", *run_analysis(folder, models, folder / "lean")
+
+
+@pytest.fixture(scope="module")
+def analyzed(split, lean):
+    """TFMA's output, the configuration, the rows, and what the models answer outside TFMA."""
+    folder, models = split
+    output, config, rows, _ = lean
+    shards = examples.shard_paths(folder / "examples", "test")
+    return output / "eval_result", config, rows, {name: ask_directly(path, shards) for name, path in models.items()}
 
 
 def slices_of(eval_result, model_name):
@@ -175,3 +196,33 @@ def test_probabilities_that_are_not_finite_are_no_answer():
     assert cleaned["decision"].tolist() == [b"refer", b"accept"]
     assert cleaned["status"].tolist() == [b"not_finite", b"ok"]
     np.testing.assert_array_equal(cleaned["probabilities"], np.array([[0, 0], [0.4, 0.6]], np.float32))
+
+
+def count_transforms(pipeline):
+    """Leaves of a graph, and those which exchange data between workers."""
+    transforms = pipeline.to_runner_api().components.transforms.values()
+    leaves = [one.spec.urn for one in transforms if one.spec.urn and not one.subtransforms]
+    return len(leaves), leaves.count("beam:transform:group_by_key:v1")
+
+
+def test_what_is_left_out_of_the_graph_changes_no_result(split, lean, monkeypatch):
+    folder, models = split
+    output, config, rows, pipeline = lean
+    monkeypatch.setattr(analysis, "_UNUSED_EXTRACTORS", ())
+    monkeypatch.setattr(analysis, "_OUTPUTS", ("metrics", "plots", "attributions", "validations"))
+    _, whole_rows, whole_pipeline = run_analysis(folder, models, folder / "whole")
+    (num, num_exchanges), (whole, whole_exchanges) = map(count_transforms, (pipeline, whole_pipeline))
+    print(f"{num} transforms instead of {whole}, {num_exchanges} exchanges instead of {whole_exchanges}")
+    assert num_exchanges <= whole_exchanges - 2 and num < 0.85 * whole
+    for model_name in (analysis.CANDIDATE, analysis.BASELINE):
+        found, expected = (
+            dict(tfma.load_eval_result(str(path / "eval_result"), model_name=model_name).slicing_metrics)
+            for path in (output, folder / "whole")
+        )
+        assert repr(sorted(found.items())) == repr(sorted(expected.items())) and len(found) == 7
+    assert validation.read_checks(output / "eval_result", config) == validation.read_checks(
+        folder / "whole" / "eval_result", config
+    )
+    assert sorted(rows, key=str) == sorted(whole_rows, key=str)
+    plots = tfma.load_eval_result(str(folder / "whole" / "eval_result"), model_name=analysis.CANDIDATE).plots
+    assert not any(found for _, found in plots), "there was none to be left out"

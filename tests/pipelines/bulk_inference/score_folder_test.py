@@ -60,6 +60,15 @@ def score(folder, *, scored=None):
         return folder.finish()
 
 
+def write_shards(folder):
+    """All of them, without a merge; returns the record of the run."""
+    folder.path.mkdir()
+    record = folder.claim(RECORD, CROPS)
+    for number in range(3):
+        folder.shards.write(number, pa.Table.from_pylist(rows(number), SCHEMA))
+    return record
+
+
 @pytest.fixture
 def finished(tmp_path):
     folder = ScoreFolder(tmp_path / "out")
@@ -71,11 +80,7 @@ def finished(tmp_path):
 def half(tmp_path):
     """The shards are there, the merged table is not."""
     folder = ScoreFolder(tmp_path / "half")
-    folder.path.mkdir()
-    record = folder.claim(RECORD, CROPS)
-    for number in range(3):
-        folder.shards.write(number, pa.Table.from_pylist(rows(number), SCHEMA))
-    return folder, record
+    return folder, write_shards(folder)
 
 
 def test_sha256sum_reads_the_list_of_digests(finished):
@@ -206,6 +211,28 @@ def test_a_damaged_list_of_digests_is_named(finished):
         finished.is_finished()
     with pytest.raises(scores_file.ScoresError, match=message):
         scores_file.read(finished.path)
+
+
+def test_shards_are_joined_to_larger_groups_of_rows(half, monkeypatch):
+    folder, _ = half
+    monkeypatch.setattr(merging, "_GROUP_ROWS", 6)
+    score(folder)
+    with pq.ParquetFile(folder.path / "scores.parquet") as file:
+        assert [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)] == [8, 2]
+        assert [row["file"] for row in file.read().to_pylist()] == [crop.file for crop in CROPS.crops]
+    before = (folder.path / "scores.parquet").read_bytes()
+    flip_bit(folder.path / "scores.csv")
+    score(folder)
+    assert (folder.path / "scores.parquet").read_bytes() == before, "of its own rows, too"
+
+
+def test_copies_are_counted_across_shards_and_unreadable_files_are_none(half):
+    folder, _ = half
+    table = pa.Table.from_pylist(rows(0), SCHEMA).to_pylist()
+    unreadable = [{**row, "status": "unreadable", "sha256": ""} for row in table[2:]]
+    folder.shards.write(1, pa.Table.from_pylist(table, SCHEMA))
+    folder.shards.write(2, pa.Table.from_pylist(unreadable, SCHEMA))
+    assert score(folder)["num_copies"] == 4
 
 
 @pytest.mark.parametrize("moment", ["write_sums", "replacing", "digest_files"])
