@@ -29,7 +29,8 @@ USAGE = """Packs a trained model into half precision, with its entry in the mani
   python -m pipelines.release --name=smids     # writes its model card anew, with the figures that there are now
 
 Flags:
-  --name=NAME                       name of the release: smids, hushem, synthetic, or one of your own
+  --name=NAME                       name of the release: smids, hushem, synthetic, synthetic_lite0, or one of
+                                    your own
   --model=DIR|FILE                  folder that the Calibrator or the FinalCalibrator wrote, or the Trainer, whose
                                     models have no decision rule; or a .keras file
   --class_names=A,B,...             in the order of the logits; for a .keras file that is no model.keras with its

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import itertools
@@ -140,11 +141,12 @@ class ExampleGen(Component):
         """Groups of the validation fold that calibrate."""
         import tensorflow_datasets as tfds
 
-        rows = builder.as_dataset(
-            split=f"fold_{self.config.validation_fold}",
-            decoders=tfds.decode.PartialDecoding({"label": True, "group_id": True}),
-            shuffle_files=False,
-        ).as_numpy_iterator()
+        with _errors_alone():  # PartialDecoding reads an attribute of TFDS that TFDS warns of
+            rows = builder.as_dataset(
+                split=f"fold_{self.config.validation_fold}",
+                decoders=tfds.decode.PartialDecoding({"label": True, "group_id": True}),
+                shuffle_files=False,
+            ).as_numpy_iterator()
         labels, groups = zip(*((str(row["label"]), row["group_id"].decode()) for row in rows), strict=True)
         return frozenset(group.encode() for group in itertools.compress(groups, halve(labels, groups)))
 
@@ -197,10 +199,17 @@ def make_builder(config: ExampleGenConfig, data_dir: pathlib.Path) -> Any:
         chosen = dataclasses.replace(described, name=config.builder_config)  # type: ignore[call-arg]
     else:
         chosen = config.builder_config
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)  # TFDS warns of every configuration that is not one of its list
-    try:
+    with _errors_alone():  # TFDS warns of every configuration that is not one of its list
         return tfds.builder(config.dataset, config=chosen, data_dir=data_dir)
+
+
+@contextlib.contextmanager
+def _errors_alone() -> Iterator[None]:
+    """Keeps absl's warnings from the terminal."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
     finally:
         logging.set_verbosity(verbosity)
 

@@ -5,6 +5,7 @@ PRESETS = (
     "smids",
     "hushem",
     "synthetic",
+    "synthetic_lite0",
     "own",
     "paper_smids",
     "paper_hushem",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sperm_tf.models.registry import BACKBONES
-from sperm_tf.models.released import NAMES, Release
+from sperm_tf.models.released import NAMES, Release, is_name, look_up
 from sperm_tf.report import text
 
 SYNTHETIC = "synthetic_sperm"
@@ -51,8 +51,8 @@ _NOTICES_STYLE = (
     "that shows something else may pass."
 )
 _SYNTHETIC_LIMITS = """\
-- **Not a medical device**, and no classifier of real sperm: it has seen drawn images alone, and its predictions for
-  photographs mean nothing. It is a starting point for training on photographs.
+- **Not a medical device**, and no classifier of real sperm: the images that it was trained to classify are drawn, and
+  its predictions for photographs mean nothing. It is a starting point for training on photographs.
 - The drawings follow two datasets. For cells that look different they may be a poor start; compare with
   `weights=none`."""
 
@@ -153,13 +153,16 @@ def _data(dataset: str) -> str:
     return f"{described}\n\nLicence of the images: {_LICENCES[dataset]}. To cite:\n\n```bibtex\n{citation}\n```"
 
 
-def _initial_weights(name: str) -> str:
+def _initial_weights(name: str, started: str = "The network") -> str:
     from sperm_tf.models import imagenet_lite0 as weights
 
+    if is_name(name) and (start := look_up(name)):
+        said = f"\n\n{started} started from the release `{name}` of this package ([card]({name}.md))."
+        return said + _initial_weights(start.model.weights, "That one")
     if name != weights.NAME:
         return ""
     return (
-        "\n\nThe network started from EfficientNet-Lite0, trained on ImageNet (Russakovsky et al. 2015, "
+        f"\n\n{started} started from EfficientNet-Lite0, trained on ImageNet (Russakovsky et al. 2015, "
         f"doi:10.1007/s11263-015-0816-y), as the package `{weights.PACKAGE}` {weights.VERSION} holds it: "
         f"`{weights.FILE}`, SHA-256 `{weights.SHA256}`. Licence: Apache-2.0 by the package's LICENSE file, copyright "
         "2020 ML Illustrated (NOTICE). ImageNet's images are for non-commercial research and education; whether that "

@@ -21,15 +21,15 @@ from sperm_tf.config import ModelConfig
 from sperm_tf.models.errors import WeightsError
 from sperm_tf.whole_files import write_text
 
-NAMES = ("smids", "hushem", "synthetic")
-"""Released with the package: two classifiers, and a classifier of drawn sperm, whose backbone others start from."""
+NAMES = ("smids", "hushem", "synthetic", "synthetic_lite0")
+"""Released with the package: two classifiers, and two of drawn sperm, whose backbones others start from."""
 WITHOUT_FILE = ("none", "imagenet", "imagenet_lite0")
 """Settings of `ModelConfig.weights` that name no file; those of ImageNet are known by a checksum of their own."""
 RELEASE_SUFFIX = ".npz"
 SUFFIXES = (".weights.h5", ".h5", ".keras", RELEASE_SUFFIX)
 DRAWN, DRAWN_SEED = "synthetic_sperm", 0
 """The dataset of drawn images, and the seed of the renderer that every release trained on it has seen."""
-_DATASETS = {"synthetic": DRAWN}  # of releases that are not called like their dataset
+_DATASETS = {"synthetic": DRAWN, "synthetic_lite0": DRAWN}  # of releases that are not called like their dataset
 MANIFEST = "manifest.json"
 RELEASED_DIR = pathlib.Path(__file__).resolve().parents[1] / "released"
 

@@ -285,7 +285,10 @@ def test_a_model_that_is_no_better_than_chance_is_called_so(run, page, tmp_path)
     assert warning in text and "not above 25.6 %" in text
 
 
-@pytest.mark.parametrize(("weights", "is_file"), [("none", False), ("imagenet", False), ("runs/1/model.keras", True)])
+@pytest.mark.parametrize(
+    ("weights", "is_file"),
+    [("none", False), ("imagenet", False), ("imagenet_lite0", False), ("smids@1", False), ("runs/1/model.keras", True)],
+)
 def test_initial_weights_of_a_file_may_have_seen_the_test_images(run, tmp_path, weights, is_file):
     changed = copy(run, tmp_path)
     path = changed["trainer"] / "artifact.json"

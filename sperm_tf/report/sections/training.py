@@ -10,7 +10,6 @@ from sperm_tf.models.registry import BACKBONES
 from sperm_tf.report import plots, text
 from sperm_tf.report.stages import Stage
 
-_NAMED_WEIGHTS = ("none", "imagenet", *released.NAMES)  # any other initial weights are a file
 _PHASES = {"frozen": "frozen backbone", "full": "whole network"}
 
 
@@ -30,7 +29,7 @@ def describe_training(stages: Mapping[str, Stage]) -> dict[str, Any]:
         "is_known": stage.directory is not None,
         "model_name": architecture.get("name") or "model",
         "weights": weights,
-        "starts_from_file": bool(weights) and weights not in _NAMED_WEIGHTS,
+        "starts_from_file": bool(weights) and weights not in released.WITHOUT_FILE and not released.is_name(weights),
         "has_cbam": "cbam" in str(architecture.get("name", "")),
         "image_size": model.get("image_size"),
         "views": config.get("views") or 1,
