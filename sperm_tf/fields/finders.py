@@ -11,8 +11,11 @@ from sperm_tf.config_checks import check_choice
 from sperm_tf.fields.found import FoundField
 from sperm_tf.fields.pixels import FieldPixels
 
-CLASSICAL = "classical"
-FINDERS = {CLASSICAL: "sperm_tf.fields.classical:ClassicalFinder"}
+CLASSICAL, PARSER = "classical", "parser"
+FINDERS = {
+    CLASSICAL: "sperm_tf.fields.classical:ClassicalFinder",
+    PARSER: "sperm_tf.runtimes.field_parser:FieldParser",
+}
 """Name -> module and class, which takes no arguments."""
 
 

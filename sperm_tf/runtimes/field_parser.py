@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from sperm_tf.config_checks import check_choice
-from sperm_tf.fields.found import FoundField
+from sperm_tf.fields.found import FoundField, FoundHead
 from sperm_tf.fields.grouping import GroupedCells, GroupingOptions, group_cells
 from sperm_tf.fields.parsed_cells import to_heads
 from sperm_tf.fields.parsing import BACKGROUND, HEAD_PX, OUTPUTS, STRIDE
-from sperm_tf.fields.tiling import predict_tiles
+from sperm_tf.fields.pixels import FieldPixels
+from sperm_tf.fields.tiles import GRID_PX, list_cores
+from sperm_tf.fields.tiling import MULTIPLE, predict_tiles
 from sperm_tf.runtimes.registry import is_installed
 from sperm_tf.runtimes.sessions import open_session
 
+RELEASED = pathlib.Path(__file__).resolve().parents[1] / "released" / "field_parser"
 WEIGHTS_FILE, GRAPH_FILE, INFO_FILE = "weights.npz", "model.onnx", "model.json"
 """Weights for Keras, the graph for ONNX Runtime, and how both came about with their SHA-256."""
 ONNX_RUNTIME, KERAS = "onnxruntime", "keras"
 _MAX_PIXELS = 64_000_000  # of the network's picture, whose maps take 36 bytes for each four pixels
+_UNIT_PX = 25 * MULTIPLE  # of the network's picture: cores of a large field begin at multiples of it
+_CORE_UNITS, _MARGIN_UNITS = 6, 2  # a core, and what is seen around it: 80 um, a cell with its tail
+_MAX_SAMPLES = 100_000  # of the background of one tile
 
 
 class FieldParser:
-    """Finds heads and the parts of their cells; a `sperm_tf.fields.finders.Finder`.
+    """Finds heads and the parts of their cells; one of `sperm_tf.fields.finders.FINDERS`.
 
     Args:
-        folder: of `sperm_tf.runtimes.parser_conversion.write_parser`.
+        folder: of `sperm_tf.runtimes.parser_conversion.write_parser`; None is that of the package.
         runtime: `onnxruntime` for the graph, `keras` for the weights; None takes the first that is installed.
         options: of the grouping; None for those that are shipped.
 
@@ -41,7 +48,7 @@ class FieldParser:
 
     def __init__(
         self,
-        folder: str | os.PathLike[str],
+        folder: str | os.PathLike[str] | None = None,
         *,
         runtime: str | None = None,
         options: GroupingOptions | None = None,
@@ -49,7 +56,7 @@ class FieldParser:
         runtime = runtime or (ONNX_RUNTIME if is_installed(ONNX_RUNTIME) else KERAS)
         check_choice("runtime", runtime, (ONNX_RUNTIME, KERAS))
         self._options = options
-        self._predict = _open(pathlib.Path(folder), runtime)
+        self._predict = _open(pathlib.Path(folder or RELEASED), runtime)
 
     def find(self, pixels: np.ndarray, *, head_length_px: float) -> FoundField:
         """Finds heads and the parts of their cells.
@@ -65,12 +72,43 @@ class FieldParser:
         grouped, scale = self.parse(pixels, head_length_px=head_length_px)
         heads = to_heads(grouped, pixels.shape[:2], STRIDE / scale)
         is_empty = grouped.chances.argmax(axis=-1) == BACKGROUND
-        return FoundField(
-            tuple(sorted(heads, key=lambda head: (head.head_y0, head.head_x0))),
-            float(head_length_px),
-            _background(pixels, is_empty),
-            float(1 - is_empty.mean()),
-        )
+        return _describe(heads, head_length_px, _sample_background(pixels, is_empty), float(is_empty.mean()))
+
+    def find_in_tiles(self, image: FieldPixels, *, head_length_px: float, core_units: int = _CORE_UNITS) -> FoundField:
+        """Finds heads and the parts of their cells in a field of any size.
+
+        A head belongs to the tile whose core holds its centre, and a tile is seen with 80 um around its core, so that
+        cells are whole; a tail that reaches farther is cut off. The masks of a cell take some 1 MB.
+
+        Args:
+            image: the field.
+            head_length_px: as for `find`.
+            core_units: side of the cores, in 40 um.
+
+        Raises:
+            ValueError: as for `find`.
+        """
+        _check_length(head_length_px)
+        # So many pixels of the field are `_UNIT_PX`, that tiles begin where pixels of the network's picture do.
+        unit = GRID_PX * max(1, round(_UNIT_PX * head_length_px / HEAD_PX / GRID_PX))
+        heads: list[FoundHead] = []
+        samples, shares, areas = [], [], []
+        for core in list_cores(image.shape, core_units * unit):
+            seen = core.grow(_MARGIN_UNITS * unit, image.shape)
+            pixels = image.read_region(*seen.region)
+            grouped, scale = self.parse(pixels, head_length_px=HEAD_PX * unit / _UNIT_PX)
+            found = (_place(head, seen.x0, seen.y0) for head in to_heads(grouped, pixels.shape[:2], STRIDE / scale))
+            heads += [head for head in found if core.owns(head.head_y0, head.head_x0, head.head_y1, head.head_x1)]
+            rows, columns = core.inside(seen)
+            on_grid = tuple(
+                slice(round(part.start * scale / STRIDE), round(part.stop * scale / STRIDE)) for part in (rows, columns)
+            )
+            is_empty = grouped.chances.argmax(axis=-1)[on_grid] == BACKGROUND
+            sampled = _sample_background(pixels[rows, columns], is_empty)
+            samples.append(sampled[:: 1 + len(sampled) // _MAX_SAMPLES])
+            shares.append(float(is_empty.mean()))
+            areas.append(is_empty.size)
+        return _describe(heads, head_length_px, np.concatenate(samples), float(np.average(shares, weights=areas)))
 
     def parse(self, pixels: np.ndarray, *, head_length_px: float) -> tuple[GroupedCells, float]:
         """The cells on the grid of the network's output, and by what lengths were multiplied to the network's picture.
@@ -84,8 +122,7 @@ class FieldParser:
         """
         if pixels.ndim != 3 or pixels.shape[2] != 3:
             raise ValueError(f"pixels must be [H, W, 3]. Received: shape={list(pixels.shape)}. Pass one RGB field.")
-        if not head_length_px > 0:
-            raise ValueError(f"head_length_px must be above 0. Received: head_length_px={head_length_px!r}.")
+        _check_length(head_length_px)
         scale = HEAD_PX / head_length_px
         if scale**2 * pixels.shape[0] * pixels.shape[1] > _MAX_PIXELS:
             raise ValueError(
@@ -117,13 +154,41 @@ def resize(pixels: np.ndarray, scale: float) -> np.ndarray:
     return np.asarray(Image.fromarray(padded).resize((width, height), kind, box=box))
 
 
-def _background(pixels: np.ndarray, is_empty: np.ndarray) -> tuple[float, float, float]:
-    """Median red, green and blue of what is empty; of the field where nothing is."""
+def _check_length(head_length_px: float) -> None:
+    if not head_length_px > 0:
+        raise ValueError(f"head_length_px must be above 0. Received: head_length_px={head_length_px!r}.")
+
+
+def _place(head: FoundHead, x0: int, y0: int) -> FoundHead:
+    """A head of a region that begins at this pixel, as a head of the field."""
+    return dataclasses.replace(
+        head,
+        head_x0=head.head_x0 + x0,
+        head_x1=head.head_x1 + x0,
+        head_y0=head.head_y0 + y0,
+        head_y1=head.head_y1 + y0,
+        parts_origin=(head.parts_origin[0] + x0, head.parts_origin[1] + y0),
+    )
+
+
+def _describe(
+    heads: Iterable[FoundHead], head_length_px: float, background: np.ndarray, empty_share: float
+) -> FoundField:
+    red, green, blue = np.median(background, axis=0)
+    return FoundField(
+        tuple(sorted(heads, key=lambda head: (head.head_y0, head.head_x0))),
+        float(head_length_px),
+        (float(red), float(green), float(blue)),
+        1 - empty_share,
+    )
+
+
+def _sample_background(pixels: np.ndarray, is_empty: np.ndarray) -> np.ndarray:
+    """Red, green and blue of what is empty, uint8 [N, 3]; of the field where nothing is."""
     rows = np.linspace(0, pixels.shape[0] - 1, is_empty.shape[0]).astype(int)
     columns = np.linspace(0, pixels.shape[1] - 1, is_empty.shape[1]).astype(int)
     samples = pixels[rows[:, None], columns]
-    red, green, blue = np.median(samples[is_empty] if is_empty.any() else samples.reshape(-1, 3), axis=0)
-    return float(red), float(green), float(blue)
+    return samples[is_empty] if is_empty.any() else samples.reshape(-1, 3)
 
 
 def _open(folder: pathlib.Path, runtime: str) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
@@ -157,10 +222,10 @@ def _verify(folder: pathlib.Path, name: str) -> None:
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"folder must hold {name} and {INFO_FILE} of a parser. Received: folder={str(folder)!r} ({error!r}). "
-            "Copy the whole folder again."
+            "Install sperm_tf again, or copy the whole folder again."
         ) from error
     if found != digest:
         raise ValueError(
-            f"{name} must have the SHA-256 {digest}. Received: {str(folder / name)!r}, which is damaged. Copy "
-            "the whole folder again."
+            f"{name} must have the SHA-256 {digest}. Received: {str(folder / name)!r}, which is damaged. Install "
+            "sperm_tf again, or copy the whole folder again."
         )

@@ -10,5 +10,5 @@ def test_every_finder_opens():
 
 
 def test_an_unknown_finder_is_refused_with_those_that_there_are():
-    with pytest.raises(ValueError, match=r"finder must be one of classical\. Received: finder='yolo'"):
+    with pytest.raises(ValueError, match=r"finder must be one of classical, parser\. Received: finder='yolo'"):
         open_finder("yolo")

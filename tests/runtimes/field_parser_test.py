@@ -44,7 +44,7 @@ def test_a_damaged_graph_is_named(folder, tmp_path):
     content = bytearray((tmp_path / GRAPH_FILE).read_bytes())
     content[1000] ^= 1
     (tmp_path / GRAPH_FILE).write_bytes(content)
-    with pytest.raises(ValueError, match=r"which is damaged. Copy the whole folder again"):
+    with pytest.raises(ValueError, match=r"which is damaged. Install sperm_tf again"):
         FieldParser(tmp_path, runtime="onnxruntime")
     with pytest.raises(ValueError, match=r"folder must hold model.onnx and model.json of a parser"):
         FieldParser(tmp_path / "nowhere", runtime="onnxruntime")
@@ -58,6 +58,24 @@ def test_every_pixel_of_the_resized_field_covers_the_same_length(scale, size):
     assert found.shape == (*size, 3)
     columns = np.arange(5, size[1] - 5)
     np.testing.assert_allclose(found[0, columns, 0], (columns + 0.5) / scale - 0.5, atol=1.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head_length_px", (45, 70))
+def test_tiles_change_nothing(head_length_px):
+    """Of a wide field, seen at once and in cores of 40 um, on the released weights."""
+    from sperm_tf.fields.pixels import ArrayPixels
+
+    pixels = render_field(3, height=320, width=2_400, pixel_size_um=4.4 / head_length_px, seed=9).image
+    parser = FieldParser()
+    whole = parser.find_in_tiles(ArrayPixels(pixels), head_length_px=head_length_px, core_units=100)
+    parts = parser.find_in_tiles(ArrayPixels(pixels), head_length_px=head_length_px, core_units=1)
+    assert len(whole.heads) > 5
+    np.testing.assert_allclose([head.box for head in parts.heads], [head.box for head in whole.heads], atol=1)
+    for first, second in zip(parts.heads, whole.heads, strict=True):
+        assert first.flags == second.flags and np.abs(np.subtract(first.parts_origin, second.parts_origin)).max() <= 1
+    assert parts.coverage == pytest.approx(whole.coverage, abs=0.002)
+    np.testing.assert_allclose(parts.background, whole.background, atol=1)
 
 
 def test_wrong_arguments_are_refused(folder):
