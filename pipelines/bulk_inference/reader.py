@@ -125,7 +125,7 @@ class CropReader:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether a file could be read another time: too many files are open, or a share does not answer."""
+    """Whether a file could be read another time: too many files are open, or a share is busy."""
     return getattr(error, "errno", None) in _PASSING
 
 

@@ -84,7 +84,7 @@ def measure_stain(
 
 
 def measure_sample_distances(pixels: np.ndarray, *, smoothing_px: float, head_px: float) -> np.ndarray:
-    """Distance of every eighth pixel from the local median, by which the empty slide is told.
+    """Distance of every eighth pixel from the local median, which tells what is not stained.
 
     Args:
         pixels: uint8 [H, W, 3], RGB.
