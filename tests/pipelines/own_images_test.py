@@ -18,6 +18,7 @@ from pipelines.orchestration.component import RunContext
 from sperm_tf.config import ExampleGenConfig, ExampleValidatorConfig
 from sperm_tf.data import examples
 from sperm_tf.synthesis.renderer import render
+from tests.forked_run import ForkedRun
 from tests.helpers import ROOT, real_data_dir
 
 
@@ -60,11 +61,7 @@ def config(data_dir):
 
 
 def run(root, data_dir, *arguments):
-    command = [sys.executable, "-m", "pipelines.run", "--preset=own", f"--data_dir={data_dir}"]
-    process = subprocess.run(
-        [*command, f"--pipeline_root={root}", *SMALL, *arguments], cwd=ROOT, capture_output=True, text=True
-    )
-    return process.returncode, process.stdout + process.stderr
+    return ForkedRun("--preset=own", f"--data_dir={data_dir}", f"--pipeline_root={root}", *SMALL, *arguments).wait()
 
 
 def finished(root, stage):
