@@ -8,19 +8,21 @@ Pastes a fixed choice of crops into drawn slides without cells, twelve a field o
 found again if a head's box has its middle within a quarter of the crop's side of the crop's middle. The released models
 were trained on most of these crops: agreement is measured, no accuracy. With `--without_cells` it runs the command on
 fields that must not yield an accepted cell: empty ones, debris alone, and pasted crops with a pixel size that is wrong
-by a factor of two; target: none. With `--folder` fields, crops and cells are kept. Some ten minutes on two cores.
+by a factor of two; target: none. With `--folder` fields, crops and cells are kept, and used by the next run. Some five
+minutes of processor time.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import importlib
 import io
+import itertools
 import math
 import pathlib
 import shutil
-import subprocess
-import sys
 import tempfile
 import unittest.mock
 import zipfile
@@ -58,7 +60,9 @@ ROWS, COLUMNS = 3, 4
 _RAMP_PX = 30  # around a crop, on which the slide takes on the crop's background
 _FEATHER_PX = 5  # of the crop, on which it fades into the slide
 _MARGIN_UM = 5.0  # of slide around the field, as `sperm_tf.synthesis.field_renderer` has it
-NUM_WITHOUT_CELLS, NUM_CROPS = 16, 8
+AMOUNTS = {"debris": (1.0, 1.8), "empty": (0.0,)}
+"""Kinds of fields without cells, and amounts of debris, which take turns."""
+NUM_WITHOUT_CELLS, NUM_CROPS = 12, 8
 """Fields of each kind that have no cells, and crops a class that others hold."""
 
 
@@ -175,8 +179,9 @@ def place_crops(crops: Sequence[Crop]) -> list[Place]:
 def write_fields(places: Sequence[Place], folder: pathlib.Path, pixel_size_um: float) -> None:
     """Writes the fields as PNG."""
     folder.mkdir(parents=True, exist_ok=True)
-    names = sorted({place.field for place in places})
-    for index, name in enumerate(names):
+    for index, name in enumerate(sorted({place.field for place in places})):
+        if (folder / name).is_file():
+            continue
         members = [place for place in places if place.field == name]
         background = np.median([place.crop.background for place in members], axis=0)
         field = draw_slide(index, pixel_size_um=pixel_size_um, background=background).astype(np.float64)
@@ -191,9 +196,11 @@ def write_png(path: pathlib.Path, pixels: np.ndarray) -> None:
 
 def run(command: str, model: str, source: pathlib.Path, output: pathlib.Path, *flags: str) -> str:
     """Runs `pipelines.fields` or `pipelines.score`; returns what it wrote to stderr where it stopped, else nothing."""
-    arguments = [f"--model={model}", f"--input={source}", f"--output={output}", *flags]
-    done = subprocess.run([sys.executable, "-m", f"pipelines.{command}", *arguments], capture_output=True, text=True)
-    return done.stderr if done.returncode else ""
+    main = importlib.import_module(f"pipelines.{command}").main
+    errors = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
+        status = main([command, f"--model={model}", f"--input={source}", f"--output={output}", *flags])
+    return errors.getvalue() if status else ""
 
 
 def match(places: Sequence[Place], cells: pd.DataFrame) -> dict[Place, int]:
@@ -279,37 +286,36 @@ def _count(values: Iterable[str] | pd.Series) -> str:
 
 def check_without_cells(data_dir: pathlib.Path, folder: pathlib.Path) -> None:
     """Prints the cells that are found and accepted where none should be."""
-    folder.mkdir(parents=True, exist_ok=True)
     crops = read_crops(data_dir / f"{SMIDS.name}.zip", NUM_CROPS)
     colour = np.median([crop.background for crop in crops], axis=0)
-    pasted = folder / "pasted"
+    pasted, mixed = folder / "pasted", folder / "mixed"
     write_fields(place_crops(crops), pasted, SMIDS.pixel_size_um)
     given = f"--pixel_size_um={SMIDS.pixel_size_um}"
-    mixed = folder / "mixed"
-    mixed.mkdir()
-    for name, amounts in (("empty", (0.0,)), ("debris", (1.0, 1.8))):
-        slides = folder / name
-        slides.mkdir()
-        for index in range(NUM_WITHOUT_CELLS):
-            slide = draw_slide(
-                1000 + index,
-                pixel_size_um=SMIDS.pixel_size_um,
-                background=(colour, None)[index % 2],
-                debris=amounts[index // 2 % len(amounts)],
-                height=HEIGHT // 2,
-                width=WIDTH // 2,
-            )
-            write_png(slides / f"slide_{index + 1:02d}.png", slide)
-        for size, flags in (("given", (given,)), ("estimated", ())):
-            output = folder / f"{name}_{size}"
-            problem = run("fields", SMIDS.model, slides, output, *flags)
-            report_run(f"{name}, pixel size {size}", problem, output)
-    for path in (*slides.iterdir(), *pasted.iterdir()):
+    for name, amounts in AMOUNTS.items():
+        write_slides(folder / name, name, amounts, colour)
+    mixed.mkdir(exist_ok=True)
+    for path in (path for name in (*AMOUNTS, pasted.name) for path in sorted((folder / name).iterdir())):
         shutil.copy(path, mixed / path.name)
     problem = run("fields", SMIDS.model, mixed, folder / "mixed_given", given)
-    report_run("debris, among fields with crops", problem, folder / "mixed_given", only="slide_")
+    for name in AMOUNTS:
+        report_run(f"{name}, among fields with crops", problem, folder / "mixed_given", only=name)
+    for name, (size, flags) in itertools.product(AMOUNTS, (("given", (given,)), ("estimated", ()))):
+        output = folder / f"{name}_{size}"
+        problem = run("fields", SMIDS.model, folder / name, output, *flags)
+        report_run(f"{name} alone, pixel size {size}", problem, output)
     for factor in (0.5, 2.0):
         check_wrong_scale(pasted, folder, factor)
+
+
+def write_slides(folder: pathlib.Path, name: str, amounts: Sequence[float], colour: np.ndarray) -> None:
+    """Writes slides without cells, a quarter as large; every other one has the background of SMIDS."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(NUM_WITHOUT_CELLS):
+        path = folder / f"{name}_{index + 1:02d}.png"
+        if not path.is_file():
+            background, debris = (colour, None)[index % 2], amounts[index // 2 % len(amounts)]
+            look = {"pixel_size_um": SMIDS.pixel_size_um, "background": background, "debris": debris}
+            write_png(path, draw_slide(1000 + index, height=HEIGHT // 2, width=WIDTH // 2, **look))
 
 
 def check_wrong_scale(fields: pathlib.Path, folder: pathlib.Path, factor: float) -> None:
@@ -336,6 +342,9 @@ def report_run(name: str, problem: str, output: pathlib.Path, *, only: str = "")
         return
     fields, cells = (pd.read_parquet(output / f"{table}.parquet") for table in ("fields", "cells"))
     fields, cells = fields[fields["file"].str.startswith(only)], cells[cells["field"].str.startswith(only)]
+    if not len(cells):
+        print(f"{name}: {len(fields)} fields, no heads", flush=True)
+        return
     accepted = cells[cells["decision"] == "accept"]
     print(
         f"{name}: {len(fields)} fields, {len(cells)} heads, {len(accepted)} accepted "

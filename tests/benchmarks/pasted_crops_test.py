@@ -49,7 +49,7 @@ def test_crops_are_found_and_keep_their_class_while_debris_is_not_accepted(tmp_p
     slides = {f"debris_{index}.png": draw_slide(index, debris=1.8, height=400, width=480, **size) for index in (1, 2)}
     cells = analyse({"cells.png": field, **slides}, tmp_path)
     found = pasted_crops.match(places, cells)
-    expected = sperm_tf.load_model(SMIDS.model).predict([crop.pixels for crop in crops])
+    expected = sperm_tf.load_model(SMIDS.model, runtime="onnxruntime").predict([crop.pixels for crop in crops])
     classes = [cells.loc[found[place], "predicted_class"] for place in places]
     assert classes == [prediction.predicted_class for prediction in expected]
     debris = cells[cells["field"] != "cells.png"]
