@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from sperm_tf.fields.scale import ESTIMATED, GIVEN, HEAD_LENGTH_UM, ScaleError, find_scale, measure_head_lengths
 from tests.fields.drawn_fields import HEAD_PX, draw_field
@@ -53,3 +54,11 @@ def test_small_specks_do_not_count(field):
     speck = np.array([[8.0, 0.01]] * 20)
     lengths = np.concatenate([measure_head_lengths(field), speck])
     assert find_scale([lengths]).head_length_px > 80
+
+
+def test_clouds_and_uneven_light_of_an_empty_field_are_no_heads():
+    clouds = ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 1, (512, 640)), 6)
+    light = 220 + 3 * clouds / clouds.std() + np.linspace(-4, 4, 640)
+    empty = np.repeat(np.round(light)[..., None], 3, axis=2).astype(np.uint8)
+    assert len(measure_head_lengths(empty)) == 0
+    assert find_scale([measure_head_lengths(empty)], 0.1).source == GIVEN
