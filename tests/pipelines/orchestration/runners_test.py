@@ -1,6 +1,8 @@
 import json
+import signal
 import socket
 import threading
+import types
 
 import pytest
 
@@ -103,6 +105,25 @@ def test_a_thread_that_flink_hung_up_on_says_nothing(error, is_shown, monkeypatc
         thread.start()
         thread.join()
     assert said == ([getattr(grpc, error)] if is_shown else [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_program_that_is_stopped_cancels_its_job(number, monkeypatch):
+    import apache_beam as beam
+
+    cancelled = []
+
+    def run(pipeline, *details):
+        pipeline.result = types.SimpleNamespace(cancel=lambda: cancelled.append(pipeline))
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(beam.Pipeline, "__exit__", run)
+    pipeline = runners.RunnerPipeline(["--runner=PortableRunner", "--job_endpoint=localhost:8099"])
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as stopped:
+        pipeline.__exit__(None, None, None)
+    assert cancelled == [pipeline] and signal.getsignal(signal.SIGTERM) is before
+    assert number == signal.SIGINT or stopped.value.code == 128 + signal.SIGTERM
 
 
 def raise_it(error):
