@@ -71,13 +71,15 @@ class RunnerPipeline(beam.Pipeline):
             signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         )
         if is_ours:
-            signal.signal(signal.SIGTERM, _stop)
+            signal.signal(signal.SIGTERM, _raise_terminated)
         try:
             yield
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, _Terminated) as stopped:
             if result := getattr(self, "result", None):  # none before the job server has the job
                 with contextlib.suppress(grpc.RpcError):  # the job server is gone, too
                     result.cancel()
+            if isinstance(stopped, _Terminated):
+                signal.raise_signal(signal.SIGTERM)  # at once: an exit may abort in threads of the workers
             raise
         finally:
             if is_ours:
@@ -102,10 +104,14 @@ def find_cause(message: str) -> str | None:
     return lines[-1].strip() if lines else None
 
 
-def _stop(number: int, frame: Any) -> NoReturn:
+class _Terminated(BaseException):
+    """SIGTERM came."""
+
+
+def _raise_terminated(number: int, frame: Any) -> NoReturn:
     del frame
-    signal.signal(number, signal.SIG_DFL)  # a second one ends the program at once
-    raise SystemExit(128 + number)
+    signal.signal(number, signal.SIG_DFL)  # a second one ends the program
+    raise _Terminated
 
 
 class _WithoutTracebacks:
