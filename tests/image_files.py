@@ -131,6 +131,10 @@ def lossless_files():
         "gif": (encode(palette_image, "GIF"), palette_rgb),
         "gif_not_interlaced": (encode(palette_image, "GIF", interlace=0), palette_rgb),
         "gif_transparent": (encode(palette_image, "GIF", transparency=int(indexed[0, 0])), palette_rgb),
+        "gif_not_compressed": (
+            gif_of_codes([code for level in range(400) for code in (256, level % 256)], 8),
+            np.repeat(np.arange(400).reshape(20, 20, 1) % 256, 3, 2).astype(np.uint8),
+        ),
         "gif_animated": (
             encode(palette_image, "GIF", save_all=True, append_images=[other_frame, other_frame], comment=b"c" * 600),
             palette_rgb,
@@ -232,6 +236,10 @@ def bad_files():
         "gif_index_outside_palette": (gif_of_four_colours(), "undecodable"),
         "gif_smaller_frame": (gif_with_smaller_frame(), "undecodable"),
         "gif_short_data": (gif_with_short_data(), "undecodable"),
+        "gif_undefined_first_code": (gif_of_codes([256, 300], 8), "undecodable"),
+        "gif_undefined_code": (gif_of_codes([256, 1, 2, 258, 259, 265], 8), "undecodable"),
+        "gif_undefined_code_behind_pixels": (gif_of_codes([256, *[1] * 400, 1000, 257], 8), "undecodable"),
+        "gif_code_size_1": (gif_of_codes([2, 1] * 400 + [3], 1), "undecodable"),
     }
     for name, data in whole.items():
         for share in (0.02, 0.3, 0.6, 0.98):
@@ -288,6 +296,26 @@ def gif_of_four_colours():
     """GIF whose palette has four colours for pixels of up to 64."""
     data = encode(Image.fromarray(random_pixels()).quantize(64), "GIF")
     return data[:10] + bytes([data[10] & 0xF8 | 1]) + data[11:25] + data[13 + 3 * 2 ** (data[10] % 8 + 1) :]
+
+
+def pack_codes(codes, code_size):
+    """LZW codes as bytes, each with the width that is due where it stands."""
+    clear, number, parts = 1 << code_size, 0, []
+    for code in codes:
+        width = min(12, (clear + 1 + number).bit_length())
+        parts.append(f"{code % (1 << width):0{width}b}"[::-1])
+        number = 0 if code == clear else number + 1
+    bits = np.frombuffer("".join(parts).encode(), np.uint8) - ord("0")
+    return np.packbits(bits, bitorder="little").tobytes()
+
+
+def gif_of_codes(codes, code_size, side=20):
+    """GIF, side x side, of 256 grey levels and any LZW codes."""
+    data, palette = pack_codes(codes, code_size), bytes(level for level in range(256) for _ in range(3))
+    blocks = b"".join(bytes([len(part)]) + part for part in (data[i : i + 255] for i in range(0, len(data), 255)))
+    size = struct.pack("<HH", side, side)
+    header = b"GIF89a" + size + b"\xf7\0\0" + palette + b"\x2c\0\0\0\0" + size + b"\0" + bytes([code_size])
+    return header + blocks + b"\0;"
 
 
 def jpeg_of_size(height, width, *, progressive=False):

@@ -10,13 +10,10 @@ import numpy as np
 
 from benchmarks.fuzz import models, seeds
 from benchmarks.fuzz.inputs import Input, Outcome
-from sperm_tf.served_names import OK
 from tests import image_files
 
 _JPEG = b"\xff\xd8\xff"
 _MAX_JPEG_LEVELS = 2
-KNOWN = "GIF with codes that are not defined"
-"""The one difference that is left: TensorFlow's decoder goes on where Pillow refuses (docs/decisions/decoder.md)."""
 
 
 class InProcess:
@@ -51,8 +48,6 @@ class DecoderTarget(InProcess):
             served = decode_served(content).pixels
         except UndecodableImageError:
             served = None
-        if _is_known(content, pixels is None, served is None):
-            return [(KNOWN, "")]
         if (pixels is None) != (served is None):
             return [
                 (status, f"disagree: without TensorFlow {status}, in the graph {'refused' if served is None else 'ok'}")
@@ -102,9 +97,6 @@ class GraphTarget(InProcess):
         answers = [self._ask_graph(rows), self._runtime.predict_images(images, statuses)]
         found = []
         for row, content in enumerate(rows):
-            if _is_known(content, statuses[row] != OK, served_statuses[row] != OK):
-                found.append((KNOWN, ""))
-                continue
             if statuses[row] != served_statuses[row]:
                 problem = f"disagree: without TensorFlow {statuses[row]}, in the graph {served_statuses[row]}"
             else:
@@ -153,10 +145,6 @@ class MicroscopyTarget(InProcess):
             return [("ok", f"not RGB of 8 bits: {image.pixels.dtype} {image.pixels.shape}")]
         size = image.pixel_size_um
         return [("ok", "" if size is None or 0 < size < np.inf else f"a pixel of {size} um")]
-
-
-def _is_known(content: bytes, is_refused: bool, is_refused_in_graph: bool) -> bool:
-    return content.startswith(b"GIF") and is_refused and not is_refused_in_graph
 
 
 def _compare(content: bytes, pixels: np.ndarray, served: np.ndarray, tolerance: int = 0) -> str:

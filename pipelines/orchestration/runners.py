@@ -9,12 +9,13 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import sys
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import apache_beam as beam
 import grpc
@@ -47,7 +48,10 @@ class RunnerPipeline(beam.Pipeline):
     def __exit__(self, *details: Any) -> None:
         """Runs the pipeline, as Beam's own class does."""
         try:
-            with _quiet() if self._endpoint else contextlib.nullcontext():
+            with contextlib.ExitStack() as stack:
+                if self._endpoint:
+                    stack.enter_context(_quiet())
+                    stack.enter_context(self._cancelled_when_stopped())
                 super().__exit__(*details)
         except RuntimeError as error:  # whose message is the whole traceback of that process
             if isinstance(error, StageError):
@@ -59,6 +63,27 @@ class RunnerPipeline(beam.Pipeline):
         except (grpc.RpcError, grpc.FutureTimeoutError) as error:
             details_of = getattr(error, "details", lambda: "no reply in time")
             raise StageError(self._describe(f"the job server is gone ({details_of()})")) from error
+
+    @contextlib.contextmanager
+    def _cancelled_when_stopped(self) -> Iterator[None]:
+        """Cancels the job when this program is stopped: it would be tried again, without its workers."""
+        is_ours = threading.current_thread() is threading.main_thread() and (
+            signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        )
+        if is_ours:
+            signal.signal(signal.SIGTERM, _raise_terminated)
+        try:
+            yield
+        except (KeyboardInterrupt, _Terminated) as stopped:
+            if result := getattr(self, "result", None):  # none before the job server has the job
+                with contextlib.suppress(grpc.RpcError):  # the job server is gone, too
+                    result.cancel()
+            if isinstance(stopped, _Terminated):
+                signal.raise_signal(signal.SIGTERM)  # at once: an exit may abort in threads of the workers
+            raise
+        finally:
+            if is_ours:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _describe(self, cause: str) -> str:
         found = _ANY_ERROR.findall(cause)
@@ -77,6 +102,16 @@ def find_cause(message: str) -> str | None:
     """
     lines = [line for line in _WORKER_ERROR.findall(message) if not line.startswith("java.")]
     return lines[-1].strip() if lines else None
+
+
+class _Terminated(BaseException):
+    """SIGTERM came."""
+
+
+def _raise_terminated(number: int, frame: Any) -> NoReturn:
+    del frame
+    signal.signal(number, signal.SIG_DFL)  # a second one ends the program
+    raise _Terminated
 
 
 class _WithoutTracebacks:

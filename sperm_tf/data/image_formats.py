@@ -2,9 +2,8 @@
 
 TensorFlow's own decoders are used where they tell the truth. Three of its habits are avoided: `decode_bmp` ignores
 palettes, compression and bit masks, so it is handed checked files of 24 and 32 bits alone, and those with a palette are
-decoded here; `decode_gif` decodes every frame of an animation, forgives a damaged last frame and paints transparent
-pixels black, so it is handed the first frame alone; `decode_jpeg` invents the pixels for which a file has no data
-(`sperm_tf.data.jpeg`).
+decoded here; `decode_gif` decodes more than the first frame and forgives much (`sperm_tf.data.gif`); `decode_jpeg`
+invents the pixels for which a file has no data (`sperm_tf.data.jpeg`).
 
 Every function works eagerly, in `tf.data` and in a SavedModel. Damaged files raise `InvalidArgumentError`.
 """
@@ -13,7 +12,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from sperm_tf.data import jpeg
+from sperm_tf.data import gif, jpeg
 from sperm_tf.data.decode import BMP_INFO_LENGTHS, DEEP_BRIGHT_LEVEL, DEEP_BRIGHT_ONE_IN, PNG_DEPTH_AT, PNG_SIGNATURE
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP")
@@ -29,7 +28,6 @@ _SIGNATURES = (
 _HEADER_LENGTH = 72  # bytes; the longest one read here is BMP's with its colour masks, 66
 _BMP_UNCOMPRESSED, _BMP_BIT_FIELDS = 0, 3
 _BMP_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)
-_MAX_GIF_BLOCKS = 1_000_000  # an image of 25 million pixels needs some 100,000; bounds the work on a hostile file
 
 
 def find_format(encoded: tf.Tensor) -> tf.Tensor:
@@ -101,7 +99,7 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     decoders = [
         lambda: _decode_png(encoded),
         lambda: _decode_jpeg(encoded),
-        lambda: _decode_gif(encoded),
+        lambda: gif.decode(encoded),
         lambda: _decode_bmp(encoded),
         lambda: _fail("encoded must be a PNG, JPEG, GIF or BMP file"),
     ]
@@ -153,47 +151,6 @@ def _decode_jpeg(encoded):
     pixels, is_complete = jpeg.decode(encoded)
     with _require(is_complete, "a JPEG must hold data for all of its pixels"):
         return tf.identity(pixels)
-
-
-def _decode_gif(encoded):
-    """Decodes the first frame, which must fill the canvas: what surrounds a smaller one is undefined."""
-    data = tf.io.decode_raw(encoded, tf.uint8)
-    blocks_start = 13 + _gif_palette_length(data[10])
-    # Indexing past the end raises, so a file that stops within its first frame does not survive these loops.
-    frame_start = tf.while_loop(
-        lambda position: tf.equal(data[position], 0x21),
-        lambda position: [_skip_gif_chain(data, position + 2)],
-        [blocks_start],
-        maximum_iterations=_MAX_GIF_BLOCKS,
-    )[0]
-    full_frame = tf.concat([[0x2C, 0, 0, 0, 0], tf.cast(data[6:10], tf.int32)], axis=0)
-    fills_canvas = tf.reduce_all(tf.equal(tf.cast(data[frame_start : frame_start + 9], tf.int32), full_frame))
-    frame_end = _skip_gif_chain(data, frame_start + 11 + _gif_palette_length(data[frame_start + 9]))
-    # Without the extensions there is no transparent colour: alpha is dropped, as for the other formats.
-    parts = [
-        tf.strings.substr(encoded, 0, blocks_start),
-        tf.strings.substr(encoded, frame_start, frame_end - frame_start),
-        b";",
-    ]
-    with _require(fills_canvas, "the first frame of a GIF must fill its canvas"):
-        return tf.io.decode_gif(tf.strings.join(parts))[0]
-
-
-def _gif_palette_length(flags):
-    """Bytes of the palette that a flags byte announces: 3 for each of its 2 to 256 colours."""
-    num_colours = tf.bitwise.left_shift(2, tf.cast(flags % 8, tf.int32))
-    return tf.where(flags >= 0x80, 3 * num_colours, 0)
-
-
-def _skip_gif_chain(data, position):
-    """Position behind a chain of sub-blocks: each starts with its length, a length of zero ends the chain."""
-    end = tf.while_loop(
-        lambda position: data[position] > 0,
-        lambda position: [position + 1 + tf.cast(data[position], tf.int32)],
-        [position],
-        maximum_iterations=_MAX_GIF_BLOCKS,
-    )[0]
-    return end + 1
 
 
 def _decode_bmp(encoded):

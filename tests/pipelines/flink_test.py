@@ -1,4 +1,4 @@
-"""`pipelines.score` on Apache Flink; needs Java 17 and the jars that deploy/flink/job_server.sh prepare fetches."""
+"""Commands on Apache Flink; needs Java 17 and the jars that deploy/flink/job_server.sh prepare fetches."""
 
 import os
 import pathlib
@@ -6,12 +6,15 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
+import grpc
 import pytest
 
-from pipelines import score
+from pipelines import fields, score
 from sperm_tf.data.decode import encode_png
+from sperm_tf.synthesis.field_renderer import render_field
 from sperm_tf.synthesis.renderer import render
 from tests.helpers import ROOT
 
@@ -26,6 +29,14 @@ def find_jars():
     """Folder of the jars, as job_server.sh finds it."""
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
     return pathlib.Path(os.environ.get("SPERM_TF_FLINK_JARS") or cache / "sperm_tf" / "flink-1.19")
+
+
+def setup_module():
+    """Imports Beam, which takes seconds, when a test runs and not when it is found."""
+    global beam_job_api_pb2, beam_job_api_pb2_grpc, JobState
+    from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
+
+    JobState = beam_job_api_pb2.JobState
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +75,10 @@ def crops(tmp_path_factory):
     return folder
 
 
+def flink(endpoint):
+    return ["--runner=FlinkRunner", f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK", "--parallelism=2"]
+
+
 def run_score(crops, output, *arguments):
     command = ["score", "--model=smids", f"--input={crops}", f"--output={output}", "--shard_size=4", *arguments]
     assert score.main(command) == 0
@@ -71,11 +86,49 @@ def run_score(crops, output, *arguments):
 
 
 def test_scores_are_those_of_the_local_runner(endpoint, crops, tmp_path, capfd):
-    flink = ["--runner=FlinkRunner", f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK", "--parallelism=2"]
-    spread = run_score(crops, tmp_path / "flink", *flink)
+    spread = run_score(crops, tmp_path / "flink", *flink(endpoint))
     assert spread.count(b"\n") == 1 + NUM_CROPS + 1 and b"unknown_format" in spread
     assert spread == run_score(crops, tmp_path / "local")
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_cells_are_those_of_the_local_runner(endpoint, tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for index in range(2):
+        field = render_field(index, pixel_size_um=0.1, seed=1).image
+        (pictures / f"{index}.png").write_bytes(encode_png(field))
+    for name, arguments in (("flink", flink(endpoint)), ("local", [])):
+        command = [
+            "fields",
+            "--model=smids",
+            f"--input={pictures}",
+            f"--output={tmp_path / name}",
+            "--shard_size=1",
+        ]
+        assert fields.main([*command, *arguments]) == 0
+    spread = (tmp_path / "flink" / "cells.csv").read_bytes()
+    assert spread.count(b"\n") > 5 and spread == (tmp_path / "local" / "cells.csv").read_bytes()
+
+
+def test_a_command_that_is_stopped_leaves_no_job(endpoint, crops, tmp_path):
+    output = tmp_path / "scores"
+    arguments = ["--model=smids", f"--input={crops}", f"--output={output}", "--shard_size=1", *flink(endpoint)]
+    command = subprocess.Popen([sys.executable, "-m", "pipelines.score", *arguments], cwd=ROOT)
+    while not list(output.glob("shards/*.parquet")):
+        assert command.poll() is None
+        time.sleep(0.05)
+    command.send_signal(signal.SIGTERM)
+    assert command.wait(60) == -signal.SIGTERM
+    assert not (output / "scores.csv").exists()
+    assert {job.state for job in list_jobs(endpoint)} <= {JobState.DONE, JobState.CANCELLED, JobState.CANCELLING}
+    assert run_score(crops, output, "--shard_size=1", *flink(endpoint)) == run_score(crops, tmp_path / "local")
+
+
+def list_jobs(endpoint):
+    with grpc.insecure_channel(endpoint) as channel:
+        service = beam_job_api_pb2_grpc.JobServiceStub(channel)
+        return service.GetJobs(beam_job_api_pb2.GetJobsRequest(), timeout=30).job_info
 
 
 def test_the_job_server_listens_on_one_interface(endpoint):

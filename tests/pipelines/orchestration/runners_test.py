@@ -1,6 +1,9 @@
 import json
+import os
+import signal
 import socket
 import threading
+import types
 
 import pytest
 
@@ -103,6 +106,25 @@ def test_a_thread_that_flink_hung_up_on_says_nothing(error, is_shown, monkeypatc
         thread.start()
         thread.join()
     assert said == ([getattr(grpc, error)] if is_shown else [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_program_that_is_stopped_cancels_its_job(number, monkeypatch):
+    import apache_beam as beam
+
+    done = []
+
+    def run(pipeline, *details):
+        pipeline.result = types.SimpleNamespace(cancel=lambda: done.append("cancel"))
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(beam.Pipeline, "__exit__", run)
+    monkeypatch.setattr(signal, "raise_signal", lambda raised: done.append((raised, signal.getsignal(raised))))
+    pipeline = runners.RunnerPipeline(["--runner=PortableRunner", "--job_endpoint=localhost:8099"])
+    with pytest.raises((runners._Terminated, KeyboardInterrupt)):
+        pipeline.__exit__(None, None, None)
+    assert done == ["cancel", (signal.SIGTERM, signal.SIG_DFL)][: 2 if number == signal.SIGTERM else 1]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def raise_it(error):
