@@ -181,7 +181,7 @@ def common_pixel_size(sizes: Sequence[float]) -> float | None:
 
 
 def _is_clear(amount: np.ndarray, is_stained: np.ndarray) -> bool:
-    """Whether what exceeds the threshold is stain, and not the light or the noise of an empty slide."""
+    """Whether what exceeds the threshold is stain, and not uneven light or noise."""
     if not is_stained.any():
         return False
     return bool(np.median(amount[is_stained]) >= _MIN_CONTRAST * np.median(amount[~is_stained]))
