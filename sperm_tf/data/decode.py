@@ -39,9 +39,9 @@ GIF_CODE_SIZES = range(2, 9)
 """Bits of a colour index, as a GIF states them, that are accepted: the format has no others, and decoders differ in how
 they read them."""
 GIF_MAX_CODE_BITS = 12
-GIF_MAX_CLEARS, GIF_MAX_BYTES = 100_000, 1 << 27
-"""Most times that the table of codes is started again, and most bytes of codes: bounds the work on a hostile file. 25
-million pixels that are not compressed, as some programs write them, start it again 98,000 times."""
+GIF_MAX_CLEARS, GIF_MAX_BYTES = 20_000, 1 << 27
+"""Most times that the table of codes is started again, and most bytes of codes: bounds the work on a hostile file. Five
+million pixels that are not compressed, as some programs write them, start it again 19,600 times."""
 PNG_SIGNATURE, PNG_DEPTH_AT = b"\x89PNG\r\n\x1a\n", 24
 JPEG_END = b"\xff\xd9"
 JPEG_SCAN, JPEG_RESTART_INTERVAL, JPEG_SEQUENTIAL = 0xDA, 0xDD, (0xC0, 0xC1)  # second bytes of markers
