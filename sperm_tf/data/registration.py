@@ -262,10 +262,11 @@ class _CoarseSearch:
         for image, padded in zip(images, canvas, strict=True):
             part = image[: self._side, : self._side]
             padded[: part.shape[0], : part.shape[1]] = part
-        return fft.rfft2(canvas)
+        return np.conj(fft.rfft2(canvas))
 
     def _correlate(self, spectrum: np.ndarray, others: np.ndarray) -> np.ndarray:
-        return fft.irfft2(spectrum * np.conj(others), (self._side, self._side))
+        """Of one conjugate spectrum with others: of the single one, which is conjugated again, not of each other."""
+        return fft.irfft2(np.conj(spectrum) * others, (self._side, self._side))
 
     def _inverse_root(self, spectrum: np.ndarray, others: np.ndarray) -> np.ndarray:
         return 1 / np.sqrt(np.maximum(self._correlate(spectrum, others), _ENERGY_FLOOR))
