@@ -52,7 +52,7 @@ class Dataset:
     num_per_class: int
 
 
-SMIDS = Dataset("SMIDS", "smids", PIXEL_SIZE_UM["quality"], 60)
+SMIDS = Dataset("SMIDS", "smids", 0.0755, 60)  # at which the heads that are found are 4.1 um long in the median
 HUSHEM = Dataset("HuSHeM", "hushem", PIXEL_SIZE_UM["head_shape"], 24)
 DATASETS = {dataset.name: dataset for dataset in (SMIDS, HUSHEM)}
 HEIGHT, WIDTH = 1024, 1280
