@@ -45,6 +45,7 @@ class Request:
     output: pathlib.Path
     finder: str = CLASSICAL
     pixel_size_um: float | None = None
+    check_pixel_size: bool = True
     overlays: str = scoring.NO_OVERLAYS
     shard_size: int = 16
     beam_args: tuple[str, ...] = ()
@@ -81,7 +82,7 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
             return folder.finish()
         if fields.ignored:
             report(f"{describe_ignored(fields.ignored)}.")
-        scale = _find_scale(folder, record, fields, report)
+        scale = _find_scale(folder, record, fields, report, check=request.check_pixel_size)
         found = _find(folder, record, scale, request.beam_args)
         scores = _score(request, folder, found, fields.columns, report)
         return _finish(folder, record, scale, found, fields.columns, scores, report)
@@ -126,15 +127,15 @@ def _describe(request: Request, fields: CropList) -> dict[str, Any]:
 
 
 def _find_scale(
-    folder: FieldFolder, record: dict[str, Any], fields: CropList, report: Callable[[str], None]
+    folder: FieldFolder, record: dict[str, Any], fields: CropList, report: Callable[[str], None], *, check: bool
 ) -> dict[str, Any]:
     """Length of a head and pixel size, as an earlier run of this folder found them, or from a sample of the fields."""
     scale = folder.read_scale()
     if scale is None:
         with score_progress.step("Measuring the scale"):
-            found = _measure_scale(record, fields)
+            found = _measure_scale(record, fields, check=check)
         unknown = {"head_length_px": None, "pixel_size_um": None, "source": UNKNOWN}
-        scale = unknown if found is None else dataclasses.asdict(found)
+        scale = {**(unknown if found is None else dataclasses.asdict(found)), "compared_with_heads": check}
         folder.write_scale(scale)
     if scale["source"] == UNKNOWN:
         report("No field holds anything of a head's form: no cell is found, and the pixel size is not known.")
@@ -143,10 +144,12 @@ def _find_scale(
             f"Pixel size: about {scale['pixel_size_um']:.3f} um, estimated from heads of {scale['head_length_px']:.0f} "
             "pixels. Lengths in um rest on it; state --pixel_size_um where you know it."
         )
+    elif not scale.get("compared_with_heads", True):
+        report(f"Pixel size: {scale['pixel_size_um']:.4g} um as stated, not compared with the heads.")
     return scale
 
 
-def _measure_scale(record: dict[str, Any], fields: CropList) -> Scale | None:
+def _measure_scale(record: dict[str, Any], fields: CropList, *, check: bool) -> Scale | None:
     places = np.unique(np.linspace(0, len(fields.crops) - 1, _SAMPLE).astype(int))
     sample = [fields.crops[place] for place in places]
     others = [crop for index, crop in enumerate(fields.crops) if index not in set(places.tolist())]
@@ -158,7 +161,7 @@ def _measure_scale(record: dict[str, Any], fields: CropList) -> Scale | None:
     finally:
         reader.close()
     stated = record["stated_pixel_size_um"] or common_pixel_size([size for _, size in found if size is not None])
-    return find_scale([lengths for lengths, _ in found], stated)
+    return find_scale([lengths for lengths, _ in found], stated, check=check)
 
 
 def _measure(reader: CropReader, crop: Crop) -> tuple[np.ndarray, float | None]:

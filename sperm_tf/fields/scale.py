@@ -12,9 +12,6 @@ HEAD_LENGTH_UM = 4.1
 """Median length of the head of a normal spermatozoon: WHO laboratory manual, 6th edition (2021), section 2.4.6."""
 MAX_DISAGREEMENT = 1.5
 """Factor between the stated pixel size and that of the heads beyond which one of them is wrong."""
-ALIKE_FACTOR, MIN_ALIKE, MIN_REGIONS = 1.25, 0.7, 2
-"""Heads are of one length: by weight, so much of what is stained lies within this factor of the median, or it is debris
-that contradicts no stated pixel size. Ten sessions of SpermParsing have 0.83 to 1, drawn debris 0.52 to 0.65."""
 MAX_SPREAD = 1.05
 """Factor between the pixel sizes that the files of one run may state."""
 GIVEN, ESTIMATED, UNKNOWN = SOURCES = ("given", "estimated", "unknown")
@@ -113,34 +110,19 @@ def estimate_head_length(fields: Iterable[np.ndarray]) -> float | None:
     return float(lengths[order][np.searchsorted(sums, sums[-1] / 2)])
 
 
-def are_alike(fields: Iterable[np.ndarray]) -> bool:
-    """Whether the regions that were measured are of one length, as heads are.
-
-    Args:
-        fields: what `measure_head_lengths` returned for each.
-    """
-    fields = list(fields)
-    median = estimate_head_length(fields)
-    if median is None:
-        return False
-    lengths, weights = np.concatenate(fields).T
-    is_near = (lengths < ALIKE_FACTOR * median) & (lengths > median / ALIKE_FACTOR)
-    return len(lengths) >= MIN_REGIONS and float(weights[is_near].sum()) >= MIN_ALIKE * float(weights.sum())
-
-
-def find_scale(fields: Sequence[np.ndarray], pixel_size_um: float | None = None) -> Scale | None:
+def find_scale(fields: Sequence[np.ndarray], pixel_size_um: float | None = None, *, check: bool = True) -> Scale | None:
     """The scale of fields of one magnification.
 
     Args:
         fields: what `measure_head_lengths` returned for each.
         pixel_size_um: as a file or a person states it; None where nobody does.
+        check: whether a stated pixel size is compared with the heads.
 
     Returns:
         The scale; None where nothing is stated and no head is found.
 
     Raises:
-        ScaleError: the pixel size is not positive, or disagrees with the heads by more than `MAX_DISAGREEMENT`. Regions
-            of many lengths are debris, and contradict none.
+        ScaleError: the pixel size is not positive, or disagrees with the heads by more than `MAX_DISAGREEMENT`.
     """
     length = estimate_head_length(fields)
     if pixel_size_um is None:
@@ -151,15 +133,16 @@ def find_scale(fields: Sequence[np.ndarray], pixel_size_um: float | None = None)
             "as 0.05."
         )
     if (
-        length is not None
+        check
+        and length is not None
         and not 1 / MAX_DISAGREEMENT <= length * pixel_size_um / HEAD_LENGTH_UM <= MAX_DISAGREEMENT
-        and are_alike(fields)
     ):
         raise ScaleError(
             f"pixel_size_um must fit the heads, which are {HEAD_LENGTH_UM} um long in the median. Received: "
             f"pixel_size_um={pixel_size_um:.4g}, at which those that are found are {length * pixel_size_um:.3g} um "
             f"({length:.0f} pixels) long; {HEAD_LENGTH_UM / length:.3g} would fit. Look up the camera's pixel size and "
-            "the objective, or leave pixel_size_um out to have it estimated."
+            "the objective, or leave pixel_size_um out to have it estimated. Debris is measured where there are "
+            "hardly any heads: if you know the pixel size, use --nocheck_pixel_size."
         )
     return Scale(HEAD_LENGTH_UM / pixel_size_um, pixel_size_um, GIVEN)
 

@@ -28,8 +28,11 @@ def analyse(fields, tmp_path):
     for name, pixels in fields.items():
         pasted_crops.write_png(folder / name, pixels)
     output = tmp_path / "cells"
-    request = runner.Request(SMIDS.model, str(folder), output, pixel_size_um=SMIDS.pixel_size_um)
-    runner.run(request, report=lambda line: None)
+    size = {"pixel_size_um": SMIDS.pixel_size_um, "check_pixel_size": False}
+    lines = []
+    summary = runner.run(runner.Request(SMIDS.model, str(folder), output, **size), report=lines.append)
+    assert not summary["compared_with_heads"]
+    assert f"Pixel size: {SMIDS.pixel_size_um} um as stated, not compared with the heads." in lines
     return pd.read_parquet(output / "cells.parquet")
 
 

@@ -64,11 +64,8 @@ def test_clouds_and_uneven_light_of_an_empty_field_are_no_heads():
     assert find_scale([measure_head_lengths(empty)], 0.1).source == GIVEN
 
 
-def test_debris_of_many_sizes_contradicts_no_stated_pixel_size(field):
+def test_a_pixel_size_is_taken_without_a_check_where_a_person_says_so(field):
     heads = measure_head_lengths(field)
-    length = find_scale([heads]).head_length_px
-    debris = np.stack([length * np.geomspace(0.1, 0.45, 40), np.full(40, 1 / 40)], axis=1)
-    assert find_scale([debris, debris], HEAD_LENGTH_UM / length).source == GIVEN
-    alike = debris * [0, 1] + [length / 4, 0]  # as heads of another magnification are
-    with pytest.raises(ScaleError, match="would fit"):
-        find_scale([alike], HEAD_LENGTH_UM / length)
+    with pytest.raises(ScaleError, match="--nocheck_pixel_size"):
+        find_scale([heads], 0.2)
+    assert find_scale([heads], 0.2, check=False).head_length_px == pytest.approx(20.5)
