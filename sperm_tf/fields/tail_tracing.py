@@ -102,18 +102,21 @@ def _find_seeds(ends: list[_End], midpieces: np.ndarray) -> dict[int, int]:
 
 def _link(ends: list[_End], num_stretches: int) -> np.ndarray:
     """The chain of each stretch: pairs of ends that go on as one another are linked, the best first."""
+    from scipy.spatial import KDTree
+
     chains = np.arange(num_stretches)
+    if not ends:
+        return chains
     pairs = []
-    for first, one in enumerate(ends):
-        for second in range(first + 1, len(ends)):
-            other = ends[second]
-            gap = other.place - one.place
-            width = float(np.linalg.norm(gap))
-            if one.stretch == other.stretch or width > _GAP:
-                continue
-            bend = 1 - float(-one.direction @ other.direction)
-            across = (one.direction - other.direction) @ gap / (2 * max(width, 1e-6)) if width > 2 else 1.0
-            pairs.append((bend + 1 - float(across) + _PER_PIXEL * width, first, second))
+    for first, second in KDTree([end.place for end in ends]).query_pairs(_GAP):
+        one, other = ends[first], ends[second]
+        if one.stretch == other.stretch:
+            continue
+        gap = other.place - one.place
+        width = float(np.linalg.norm(gap))
+        bend = 1 - float(-one.direction @ other.direction)
+        across = (one.direction - other.direction) @ gap / (2 * max(width, 1e-6)) if width > 2 else 1.0
+        pairs.append((bend + 1 - float(across) + _PER_PIXEL * width, first, second))
     free = set(range(len(ends)))
     for cost, first, second in sorted(pairs):
         if cost <= _MAX_COST and first in free and second in free:
