@@ -206,7 +206,7 @@ def test_kill_9_in_every_stage_and_the_next_run_finishes(demo, tmp_path):
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize(
     ("preset", "num_examples", "model", "views"),
-    [("hushem", 216, "efficientnet_lite0_cbam", 1), ("smids", 2947, "simple_cnn", 8)],
+    [("hushem", 216, "simple_cnn", 8), ("smids", 2947, "efficientnet_lite0_cbam", 1)],
 )
 def test_the_real_datasets_run_end_to_end(preset, num_examples, model, views, tmp_path, request):
     if preset == "smids":  # prepared once for all tests; HuSHeM is prepared by the run
