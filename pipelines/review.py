@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import pathlib
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -79,7 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     environment.set_defaults()
     _say(f"Opening the scores in {values.scores}" if values.scores else f"Loading the model {values.model}")
     try:
-        _serve(values)
+        import_tensorflow_quietly()
+        with _stopped_as_by_ctrl_c():
+            _serve(values)
     except (ValueError, OSError, ImportError) as error:
         print(f"pipelines.review: {missing_packages.say(error)}", file=sys.stderr)
         return 1
@@ -112,11 +115,21 @@ def _define_flags() -> flags.FlagValues:
     return values
 
 
-def _serve(values: flags.FlagValues) -> None:
-    import_tensorflow_quietly()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # stop as Ctrl+C does: what was dropped in is deleted
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+@contextlib.contextmanager
+def _stopped_as_by_ctrl_c() -> Iterator[None]:
+    """Any signal that ends the program raises KeyboardInterrupt, so that what was dropped in is deleted."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in handlers.items():
+        if handler is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _serve(values: flags.FlagValues) -> None:
     page, journal, run = _open_scores(values) if values.scores else (*_load_model(values), None)
     _write_boxes(run, journal)  # an earlier page may have been killed
     try:

@@ -150,8 +150,7 @@ async def _serve(source: Source, limits: Limits, listening: socket.socket, *, po
     _announce(repository, listening)
     watching = asyncio.create_task(repository.watch(poll_s))
     # uvicorn stops gracefully at the first signal, then raises it again: the process is to end with the status 0.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         await uvicorn.Server(config).serve(sockets=[listening])
     finally:
@@ -159,6 +158,8 @@ async def _serve(source: Source, limits: Limits, listening: socket.socket, *, po
         with contextlib.suppress(asyncio.CancelledError):
             await watching
         repository.close()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     _LOG.info("stopped")
 
 

@@ -97,7 +97,9 @@ def test_a_port_in_use_is_named(tmp_path, capsys):
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
+        handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
         assert review.main(["review", "--model=hushem", f"--output={tmp_path}", f"--port={port}"]) == 1
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)] == handlers
     assert f"port {port}. If another program does, choose another --port" in capsys.readouterr().err
 
 
