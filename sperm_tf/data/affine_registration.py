@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 
 from sperm_tf.data.affine_search import VIEWS, Warp, propose
-from sperm_tf.data.registration import FINE_REDUCTION, FINE_SIGMA, USUAL_SIDE, normalise_contrast
+from sperm_tf.data.local_contrast import normalise_contrast
+from sperm_tf.data.registration import FINE_REDUCTION, FINE_SIGMA, USUAL_SIDE
 
 AFFINE_CORRELATION = 0.90
 """From here on two images are copies of one; see docs/decisions/near_duplicates.md."""

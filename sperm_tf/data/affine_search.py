@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sperm_tf.data.registration import normalise_contrast
+from sperm_tf.data.local_contrast import normalise_contrast
 
 VIEWS: dict[str, np.ndarray] = {
     "upright": np.array([[1, 0], [0, 1]]),

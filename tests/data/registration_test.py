@@ -1,7 +1,5 @@
 """Registration against a search in plain loops."""
 
-import itertools
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,19 +7,7 @@ from skimage.registration import phase_cross_correlation
 from skimage.registration._masked_phase_cross_correlation import cross_correlate_masked
 
 from sperm_tf.data import registration
-
-
-def register_by_loops(image: np.ndarray, other: np.ndarray, min_overlap: float) -> tuple[float, float]:
-    best = (-1.0, 0.0)
-    for down in range(1 - other.shape[0], image.shape[0]):
-        for right in range(1 - other.shape[1], image.shape[1]):
-            a = image[max(0, down) : other.shape[0] + down, max(0, right) : other.shape[1] + right]
-            b = other[max(0, -down) :, max(0, -right) :][: a.shape[0], : a.shape[1]]
-            a = a[: b.shape[0], : b.shape[1]]
-            overlap = a.size / min(image.size, other.size)
-            if overlap >= min_overlap:
-                best = max(best, (float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())), overlap))
-    return best
+from tests.data.shifted import register_by_loops, scenes
 
 
 def test_registration_against_loops():
@@ -80,67 +66,8 @@ def test_too_small_an_overlap_does_not_count():
     assert registration.register(scene[:30, :30], scene[25:55, 25:55]).correlation < 0.5
 
 
-def test_contrast_is_normalised_everywhere():
-    grey = np.random.default_rng(3).normal(size=(200, 200))
-    grey[:, :100] *= 15
-    grey[:, 100:] *= 45
-    normalised = registration.normalise_contrast((grey + 128).clip(0, 255).astype(np.uint8), reduction=2, sigma=5.0)
-    assert normalised.shape == (100, 100)
-    assert 0.7 < normalised[:, :40].std() / normalised[:, 60:].std() < 1.0  # 0.33 in the grey values
-
-
-def scenes(count: int, grain: int = 6) -> list[np.ndarray]:
-    rng = np.random.default_rng(4)
-    size, block = (480 // grain, 480 // grain), np.ones((grain, grain))
-    return [np.kron(rng.integers(0, 256, size=size), block).astype(np.uint8) for _ in range(count)]
-
-
-SHIFTS = [
-    (36, 30),
-    (0, 96),
-    (96, 0),
-    (96, 96),
-    (96, -96),
-    (0, 140),
-    (140, 3),
-    (43, 104),
-    (101, 47),
-    (-45, 103),
-    (25, 25),
-]
-
-
-@pytest.mark.parametrize(("down", "right"), SHIFTS)
-def test_the_coarse_search_finds_crops_of_one_field(down, right):
-    first, second = scenes(2, grain=15)
-    top, left = 120, 120
-    other = first[top + down : top + down + 200, left + right : left + right + 200]
-    greys = [first[top : top + 200, left : left + 200], second[:200, :180], other]
-    ((pair, overlap),) = registration.coarse_pairs(greys).items()
-    assert pair == (0, 2)
-    assert overlap == pytest.approx((1 - abs(down) / 200) * (1 - abs(right) / 200), abs=0.05)
-
-
-def test_the_coarse_search_against_loops(monkeypatch):
-    sizes = [(90, 90), (90, 90), (84, 120), (130, 80), (120, 84), (96, 96)]
-    greys = [scene[:height, :width] for scene, (height, width) in zip(scenes(6, grain=15), sizes, strict=True)]
-    images = [registration.normalise_contrast(grey, reduction=6, sigma=2.5) for grey in greys]
-    expected = {
-        (i, j): register_by_loops(images[i], images[j], registration.MIN_PART - 0.01)
-        for i, j in itertools.combinations(range(6), 2)
-    }
-    correlations = sorted(correlation for correlation, _ in expected.values())
-    for rank in (0, 7, 13):
-        monkeypatch.setattr(registration, "COARSE_THRESHOLD", (correlations[rank] + correlations[rank + 1]) / 2)
-        found = registration.coarse_pairs(greys)
-        assert sorted(found) == [pair for pair, (value, _) in expected.items() if value > correlations[rank]]
-        for pair, overlap in found.items():
-            assert overlap == pytest.approx(expected[pair][1], abs=1e-3)
-
-
 def test_one_image_has_no_pair():
     (scene,) = scenes(1)
-    assert registration.coarse_pairs([]) == registration.coarse_pairs([scene]) == {}
     assert registration.find_registrations([]) == registration.find_registrations([scene]) == {}
 
 
