@@ -241,6 +241,11 @@ class TrainerConfig:
         for name in ("frozen_epochs", "full_epochs", "early_stopping_patience"):
             check_range(f"trainer.{name}", getattr(self, name), low=0)
         check_range("trainer.frozen_stages", self.frozen_stages, low=0, high=7)
+        if self.frozen_stages and not BACKBONES[self.model.name].has_stages:
+            raise ValueError(
+                "trainer.frozen_stages must be 0 for a network without the stages of an EfficientNet. Received: "
+                f"trainer.frozen_stages={self.frozen_stages}, trainer.model.name={self.model.name!r}."
+            )
         check_range("trainer.seed", self.seed, low=0, high=2**32 - 1)
         for name in ("frozen_learning_rate", "full_learning_rate", "weight_decay", "mixup_alpha", "view_consistency"):
             check_range(f"trainer.{name}", getattr(self, name), low=0, high=10)

@@ -28,6 +28,8 @@ def memorizing(trainer: TrainerConfig, epochs: int) -> TrainerConfig:
         mixup_alpha=0.0,
         augmentation=(),
         class_weights=False,
+        frozen_stages=0,
+        view_consistency=0.0,
         early_stopping_patience=0,
         checkpoint="last",
         views=1,
@@ -39,15 +41,19 @@ def trainer_for(trainer: TrainerConfig, model: str) -> TrainerConfig:
 
     EfficientNet-B0 with and without CBAM share every setting; but pretrained weights come from a network with CBAM,
     which the one without leaves out. EfficientNet-Lite0 starts from weights of its own. The other networks have no
-    pretrained weights: they start at random, take more epochs, and have no frozen phase. A transformer has a lower
-    rate and a longer warm-up, too.
+    pretrained weights: they start at random, take more epochs, and have no frozen phase or stage. A transformer has a
+    lower rate and a longer warm-up, too.
 
     Args:
         trainer: the preset's recipe.
         model: of `sperm_tf.models.registry.BACKBONES`, whose entry says which of these it is.
     """
-    recipe = dataclasses.replace(trainer, model=dataclasses.replace(trainer.model, name=model))
     backbone = find_backbone(model)
+    recipe = dataclasses.replace(
+        trainer,
+        model=dataclasses.replace(trainer.model, name=model),
+        frozen_stages=trainer.frozen_stages if backbone.has_stages else 0,
+    )
     if backbone.max_learning_rate is not None:
         rate = min(recipe.full_learning_rate, backbone.max_learning_rate)
         recipe = dataclasses.replace(recipe, full_learning_rate=rate)
@@ -65,5 +71,6 @@ def trainer_for(trainer: TrainerConfig, model: str) -> TrainerConfig:
         recipe,
         model=dataclasses.replace(recipe.model, weights="none"),
         frozen_epochs=0,
+        frozen_stages=0,
         full_epochs=round(SCRATCH_EPOCHS * trainer.full_epochs),
     )

@@ -93,8 +93,8 @@ def first_stages(model: keras.Model, num_stages: int) -> list[keras.layers.Layer
     last = [index for index, layer in enumerate(layers) if re.match(rf"block{num_stages}\D", layer.name)]
     if not last:
         raise ValueError(
-            f"trainer.frozen_stages must be 0 for a network without the stages of an EfficientNet. Received: "
-            f"trainer.frozen_stages={num_stages} for {model.name!r}."
+            f"model must have the stages of an EfficientNet. Received: {model.name!r} without a layer of "
+            f"block{num_stages}. Freeze none."
         )
     return layers[: last[-1] + 1]
 

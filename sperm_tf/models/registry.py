@@ -44,6 +44,8 @@ class Backbone:
         extra: extra of this package that its initial weights need; such a backbone is cross-validated only where it is
             named.
         has_cbam: whether `config.cbam_after` and `config.reduction` apply.
+        has_stages: whether its layers are named after the stages of an EfficientNet, `block1` to `block7`, so that
+            `trainer.frozen_stages` applies.
         max_learning_rate: highest peak rate of its training in a cross-validation; None takes the preset's.
         warmup_share: share of the steps, 0-1, over which its rate rises there; None takes the preset's.
     """
@@ -58,6 +60,7 @@ class Backbone:
     initial_weights: str = "none"
     extra: str = ""
     has_cbam: bool = False
+    has_stages: bool = False
     max_learning_rate: float | None = None
     warmup_share: float | None = None
 
@@ -82,7 +85,9 @@ class Backbone:
 
 # The feature map is too coarse to explain: 4x4 cells of a 128-pixel crop, in which a trained network keeps what it
 # found wherever it likes.
-_efficientnet = functools.partial(Backbone, min_image_size=32, early_layers=("block1a_project_bn", "block2b_add"))
+_efficientnet = functools.partial(
+    Backbone, min_image_size=32, early_layers=("block1a_project_bn", "block2b_add"), has_stages=True
+)
 _efficientnet_b0 = functools.partial(
     _efficientnet,
     explained_layer="block3a_expand_activation",  # the last one at a quarter of the input's resolution

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -46,6 +47,8 @@ def test_contract_of_every_model(name, precision, tmp_path):
     for features, layer in zip(early_maps(model), entry.early_layers, strict=True):
         assert features is model.get_layer(layer).output
     assert any(layer.name.startswith("cbam_") for layer in model.layers) == entry.has_cbam
+    stages = {layer.name[:6] for layer in model.layers if re.match(r"block\d[a-z]", layer.name)}
+    assert entry.has_stages == (stages == {f"block{number}" for number in range(1, 8)})
 
     logits = np.asarray(model(_images(size)))
     assert np.isfinite(logits).all()

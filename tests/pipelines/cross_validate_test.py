@@ -20,7 +20,7 @@ from sperm_tf.data.folds import FoldError
 from sperm_tf.data.image_table import ImageTable
 from sperm_tf.decision.temperature import fit_temperature, scale
 from sperm_tf.evaluation.cross_validation import oof, oof_file
-from sperm_tf.models.registry import DEFAULT_BACKBONES
+from sperm_tf.models.registry import BACKBONES, DEFAULT_BACKBONES
 from tests.pipelines.tiny_sweep import run_sweep
 
 
@@ -448,6 +448,15 @@ def test_models_without_pretraining_take_longer():
     assert recipes.trainer_for(lite, "efficientnet_b0").model.weights == "synthetic"
     random = dataclasses.replace(trainer, model=dataclasses.replace(trainer.model, weights="none"))
     assert recipes.trainer_for(random, "efficientnet_lite0").model.weights == "none"
+
+
+def test_stages_stay_frozen_only_where_they_are_trained():
+    model = ModelConfig("efficientnet_lite0_cbam", weights="imagenet_lite0")
+    trainer = TrainerConfig(model=model, frozen_stages=4, view_consistency=8.0)
+    stages = {name: recipes.trainer_for(trainer, name).frozen_stages for name in BACKBONES}
+    assert stages == {name: 4 * name.startswith("efficientnet") for name in BACKBONES}
+    memorizing = recipes.memorizing(trainer, 60)
+    assert (memorizing.frozen_stages, memorizing.view_consistency) == (0, 0)
 
 
 def test_a_limit_of_test_images_leaves_no_image_out(tmp_path):

@@ -18,10 +18,10 @@ pytestmark = pytest.mark.slow
 def setup_module():
     """Imports TensorFlow, which takes seconds, when a test runs and not when it is found."""
     global backbone_layers, Batches, build_attention_model, build_classifier, build_model, CONFIG, draw_images, keras
-    global make_views, NonFiniteLossError, recipe, run, train
+    global first_stages, make_views, NonFiniteLossError, recipe, run, train
     import keras
 
-    from sperm_tf.models.classifier import backbone_layers, build_classifier
+    from sperm_tf.models.classifier import backbone_layers, build_classifier, first_stages
     from sperm_tf.models.views import make_views
     from sperm_tf.training import recipe
     from sperm_tf.training.callbacks import NonFiniteLossError
@@ -219,10 +219,12 @@ def test_frozen_stages_keep_weights_and_statistics_and_the_others_train(tmp_path
     assert all(layer.trainable for layer in model.layers)
 
 
-def test_frozen_stages_need_a_network_that_has_them(tmp_path):
-    config = dataclasses.replace(CONFIG, frozen_stages=2)
-    with pytest.raises(ValueError, match=r"trainer\.frozen_stages must be 0 .* 'simple_cnn'"):
-        run(tmp_path, config=config)
+def test_frozen_stages_need_a_network_that_has_them():
+    with pytest.raises(ValueError, match=r"trainer\.frozen_stages must be 0 .* trainer.model.name='simple_cnn'"):
+        dataclasses.replace(CONFIG, frozen_stages=2)
+    model = build_classifier(CONFIG.model, num_classes=3, image_size=32)
+    with pytest.raises(ValueError, match=r"must have the stages of an EfficientNet.*'simple_cnn'"):
+        first_stages(model, 2)
 
 
 def test_weight_decay_shrinks_kernels_alone():
