@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ _GAP_COST = 20.0  # of a pixel outside the mask: tails that are hidden in part s
 _MARGIN = 3  # pixels around the mask within which a way may lead
 _REACH = 6  # pixels around the goal of an offset where the way may go on
 _PER_PIXEL = 0.12  # of distance from there, in cosines of the angle between two offsets
+_MAX_AGREEMENT = 1.0 + 1e-5  # of two directions, in single precision
 _SHORT = 2.0  # pixels; shorter offsets are those of a head's middle, and have every direction
 
 
@@ -84,14 +86,18 @@ def _find_next(points: np.ndarray, own: np.ndarray, is_part: np.ndarray) -> np.n
     directions = own / np.maximum(lengths, 1e-6)[:, None]
     goals = np.clip(np.round(points + own), 0, (height - 1, width - 1)).astype(int)
     best, found = np.full(len(points), -np.inf, np.float32), np.arange(len(points))
-    for down in range(-_REACH, _REACH + 1):
-        for right in range(-_REACH, _REACH + 1):
-            candidates = numbers[goals[:, 0] + down + _REACH, goals[:, 1] + right + _REACH]
-            agreement = (directions * directions[candidates]).sum(axis=1)
-            agreement[lengths[candidates] < _SHORT] = 1.0
-            value = np.where(candidates >= 0, agreement - _PER_PIXEL * np.hypot(down, right), -np.inf)
-            is_better = value > best
-            best[is_better], found[is_better] = value[is_better], candidates[is_better]
+    reach = range(-_REACH, _REACH + 1)
+    for down, right in sorted(itertools.product(reach, reach), key=lambda shift: math.hypot(*shift)):
+        cost = _PER_PIXEL * math.hypot(down, right)
+        open_points = np.flatnonzero(best < _MAX_AGREEMENT - cost)  # of the others no place so far away is better
+        if not len(open_points):
+            break
+        candidates = numbers[goals[open_points, 0] + down + _REACH, goals[open_points, 1] + right + _REACH]
+        agreement = (directions[open_points] * directions[candidates]).sum(axis=1)
+        agreement[lengths[candidates] < _SHORT] = 1.0
+        value = np.where(candidates >= 0, agreement - cost, -np.inf)
+        is_better = value > best[open_points]
+        best[open_points[is_better]], found[open_points[is_better]] = value[is_better], candidates[is_better]
     return found
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from sperm_tf.fields.found import CUT_BY_BORDER, NO_TAIL_SEEN, TOUCHING, FoundHead
 from sperm_tf.fields.grouping import GroupedCells
-from sperm_tf.fields.parsing import ACROSOME, MIDPIECE, NUCLEUS, TAIL
+from sperm_tf.fields.parsing import ACROSOME, BACKGROUND, MIDPIECE, NUCLEUS, TAIL
 from sperm_tf.morphometry.masks import CellMasks
 
 _GROWTH = 2  # pixels of the grid by which a cell grows, so that the outline is that of the parts
@@ -28,33 +30,31 @@ def to_heads(grouped: GroupedCells, size: tuple[int, int], px_per_grid: float) -
     from skimage.segmentation import expand_labels
 
     grown, touching = expand_labels(grouped.cells, _GROWTH), _find_touching(grouped)
-    found = [
-        _to_head(grouped, grown, number, window, size, px_per_grid, is_touching=number in touching)
-        for number, window in enumerate(ndimage.find_objects(grown), start=1)
-        if window is not None
-    ]
-    return [head for head in found if head is not None]
+    found = []
+    for number, window in enumerate(ndimage.find_objects(grown), start=1):
+        if window is None:
+            continue
+        own, vacuole, origin = _enlarge(grouped, grown, number, window, size, px_per_grid)
+        head = _to_head(own, vacuole, origin, size, is_touching=number in touching, score=grouped.scores[number - 1])
+        if head is not None:
+            found.append(head)
+    return found
 
 
 def _to_head(
-    grouped: GroupedCells,
-    grown: np.ndarray,
-    number: int,
-    window: tuple[slice, slice],
+    own: np.ndarray,
+    vacuole: np.ndarray,
+    origin: tuple[int, int],
     size: tuple[int, int],
-    px_per_grid: float,
     *,
     is_touching: bool,
+    score: float,
 ) -> FoundHead | None:
-    from scipy import ndimage
-
-    own, vacuole, (y0, x0) = _enlarge(grouped, grown, number, window, size, px_per_grid)
-    head = ndimage.binary_fill_holes(np.isin(own, (NUCLEUS, ACROSOME)))
-    head = _largest(head)
-    rows, columns = np.flatnonzero(head.any(axis=1)), np.flatnonzero(head.any(axis=0))
-    if not len(rows):
+    y0, x0 = origin
+    head = _fill_largest((own == NUCLEUS) | (own == ACROSOME))
+    box = _bounds(head)
+    if box is None:
         return None
-    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     masks = CellMasks(
         head=head,
         acrosome=(own == ACROSOME) & head,
@@ -83,7 +83,7 @@ def _to_head(
         tuple(flag for flag, holds in flags.items() if holds),
         parts=masks,
         parts_origin=(x0, y0),
-        score=grouped.scores[number - 1],
+        score=score,
     )
 
 
@@ -98,27 +98,48 @@ def _enlarge(
     """Part of every pixel of a window of the field, 0 where another cell or nothing is; vacuoles; its first pixel."""
     from PIL import Image
 
-    first = [int(np.floor(part.start * px_per_grid)) for part in window]
-    last = [min(side, int(np.ceil(part.stop * px_per_grid))) for part, side in zip(window, size, strict=True)]
-    shape = last[0] - first[0], last[1] - first[1]
-    left, top, right, bottom = (edge / px_per_grid for edge in (first[1], first[0], last[1], last[0]))
-    box = left, top, min(right, grown.shape[1]), min(bottom, grown.shape[0])
-    planes = [*np.moveaxis(grouped.chances, -1, 0), grouped.vacuoles]
-    enlarged = [
-        np.asarray(Image.fromarray(plane).resize(shape[::-1], Image.Resampling.BILINEAR, box=box)) for plane in planes
-    ]
-    own = Image.fromarray((grown == number).astype(np.uint8)).resize(shape[::-1], Image.Resampling.NEAREST, box=box)
-    kinds = np.where(np.asarray(own) > 0, np.argmax(enlarged[:-1], axis=0), 0)
-    return kinds, enlarged[-1] > 0.5, (first[0], first[1])
+    first = [int(part.start * px_per_grid) for part in window]
+    last = [min(side, math.ceil(part.stop * px_per_grid)) for part, side in zip(window, size, strict=True)]
+    margin = 2 + math.ceil(1 / px_per_grid)  # what the interpolation reaches
+    near = tuple(slice(max(0, part.start - margin), part.stop + margin) for part in window)
+    ends = [min(edge / px_per_grid, side) for edge, side in zip(last, grown.shape, strict=True)]
+    (top, left), (bottom, right) = (
+        [edge - part.start for edge, part in zip(edges, near, strict=True)]
+        for edges in ([edge / px_per_grid for edge in first], ends)
+    )
+    shape = last[1] - first[1], last[0] - first[0]
+
+    def resize(plane: np.ndarray, kind: Image.Resampling) -> np.ndarray:
+        image = Image.fromarray(np.ascontiguousarray(plane))
+        return np.asarray(image.resize(shape, kind, box=(left, top, right, bottom)))
+
+    highest = resize(grouped.chances[..., 0][near], Image.Resampling.BILINEAR)
+    kinds = np.zeros(highest.shape, np.uint8)
+    for kind in range(1, grouped.chances.shape[-1]):
+        chance = resize(grouped.chances[..., kind][near], Image.Resampling.BILINEAR)
+        kinds[chance > highest] = kind
+        highest = np.maximum(highest, chance)
+    kinds[resize((grown[near] == number).astype(np.uint8), Image.Resampling.NEAREST) == 0] = BACKGROUND
+    return kinds, resize(grouped.vacuoles[near], Image.Resampling.BILINEAR) > 0.5, (first[0], first[1])
 
 
-def _largest(mask: np.ndarray) -> np.ndarray:
+def _bounds(mask: np.ndarray) -> tuple[slice, slice] | None:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)) if len(rows) else None
+
+
+def _fill_largest(mask: np.ndarray) -> np.ndarray:
+    """The largest piece of a mask whose holes are filled."""
+    from scipy import ndimage
     from skimage.measure import label
 
-    labels = label(mask, connectivity=2)
-    areas = np.bincount(labels.ravel())
-    areas[0] = 0
-    return labels == areas.argmax() if areas.any() else mask
+    result = np.zeros_like(mask)
+    if (box := _bounds(mask)) is not None:
+        labels = label(ndimage.binary_fill_holes(mask[box]), connectivity=2)
+        areas = np.bincount(labels.ravel())
+        areas[0] = 0
+        result[box] = labels == areas.argmax()
+    return result
 
 
 def _axes(mask: np.ndarray) -> tuple[float, float]:

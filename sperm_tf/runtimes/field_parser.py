@@ -20,13 +20,15 @@ from sperm_tf.fields.parsing import BACKGROUND, HEAD_PX, OUTPUTS, STRIDE
 from sperm_tf.fields.pixels import FieldPixels
 from sperm_tf.fields.tiles import GRID_PX, list_cores
 from sperm_tf.fields.tiling import MULTIPLE, predict_tiles
-from sperm_tf.runtimes.registry import is_installed
+from sperm_tf.runtimes.registry import RUNTIMES, is_installed
 from sperm_tf.runtimes.sessions import open_session
+from sperm_tf.served_names import ONNX
 
 RELEASED = pathlib.Path(__file__).resolve().parents[1] / "released" / "field_parser"
 WEIGHTS_FILE, GRAPH_FILE, INFO_FILE = "weights.npz", "model.onnx", "model.json"
 """Weights for Keras, the graph for ONNX Runtime, and how both came about with their SHA-256."""
-ONNX_RUNTIME, KERAS = "onnxruntime", "keras"
+KERAS = "keras"
+_RUNTIMES = tuple(name for name, runtime in RUNTIMES.items() if ONNX in runtime.formats)  # that open the graph
 _MAX_PIXELS = 64_000_000  # of the network's picture, whose maps take 36 bytes for each four pixels
 _UNIT_PX = 25 * MULTIPLE  # of the network's picture: cores of a large field begin at multiples of it
 _CORE_UNITS, _MARGIN_UNITS = 6, 2  # a core, and what is seen around it: 80 um, a cell with its tail
@@ -38,7 +40,8 @@ class FieldParser:
 
     Args:
         folder: of `sperm_tf.runtimes.parser_conversion.write_parser`; None is that of the package.
-        runtime: `onnxruntime` for the graph, `keras` for the weights; None takes the first that is installed.
+        runtime: `openvino` or `onnxruntime` for the graph, `keras` for the weights; None takes the first that is
+            installed.
         options: of the grouping; None for those that are shipped.
 
     Raises:
@@ -53,8 +56,8 @@ class FieldParser:
         runtime: str | None = None,
         options: GroupingOptions | None = None,
     ):
-        runtime = runtime or (ONNX_RUNTIME if is_installed(ONNX_RUNTIME) else KERAS)
-        check_choice("runtime", runtime, (ONNX_RUNTIME, KERAS))
+        runtime = runtime or next((name for name in _RUNTIMES if is_installed(name)), KERAS)
+        check_choice("runtime", runtime, (*_RUNTIMES, KERAS))
         self._options = options
         self._predict = _open(pathlib.Path(folder or RELEASED), runtime)
 

@@ -12,8 +12,9 @@ from sperm_tf.runtimes.registry import check_runtime
 
 ROWS = 8
 """Images in one pass: more do not stay in the processor's cache."""
+_MAX_SHAPES = 16  # for which a graph is kept compiled
 Session = Callable[[np.ndarray], dict[str, np.ndarray]]
-"""uint8 [B, S, S, 3] -> name -> array with B rows."""
+"""uint8 [B, H, W, 3] -> name -> array with B rows."""
 
 
 def open_session(file: pathlib.Path, runtime: str, outputs: Sequence[str]) -> Session:
@@ -51,14 +52,14 @@ def _open_openvino(file: pathlib.Path, outputs: Sequence[str]) -> Session:
     # Its default is bfloat16 where the processor has it, which changes decisions.
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 
-    @functools.cache
-    def compiled(num_rows: int):
+    @functools.lru_cache(_MAX_SHAPES)
+    def compiled(shape: tuple[int, ...]):
         model = core.read_model(file)
-        model.reshape([num_rows, *model.input().get_partial_shape()[1:]])  # a fixed shape is faster
+        model.reshape(shape)  # a fixed shape is faster, and the only one that graphs for fields of any size compile in
         return core.compile_model(model, "CPU", settings)
 
     def compute(images: np.ndarray) -> dict[str, np.ndarray]:
-        found = compiled(len(images))(images)
+        found = compiled(images.shape)(images)
         return {name: np.array(found[name]) for name in outputs}  # a copy: its memory is used again
 
     return _in_few_sizes(compute)

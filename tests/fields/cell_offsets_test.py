@@ -63,3 +63,34 @@ def test_an_empty_mask_has_no_offsets():
 def test_a_step_must_be_a_power_of_two():
     with pytest.raises(ValueError, match=r"step must be a power of two. Received: step=12"):
         trace_offsets(np.ones((3, 3), bool), (1, 1), step=12)
+
+
+def next_by_loops(points, own, reach=6, per_pixel=0.12, short=2.0):
+    """For each point, the best of all points near its goal, one by one."""
+    lengths = np.linalg.norm(own, axis=1)
+    directions = own / np.maximum(lengths, 1e-6)[:, None]
+    values = []
+    for number, goal in enumerate(np.round(points + own)):
+        away = points - goal
+        agreement = np.where(lengths < short, 1, directions @ directions[number])
+        value = agreement - per_pixel * np.hypot(*away.T)
+        value[np.abs(away).max(axis=1) > reach] = -np.inf
+        values.append(value)
+    return np.array(values)
+
+
+def test_a_way_goes_on_from_the_best_point_nearby():
+    rng = np.random.default_rng(0)
+    is_part = rng.random((30, 40)) < 0.4
+    offsets = (rng.normal(size=(30, 40, 2)) * 4).astype(np.float32)
+    points = np.argwhere(is_part)
+    goals = points + offsets[is_part]
+    inside = ((goals >= 0) & (goals <= np.array([29, 39]))).all(axis=1)
+    values = next_by_loops(points, offsets[is_part])
+    best = values.argmax(axis=1)
+    expected = (points + offsets[is_part])[best]
+    found = follow_offsets(offsets, is_part, rounds=0)
+    second, first = np.sort(values, axis=1)[:, -2:].T
+    is_clear = inside & (first > second + 1e-5)
+    assert is_clear.sum() > 300
+    np.testing.assert_allclose(found[is_clear], expected[is_clear], atol=1e-4)

@@ -25,10 +25,11 @@ def field():
     return render_field(5, height=256, width=320, pixel_size_um=0.1, seed=9)
 
 
-def test_onnx_runtime_computes_what_keras_does(folder, field):
-    pytest.importorskip("onnxruntime")
+@pytest.mark.parametrize("runtime", ("openvino", "onnxruntime"))
+def test_runtimes_compute_what_keras_does(runtime, folder, field):
+    pytest.importorskip(runtime)
     expected, _ = FieldParser(folder, runtime="keras").parse(field.image, head_length_px=44)
-    found, scale = FieldParser(folder, runtime="onnxruntime").parse(field.image, head_length_px=44)
+    found, scale = FieldParser(folder, runtime=runtime).parse(field.image, head_length_px=44)
     assert scale == 1
     np.testing.assert_allclose(found.chances, expected.chances, atol=2e-4)
     np.testing.assert_allclose(found.vacuoles, expected.vacuoles, atol=2e-4)
@@ -87,4 +88,4 @@ def test_wrong_arguments_are_refused(folder):
     with pytest.raises(ValueError, match=r"Received: shape=\[4000, 4000, 3\], head_length_px=10"):
         parser.find(np.zeros((4000, 4000, 3), np.uint8), head_length_px=10)
     with pytest.raises(ValueError, match="runtime must be one of"):
-        FieldParser(folder, runtime="openvino")
+        FieldParser(folder, runtime="litert")
