@@ -131,9 +131,12 @@ def test_each_slide_says_why_its_percentage_is_corrected_or_not(tmp_path):
     table.loc[sperm, "predicted_class"] = "abnormal"
     text, _ = _write(tmp_path, scores, rule=RULE | {"confusion": CONFUSION})
     overview, *sections = re.split(r"Slide S\d Sample Laboratory", text)
-    assert overview.count("not corrected") == 2 and len(sections) == 3
+    assert overview.count("not corrected") == overview.count("not estimated") == 1 and len(sections) == 3
     assert "corrected for that" in sections[0] and "not corrected" not in sections[0]
     assert "not corrected: most images are unlike" in sections[1] and "corrected for that" not in sections[1]
+    lead, table = sections[1].split("Estimate Normal forms 95 % interval")
+    assert "–" in lead and "%" not in lead.split("among spermatozoa")[1].replace("95 % interval –", "")
+    assert re.search(r"Counted [\d.]+.% – \d+ of \d+ .*no interval", table)
     assert "would hardly give these answers for any slide" in sections[2] and "corrected for that" not in sections[2]
 
 

@@ -55,8 +55,8 @@ class Count:
         num_accepted_normal: normal forms that are not referred.
         corrected: share of normal forms among spermatozoa, corrected for the model's known errors (adjusted classify
             and count, ACC); None where `correction` says why not.
-        correction: one of `CORRECTIONS`: the errors are not known, most images are unlike those that they are known
-            of, there is no spermatozoon, or the answers are such as these errors give for no mix of the classes.
+        correction: one of `CORRECTIONS`: the errors are not known, most images are unlike those of the training, there
+            is no spermatozoon, or the answers are such as these errors give for no mix of the classes.
         wrong_normal: share of the accepted normal forms that likely are none, by the same errors; None where it is not
             known, or there is none.
         num_copies: readable images that are copies of another, byte for byte: a cell that counts twice. 0 where the
@@ -170,12 +170,12 @@ def count(
     reasons = Counter(readable["reason"][is_referred])
     num_accepted_normal = int((is_normal & ~is_referred).sum())
     corrected, correction, wrong_normal = None, NO_ERRORS_KNOWN, None
-    if error_rates(confusion, part=roles.is_normal, whole=roles.is_sperm) is not None:
+    if is_sperm.any() and 2 * reasons[UNFAMILIAR] > len(readable):
+        correction = MOSTLY_UNFAMILIAR
+    elif error_rates(confusion, part=roles.is_normal, whole=roles.is_sperm) is not None:
         answers = [classes[label] for label in roles.class_names]
         if not is_sperm.any():
             correction = NOTHING_TO_COUNT
-        elif 2 * reasons[UNFAMILIAR] > len(readable):
-            correction = MOSTLY_UNFAMILIAR
         else:
             corrected = estimate_part(answers, confusion, part=roles.is_normal, whole=roles.is_sperm)
             correction = CORRECTED if corrected else NO_MIX_FITS

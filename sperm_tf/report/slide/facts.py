@@ -56,8 +56,8 @@ _QUALITY = (
 _NOT_CORRECTED = {
     slide_lib.NO_ERRORS_KNOWN: "how often this model takes one class for another is not known. On a slide with few "
     "normal forms, abnormal ones that are misclassified as normal can make up most of it.",
-    slide_lib.MOSTLY_UNFAMILIAR: "most images are unlike those that this model's errors are known from. It may be far "
-    "off.",
+    slide_lib.MOSTLY_UNFAMILIAR: "most images are unlike those that this model's errors are known from. Before a "
+    "person has looked at them none is given.",
     slide_lib.NOTHING_TO_COUNT: "there is no spermatozoon among the answers.",
     slide_lib.NO_MIX_FITS: "the errors that are known of this model would hardly give these answers for any slide. It "
     "errs differently on these images, and the percentage may be far off: look at a sample of them.",
@@ -231,7 +231,9 @@ def _describe_replicates(slide: Slide, reviewed: Reviewed | None) -> list[dict[s
             "num_sperm": part.num_sperm,
             "num_normal": part.num_normal,
             "percent": text.percent(part.normal_share),
-            "interval": text.percent_interval(part.interval),
+            "interval": text.NOTHING
+            if part.correction == slide_lib.MOSTLY_UNFAMILIAR
+            else text.percent_interval(part.interval),
             "reviewed": text.percent(done.normal_share) if reviewed else text.NOTHING,
             "bounds": text.percent_interval(done.bounds) if done.num_referred else text.NOTHING,
             "num_referred": part.num_referred,

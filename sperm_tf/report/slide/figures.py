@@ -12,7 +12,7 @@ from sperm_tf.evaluation.quantification.counts import Count, Slide
 from sperm_tf.evaluation.quantification.reviewed import Review
 from sperm_tf.report import text
 
-CORRECTED, AFTER_REVIEW, COUNTED = "corrected", "after_review", "counted"
+CORRECTED, AFTER_REVIEW, COUNTED, NOT_ESTIMATED = "corrected", "after_review", "counted", "not_estimated"
 SCOPE_NOTE = (
     "Not in this report, and part of a full morphology report: the defects of head, midpiece, tail and cytoplasm, each "
     "counted, and the teratozoospermia index (TZI) made of them; one class for each image cannot give them. No "
@@ -31,11 +31,14 @@ _SENTENCES = {
     AFTER_REVIEW: "The normal forms among spermatozoa, counted with people's classes for all images that needed them.",
     COUNTED: "The normal forms among spermatozoa as the model classified them, not corrected for its errors: it may be "
     "far off.",
+    NOT_ESTIMATED: "Not estimated: most images are unlike those that the model was trained on, so its classes say "
+    "little about them. The percentage is what a person counts; the range below is all that is known.",
 }
 _SHORT = {
     CORRECTED: "corrected",
     AFTER_REVIEW: "after review",
     COUNTED: "not corrected",
+    NOT_ESTIMATED: "not estimated",
 }
 
 
@@ -64,7 +67,9 @@ def describe_figures(
     """The number that leads, and the table behind it.
 
     The number is the corrected one; a count after review goes before it where people looked at every image, and takes
-    its place where nothing can be corrected and no image is open.
+    its place where nothing can be corrected and no image is open. Where most images are out of distribution there is
+    none before review: no error of the model is known on such images, and its interval would be that of the counting
+    alone.
 
     Args:
         slide: its counts, as the model answered.
@@ -80,6 +85,8 @@ def describe_figures(
         share, interval = total.corrected
     elif lead == AFTER_REVIEW:
         share, interval = after.normal_share, after.interval
+    elif lead == NOT_ESTIMATED:
+        share, interval = math.nan, (math.nan, math.nan)
     return {
         "lead": lead,
         "share": share,
@@ -130,8 +137,9 @@ def _choose(total: Count, reviewed: Reviewed | None) -> str:
         return AFTER_REVIEW
     if total.corrected:
         return CORRECTED
-    is_decided = reviewed is not None and reviewed.review.num_reviewed and not reviewed.review.num_open
-    return AFTER_REVIEW if is_decided else COUNTED
+    if reviewed is not None and reviewed.review.num_reviewed and not reviewed.review.num_open:
+        return AFTER_REVIEW
+    return NOT_ESTIMATED if total.correction == slide_lib.MOSTLY_UNFAMILIAR else COUNTED
 
 
 def _row(name: str, share: float, interval: Any, of: str, method: str) -> dict[str, str]:
@@ -155,6 +163,9 @@ def _describe_corrected(total: Count, num_calibration: int) -> dict[str, str]:
 
 def _describe_counted(total: Count) -> dict[str, str]:
     method = "classify and count (CC): the model's class of every image"
+    if total.correction == slide_lib.MOSTLY_UNFAMILIAR:
+        method += "; no interval, since no error of the model is known on such images"
+        return _row("Counted", total.normal_share, None, _write_of(total), method)
     return _row("Counted", total.normal_share, total.interval, _write_of(total), method)
 
 

@@ -99,7 +99,8 @@ def _describe(name: str, values: np.ndarray, compared: np.ndarray) -> Distributi
     label, unit = MEASURES[name]
     reference = REFERENCE_RANGES.get(name)
     limits = [reference.low, reference.high] if reference else []
-    low, high = _find_axis(values, limits)
+    band = limits if len(compared) else []
+    low, high = _find_axis(values, band)
     edges = np.linspace(low, high, _NUM_BINS + 1)
     counts, _ = np.histogram(np.clip(values, low, high), edges)
     places, heights = (edges - low) / (high - low), counts / max(counts.max(), 1)
@@ -109,7 +110,7 @@ def _describe(name: str, values: np.ndarray, compared: np.ndarray) -> Distributi
         unit=unit,
         bars=tuple(zip(places[:-1].tolist(), places[1:].tolist(), heights.tolist(), strict=True)),
         ticks=_find_ticks(low, high),
-        band=((limits[0] - low) / (high - low), (limits[1] - low) / (high - low)) if limits else None,
+        band=((band[0] - low) / (high - low), (band[1] - low) / (high - low)) if band else None,
         median=(p50 - low) / (high - low),
         median_text=f"{p50:.2f} {unit}".strip(),
         centiles_text=text.interval((p5, p95)),
@@ -118,7 +119,7 @@ def _describe(name: str, values: np.ndarray, compared: np.ndarray) -> Distributi
 
 
 def _describe_range(limits: Sequence[float], compared: np.ndarray) -> str:
-    within = f"{text.percent(compared.mean())} within" if len(compared) else "not compared, the scale is estimated"
+    within = f"{text.percent(compared.mean())} within" if len(compared) else "not compared"
     return f"manual {text.interval(limits, 1)}: {within}"
 
 
