@@ -228,6 +228,8 @@ def test_the_real_datasets_run_end_to_end(preset, num_examples, model, views, tm
         "--config.trainer.model.weights=none",
         "--config.transform.image_size=64",  # so that maps have more than one cell
         "--config.explainer.images_per_class=2",
+        "--config.trainer.view_consistency=0",  # half a step; tests/training has it
+        "--config.calibrator.max_training_images=300",
     )
     assert status == 0, output
     (examples,) = finished(tmp_path, "ExampleGen")

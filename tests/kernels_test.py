@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ def setup_module():
     from sperm_tf.models.classifier import build_classifier
 
 
+@functools.cache
 def _train(*, fused, steps=2, trainable=True, policy="float32"):
     keras.utils.set_random_seed(3)
     keras.config.set_dtype_policy(policy)
@@ -50,7 +53,7 @@ def _train(*, fused, steps=2, trainable=True, policy="float32"):
 @pytest.mark.parametrize("trainable", (True, False))
 def test_training_is_the_same(trainable):
     plain, losses, _ = _train(fused=False, trainable=trainable)
-    fused, fused_losses, _ = _train(fused=True, trainable=trainable)
+    fused, fused_losses, _ = _train(fused=True, trainable=trainable)  # whose weights no test changes
     np.testing.assert_allclose(fused_losses, losses, rtol=1e-4)
     for expected, found in zip(plain.weights, fused.weights, strict=True):
         np.testing.assert_allclose(found, expected, rtol=2e-2, atol=2e-3, err_msg=expected.path)
@@ -71,7 +74,7 @@ def test_moving_statistics_are_those_of_keras():
 
 
 def test_inference_and_saving_are_untouched(tmp_path):
-    model, _, images = _train(fused=True)
+    model, _, images = _train(fused=True, trainable=True)
     expected = model.predict(images, verbose=0)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras").predict(images, verbose=0)

@@ -32,7 +32,7 @@ _SENTENCES = {
     COUNTED: "The normal forms among spermatozoa as the model classified them, not corrected for its errors: it may be "
     "far off.",
     NOT_ESTIMATED: "Not estimated: most images are unlike those that the model was trained on, so its classes say "
-    "little about them. The percentage is what a person counts; the range below is all that is known.",
+    "little about them. Until a person has reviewed them (pipelines.review), the range below is all that is known.",
 }
 _SHORT = {
     CORRECTED: "corrected",
