@@ -12,6 +12,8 @@ from sperm_tf.runtimes.registry import check_runtime
 
 ROWS = 8
 """Images in one pass: more do not stay in the processor's cache."""
+SMALL_ROWS = (1, 2, 4)
+"""Smaller passes, for requests of few images."""
 _MAX_SHAPES = 16  # for which a graph is kept compiled
 Session = Callable[[np.ndarray], dict[str, np.ndarray]]
 """uint8 [B, H, W, 3] -> name -> array with B rows."""
@@ -89,11 +91,11 @@ def _open_litert(file: pathlib.Path, outputs: Sequence[str]) -> Session:
 
 
 def _in_few_sizes(compute: Session) -> Session:
-    """Fills batches up to a multiple of `ROWS`, but for single images: every size is compiled and kept by itself."""
+    """Fills batches up to a power of two or a multiple of `ROWS`: every size is compiled and kept by itself."""
 
     def compute_filled(images: np.ndarray) -> dict[str, np.ndarray]:
         num_rows = len(images)
-        missing = -num_rows % ROWS if num_rows > 1 else 0
+        missing = next((size for size in SMALL_ROWS if size >= num_rows), num_rows + -num_rows % ROWS) - num_rows
         filled = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)]) if missing else images
         return {name: values[:num_rows] for name, values in compute(filled).items()}
 

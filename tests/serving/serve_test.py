@@ -256,3 +256,11 @@ def test_missing_packages_are_named(monkeypatch, capsys, serving_base):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert serve.main([f"--model={serving_base}", "--port=0"]) == 1
     assert "needs uvicorn, which is not installed. Run: pip install starlette uvicorn prom" in capsys.readouterr().err
+
+
+def test_a_response_does_not_wait_for_the_acknowledgement_of_its_first_part():
+    """Connections inherit the option; asyncio would not set it on those of this kind of socket."""
+    with serve._listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

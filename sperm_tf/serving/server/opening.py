@@ -12,6 +12,7 @@ import numpy as np
 from sperm_tf.models.released import Release
 from sperm_tf.runtimes.model import RuntimeModel, graph_format, is_exported
 from sperm_tf.runtimes.registry import GRAPH_FILES, RUNTIMES, TENSORFLOW, check_runtime, is_installed
+from sperm_tf.runtimes.sessions import SMALL_ROWS
 from sperm_tf.served_names import ONNX, SERVING_DEFAULT
 from sperm_tf.serving.server.backends import Backend, GraphBackend, Opened, SavedModel
 from sperm_tf.serving.sources import EXTRA
@@ -115,7 +116,7 @@ def _warm_up(backend: Backend, num_rows: int) -> None:
     from sperm_tf.data.decode import encode_png
 
     image = encode_png(np.full([64, 64, 3], 127, np.uint8))
-    for rows in {1, num_rows}:
+    for rows in sorted({*(size for size in SMALL_ROWS if size < num_rows), num_rows}):
         probabilities = backend.predict([backend.prepare([image] * rows)])["probabilities"]
         if not np.isfinite(probabilities).all():
             raise ValueError(
