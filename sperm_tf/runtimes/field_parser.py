@@ -199,7 +199,8 @@ def _open(folder: pathlib.Path, runtime: str) -> Callable[[np.ndarray], dict[str
     name = WEIGHTS_FILE if runtime == KERAS else GRAPH_FILE
     _verify(folder, name)
     if runtime != KERAS:
-        return open_session(folder / name, runtime, OUTPUTS)
+        # Half a gigabyte for tiles of a large field; fields of one run have one size.
+        return open_session(folder / name, runtime, OUTPUTS, max_shapes=1)
     return _open_keras(str(folder / name))
 
 

@@ -14,26 +14,27 @@ ROWS = 8
 """Images in one pass: more do not stay in the processor's cache."""
 SMALL_ROWS = (1, 2, 4)
 """Smaller passes, for requests of few images."""
-_MAX_SHAPES = 16  # for which a graph is kept compiled
+_MAX_SHAPES = 16
 Session = Callable[[np.ndarray], dict[str, np.ndarray]]
 """uint8 [B, H, W, 3] -> name -> array with B rows."""
 
 
-def open_session(file: pathlib.Path, runtime: str, outputs: Sequence[str]) -> Session:
+def open_session(file: pathlib.Path, runtime: str, outputs: Sequence[str], *, max_shapes: int = _MAX_SHAPES) -> Session:
     """Opens a file in a runtime, in float32 on all cores.
 
     Args:
         file: of a format that the runtime opens.
         runtime: of `sperm_tf.runtimes.registry.RUNTIMES`.
         outputs: names of the graph's outputs, in their order.
+        max_shapes: shapes of the input for which OpenVINO keeps the graph compiled, with memory for all of its values.
 
     Raises:
         ImportError: the runtime is not installed.
     """
     check_runtime(runtime)
-    return {"onnxruntime": _open_onnxruntime, "openvino": _open_openvino, "litert": _open_litert}[runtime](
-        file, outputs
-    )
+    if runtime == "openvino":
+        return _open_openvino(file, outputs, max_shapes)
+    return {"onnxruntime": _open_onnxruntime, "litert": _open_litert}[runtime](file, outputs)
 
 
 def _open_onnxruntime(file: pathlib.Path, outputs: Sequence[str]) -> Session:
@@ -47,14 +48,14 @@ def _open_onnxruntime(file: pathlib.Path, outputs: Sequence[str]) -> Session:
     return lambda images: dict(zip(outputs, session.run(list(outputs), {pixels: images}), strict=True))
 
 
-def _open_openvino(file: pathlib.Path, outputs: Sequence[str]) -> Session:
+def _open_openvino(file: pathlib.Path, outputs: Sequence[str], max_shapes: int) -> Session:
     import openvino
 
     core = openvino.Core()
     # Its default is bfloat16 where the processor has it, which changes decisions.
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 
-    @functools.lru_cache(_MAX_SHAPES)
+    @functools.lru_cache(max_shapes)
     def compiled(shape: tuple[int, ...]):
         model = core.read_model(file)
         model.reshape(shape)  # a fixed shape is faster, and the only one that graphs for fields of any size compile in
