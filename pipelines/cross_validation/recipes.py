@@ -48,12 +48,10 @@ def trainer_for(trainer: TrainerConfig, model: str) -> TrainerConfig:
         trainer: the preset's recipe.
         model: of `sperm_tf.models.registry.BACKBONES`, whose entry says which of these it is.
     """
+    network = dataclasses.replace(trainer.model, name=model)
     backbone = find_backbone(model)
-    recipe = dataclasses.replace(
-        trainer,
-        model=dataclasses.replace(trainer.model, name=model),
-        frozen_stages=trainer.frozen_stages if backbone.has_stages else 0,
-    )
+    frozen_stages = trainer.frozen_stages if backbone.has_stages else 0
+    recipe = dataclasses.replace(trainer, model=network, frozen_stages=frozen_stages)
     if backbone.max_learning_rate is not None:
         rate = min(recipe.full_learning_rate, backbone.max_learning_rate)
         recipe = dataclasses.replace(recipe, full_learning_rate=rate)

@@ -121,13 +121,15 @@ def test_a_program_that_is_stopped_cancels_its_job(number, monkeypatch):
     monkeypatch.setattr(beam.Pipeline, "__exit__", run)
     monkeypatch.setattr(signal, "raise_signal", lambda raised: done.append((raised, signal.getsignal(raised))))
     pipeline = runners.RunnerPipeline(["--runner=PortableRunner", "--job_endpoint=localhost:8099"])
-    handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever a library set in this process
+    default = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    handlers = {each: signal.signal(each, handler) for each, handler in default.items()}  # whatever another test left
     try:
         with pytest.raises((runners._Terminated, KeyboardInterrupt)):
             pipeline.__exit__(None, None, None)
         restored = signal.getsignal(signal.SIGTERM)
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        for each, handler in handlers.items():
+            signal.signal(each, signal.SIG_DFL if handler is None else handler)
     assert done == ["cancel", (signal.SIGTERM, signal.SIG_DFL)][: 2 if number == signal.SIGTERM else 1]
     assert restored is signal.SIG_DFL
 
