@@ -31,6 +31,8 @@ Flags:
   --output=DIR               a new folder, or that of a run to go on with
   --finder=classical         what finds the heads
   --pixel_size_um=FLOAT      micrometres a pixel; without it, it is estimated from the heads
+  --crop_per_head=FLOAT      side of a crop by the length of its head, as in the images that the model was trained on;
+                             default: that of a released model, else SMIDS', 3.2
   --nocheck_pixel_size       take it even if it does not fit what is found: on a slide with hardly any heads
   --runtime=NAME             as for pipelines.score
   --overlays=none            attribution maps of crops: none, referred or all
@@ -75,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             output=output,
             finder=values.finder,
             pixel_size_um=values.pixel_size_um,
+            crop_per_head=values.crop_per_head,
             check_pixel_size=values.check_pixel_size,
             overlays=values.overlays,
             shard_size=values.shard_size,
@@ -102,6 +105,14 @@ def _define_flags() -> absl_flags.FlagValues:
     absl_flags.DEFINE_string("output", "", "where cells go", flag_values=values)
     absl_flags.DEFINE_enum("finder", CLASSICAL, list(FINDERS), "what finds heads", flag_values=values)
     absl_flags.DEFINE_float("pixel_size_um", None, "micrometres a pixel", flag_values=values)
+    absl_flags.DEFINE_float(
+        "crop_per_head",
+        None,
+        "side of a crop by the head's length",
+        lower_bound=1.0,
+        upper_bound=20.0,
+        flag_values=values,
+    )
     absl_flags.DEFINE_bool("check_pixel_size", True, "compare it with the heads", flag_values=values)
     absl_flags.DEFINE_enum("overlays", _OVERLAYS[0], _OVERLAYS, "attribution maps to draw", flag_values=values)
     absl_flags.DEFINE_enum("runtime", "", ("", TENSORFLOW, *RUNTIMES), "what computes predictions", flag_values=values)

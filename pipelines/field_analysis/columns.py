@@ -10,6 +10,7 @@ from sperm_tf.evaluation.quantification.cells_file import (
     COUNT,
     COUNTED,
     CROP_PLACE,
+    EDGE_WIDTH,
     FIELD,
     FLAGS,
     PIXEL_SIZE,
@@ -36,6 +37,7 @@ CELL_COLUMNS = (
     CELL,
     *BOX,
     *SIZES,
+    EDGE_WIDTH,
     FLAGS,
     COUNTED,
     *CROP_PLACE,
@@ -48,8 +50,9 @@ CELL_COLUMNS = (
 STATUS, MESSAGE = "status", "message"
 NO_HEADS, FAILED = "no_heads", "failed"
 """Statuses of fields that were read: nothing was found; the finder stopped, and `message` says why."""
-COUNTS = ("num_cut", "num_touching", "num_out_of_focus", "num_counted")
-"""Of the heads of a field."""
+NUM_OUT_OF_FOCUS = "num_out_of_focus"
+COUNTS = ("num_cut", "num_touching", NUM_OUT_OF_FOCUS, "num_counted")
+"""Of the heads of a field. How many are out of focus is known when those of all fields are compared: `focus_flags`."""
 OUTLINE = "outline"
 _WHOLE = (CELL, *BOX, *CROP_PLACE[:3])
 _TEXT = (FIELD, FLAGS, PIXEL_SIZE_SOURCE)

@@ -34,6 +34,7 @@ class FieldFolder(ScoreFolder):
         "overlays": "--overlays",
         "finder": "--finder",
         "stated_pixel_size_um": "--pixel_size_um",
+        "crop_per_head": "--crop_per_head",
         "shard_size": "--shard_size",
         "package_version": "the version of sperm_tf",
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import pathlib
 from typing import Any
@@ -20,8 +19,8 @@ from sperm_tf.data.quality import measure_quality
 from sperm_tf.evaluation.quantification import cells_file
 from sperm_tf.fields.crops import cut_crop
 from sperm_tf.fields.finders import open_finder
-from sperm_tf.fields.focus import MAX_EDGE_WIDTH, measure_edge_width
-from sperm_tf.fields.found import CUT_BY_BORDER, OUT_OF_FOCUS, TOUCHING, FoundField, FoundHead
+from sperm_tf.fields.focus import measure_edge_width
+from sperm_tf.fields.found import CUT_BY_BORDER, TOUCHING, FoundField, FoundHead
 from sperm_tf.fields.outlines import trace_outline
 from sperm_tf.fields.pixels import FieldPixels
 from sperm_tf.fields.scale import ESTIMATED
@@ -118,19 +117,9 @@ class FieldFinder:
         else:
             whole = pixels.read_region(0, 0, *pixels.shape)
             found = self._finder.find(whole, head_length_px=self._head_length_px)
-        heads = [self._judge_focus(pixels, head) for head in found.heads]
-        cells = [self._cell(index, number, field, pixels, head) for number, head in enumerate(heads, 1)]
-        facts = _facts(dataclasses.replace(found, heads=tuple(heads)))
+        cells = [self._cell(index, number, field, pixels, head) for number, head in enumerate(found.heads, 1)]
         counted = sum(cell[columns.COUNTED] for cell in cells)
-        return facts | {"num_counted": counted, "cells": cells}
-
-    def _judge_focus(self, pixels: FieldPixels, head: FoundHead) -> FoundHead:
-        """The head with a flag where its outline is blurred; one that is cut by the border is not judged."""
-        assert self._head_length_px is not None
-        if CUT_BY_BORDER in head.flags:
-            return head
-        is_blurred = measure_edge_width(pixels, head, head_length_px=self._head_length_px) > MAX_EDGE_WIDTH
-        return dataclasses.replace(head, flags=(*head.flags, OUT_OF_FOCUS)) if is_blurred else head
+        return _facts(found) | {"num_counted": counted, "cells": cells}
 
     def _cell(self, index: int, number: int, field: Crop, pixels: FieldPixels, head: FoundHead) -> dict[str, Any]:
         """The row of a cell; writes its crop, unless the border cuts the head."""
@@ -148,8 +137,10 @@ class FieldFinder:
         }
         if CUT_BY_BORDER in head.flags:
             return row
+        assert self._head_length_px is not None
+        row[columns.EDGE_WIDTH] = measure_edge_width(pixels, head, head_length_px=self._head_length_px)
         row |= self._measure(head)
-        crop = cut_crop(pixels, head)
+        crop = cut_crop(pixels, head, per_head=self._record["crop_per_head"])
         stem = pathlib.PurePosixPath(field.file).stem.encode()[:80].decode(errors="ignore")
         row[columns.CROP] = f"{CROPS}/{index:06d}_{stem}_{number:03d}.png"
         _write_crop(self._folder.path / row[columns.CROP], encode_png(crop.pixels))
@@ -190,7 +181,6 @@ def _facts(found: FoundField) -> dict[str, Any]:
         columns.COUNT: len(found.heads),
         "num_cut": sum(CUT_BY_BORDER in head.flags for head in found.heads),
         "num_touching": sum(TOUCHING in head.flags for head in found.heads),
-        "num_out_of_focus": sum(OUT_OF_FOCUS in head.flags for head in found.heads),
         "coverage": found.coverage,
         "background_red": red,
         "background_green": green,

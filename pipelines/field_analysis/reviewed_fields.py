@@ -19,6 +19,7 @@ from sperm_tf.data.decode import MAX_PIXELS
 from sperm_tf.evaluation.fields.matching import match_boxes
 from sperm_tf.evaluation.quantification import cells_file, scores_file
 from sperm_tf.fields.classical import ClassicalFinder
+from sperm_tf.fields.crops import CROP_PER_HEAD
 from sperm_tf.fields.found import boxes_of
 from sperm_tf.fields.head_shapes import ANY_SHAPE
 from sperm_tf.fields.outlines import trace_outline
@@ -78,6 +79,7 @@ class RunFields:
         self._rows = {row[scores_file.FILE]: row for row in table.to_dict("records")}
         self.names = tuple(self._rows)
         self.head_length_px = float(np.median(found.cells[columns.SIZES[0]])) if len(found.cells) else 0.0
+        self.crop_per_head = found.crop_per_head or CROP_PER_HEAD
         self._found: dict[str, list[FoundBox]] = {}
         for row in found.cells.to_dict("records"):
             self._found.setdefault(row[cells_file.FIELD], []).append(_to_box(row))

@@ -22,14 +22,18 @@ from pipelines.field_analysis import field_folder as folder_lib
 from pipelines.field_analysis.field_folder import FieldFolder
 from pipelines.field_analysis.field_reader import list_views, open_field
 from pipelines.field_analysis.finding import FieldFinder
+from pipelines.field_analysis.focus_flags import flag_out_of_focus
 from pipelines.field_analysis.writing import write_pictures
 from pipelines.orchestration.component import RunContext
 from sperm_tf.config_checks import check_choice
 from sperm_tf.data.decode import UndecodableImageError
 from sperm_tf.data.image_files import describe_ignored
 from sperm_tf.evaluation.quantification import cells_file, scores_file
+from sperm_tf.fields.crops import find_crop_per_head
 from sperm_tf.fields.finders import CLASSICAL, FINDERS
+from sperm_tf.fields.focus import describe_edge_limit
 from sperm_tf.fields.scale import GIVEN, UNKNOWN, Scale, common_pixel_size, find_scale, measure_head_lengths
+from sperm_tf.models.released import look_up
 from sperm_tf.served_names import OK
 from sperm_tf.version import __version__
 
@@ -45,6 +49,7 @@ class Request:
     output: pathlib.Path
     finder: str = CLASSICAL
     pixel_size_um: float | None = None
+    crop_per_head: float | None = None
     check_pixel_size: bool = True
     overlays: str = scoring.NO_OVERLAYS
     shard_size: int = 16
@@ -83,9 +88,11 @@ def run(request: Request, *, report: Callable[[str], None] = print) -> dict[str,
         if fields.ignored:
             report(f"{describe_ignored(fields.ignored)}.")
         scale = _find_scale(folder, record, fields, report, check=request.check_pixel_size)
-        found = _find(folder, record, scale, request.beam_args)
+        found, limit = flag_out_of_focus(_find(folder, record, scale, request.beam_args))
+        if note := describe_edge_limit(limit):
+            report(note)
         scores = _score(request, folder, found, fields.columns, report)
-        return _finish(folder, record, scale, found, fields.columns, scores, report)
+        return _finish(folder, record, {**scale, "max_edge_width": limit}, found, fields.columns, scores, report)
 
 
 def describe(summary: dict[str, Any]) -> str:
@@ -115,6 +122,7 @@ def _describe(request: Request, fields: CropList) -> dict[str, Any]:
         "overlays": request.overlays,
         "finder": request.finder,
         "stated_pixel_size_um": request.pixel_size_um,
+        "crop_per_head": request.crop_per_head or _find_crop_per_head(request.model),
         "root": str(fields.root),
         "inputs_digest": fields.digest(),
         "num_files": len(fields.crops),
@@ -124,6 +132,12 @@ def _describe(request: Request, fields: CropList) -> dict[str, Any]:
         "package_version": __version__,
         "started_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _find_crop_per_head(model: str) -> float:
+    """What the images have that a released model was trained on; SMIDS' of other models, which do not say."""
+    release = look_up(scoring.locate(model))
+    return find_crop_per_head(release.dataset if release else "")
 
 
 def _find_scale(

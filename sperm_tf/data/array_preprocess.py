@@ -1,7 +1,8 @@
 """The preprocessing of the served graph in Pillow and NumPy, for processes without TensorFlow.
 
 It accepts and refuses the same files as `sperm_tf.data.preprocess`, with the same status, and gives the same pixels,
-but for a grey level where two decoders of JPEG differ.
+but for a grey level where two decoders of JPEG differ. A JPEG with a damaged header may be too large or too small here,
+where Pillow still reads a size, and undecodable there.
 """
 
 from __future__ import annotations

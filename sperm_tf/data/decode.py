@@ -108,8 +108,8 @@ def decode_rgb(data: bytes) -> DecodedImage:
             _is_complete_jpeg(data, decoded.pixels) and has_whole_scan(data) and _has_end(data)
         ):
             raise UndecodableImageError(
-                f"a JPEG must hold data for all of its pixels. Received: {len(data)} bytes that end before. Copy the "
-                "source file again"
+                f"a JPEG must hold data for all of its pixels. Received: {len(data)} bytes that end before, or are "
+                "damaged. Copy the source file again"
             )
         return decoded
     except UndecodableImageError:
@@ -168,6 +168,8 @@ def _has_end(data: bytes) -> bool:
 def has_whole_scan(data: bytes) -> bool:
     """Whether a decodable JPEG has its restart markers, in order, and none else before its end; True of several scans.
 
+    Before the first scan there must be nothing but segments, whatever the number of scans.
+
     ITU-T T.81, sections B.2 and E.1.4. Decoders make up the pixels between two markers of which one is missing, and all
     pixels behind a marker that is not expected.
     """
@@ -185,6 +187,8 @@ def has_whole_scan(data: bytes) -> bool:
         # 0xFF may be repeated before a marker.
         step = 1 if marker == 0xFF else 2 if marker in JPEG_WITHOUT_LENGTH else size
         position = min(position + step, length)
+    if position + 4 > length or data[position] != 0xFF:  # libjpeg skips what is no segment, Pillow does not always
+        return False
     is_scan = data[position + 1] == JPEG_SCAN and data[position + 4] == data[frame + 9]
     if not (frame and is_scan):
         return True

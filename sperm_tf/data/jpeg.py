@@ -101,6 +101,7 @@ def _has_whole_scan(data):
             & tf.reduce_all(tf.equal(found[: tf.size(expected)], expected[: tf.size(found)]))
         )
 
+    is_segment = (position + 4 <= length) & tf.equal(data[position], 0xFF)
     is_scan = tf.equal(data[position + 1], JPEG_SCAN) & tf.equal(data[position + 4], data[frame + 9])
     is_known = (frame > 0) & is_scan
-    return tf.cond(is_known, are_in_order, lambda: tf.constant(True))
+    return is_segment & tf.cond(is_known, are_in_order, lambda: tf.constant(True))

@@ -56,6 +56,8 @@ def _walk(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         if position + 12 > len(content):
             raise ValueError("it ends before its end mark")
         length, kind = struct.unpack_from(">I4s", content, position)
+        if not kind.isalpha():
+            raise ValueError("a chunk whose name has other characters than letters")
         body, start = content[position + 8 : position + 8 + length], position
         position += 12 + length
         if kind[0] & 0x20:

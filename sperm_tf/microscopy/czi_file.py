@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import pathlib
 from typing import Any
 from xml.etree import ElementTree
@@ -69,6 +70,8 @@ class CziImageFile:
             )
         scenes: list[int | None] = list(self._document.scenes_bounding_rectangle_no_pyramid) or [None]
         axes = [axis for axis in _AXES if axis in box]
+        num_places = math.prod(box[axis][1] - box[axis][0] for axis in axes)
+        planes.check_number(len(scenes) * num_places, file=self._name)
         units: list[tuple[planes.Labels, tuple[_Component, ...]]] = []
         for scene in scenes:
             for place in itertools.product(*(range(*box[axis]) for axis in axes)):

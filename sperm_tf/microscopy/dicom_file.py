@@ -37,6 +37,7 @@ class DicomImageFile:
                 f"{name} must be a DICOM image. Received: a file without {' and '.join(missing)}. Remove it"
             )
         self._frames = FrameDecoder(file, self._dataset, name=name)
+        planes.check_number(self._frames.num_frames, file=name)
         if "TotalPixelMatrixRows" in self._dataset:
             self._planes = list_tiled_planes(self._dataset, self._frames.num_frames, name=name)
         else:

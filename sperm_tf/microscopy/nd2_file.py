@@ -55,11 +55,15 @@ class Nd2ImageFile:
         self._nd2.close()
 
     def _list(self) -> list[tuple[planes.Labels, tuple[_Component, ...]]]:
-        num_frames, loops = int(self._nd2.attributes.sequenceCount), self._nd2.loop_indices
+        attributes = self._nd2.attributes
+        num_frames, num_samples = int(attributes.sequenceCount), int(attributes.componentCount)
+        num_places = math.prod(int(loop.count) for loop in self._nd2.experiment)  # which `loop_indices` lists
+        planes.check_number(max(num_frames, num_places) * num_samples, file=self._name)
+        loops = self._nd2.loop_indices
         if len(loops) != num_frames:  # loops that nd2 does not know
             loops = [{"frame": at} for at in range(num_frames)]
         sizes = {axis: len({loop[axis] for loop in loops}) for axis in loops[0]} if loops else {}
-        num_samples, is_rgb = int(self._nd2.attributes.componentCount), self._nd2.components_per_channel == 3
+        is_rgb = self._nd2.components_per_channel == planes.NUM_COLOURS
         per_channel = planes.NUM_COLOURS if is_rgb else 1
         num_channels = num_samples // per_channel
         units: list[tuple[planes.Labels, tuple[_Component, ...]]] = []

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from sperm_tf.microscopy.errors import PlaneChoiceError
+from sperm_tf.microscopy.errors import MicroscopyError, PlaneChoiceError
 
+MAX_PLANES = 1_000_000
+"""Of a file, the tiles of a slide in DICOM among them; a damaged file may state thousands of millions."""
 _MAX_LISTED = 20
 _COLOURS = (("red", "r"), ("green", "g"), ("blue", "b"))
 RGB = "RGB"
@@ -15,6 +17,22 @@ NUM_COLOURS = len(_COLOURS)
 Labels = tuple[tuple[str, int | str], ...]
 """Axis and place on it, for each axis that tells planes apart."""
 _Component = TypeVar("_Component")
+
+
+def check_number(number: int, *, file: str) -> None:
+    """Refuses a file that states more planes than any has, before they are listed.
+
+    Args:
+        number: of planes, or of frames.
+        file: name of the file.
+
+    Raises:
+        MicroscopyError: there are more than `MAX_PLANES`.
+    """
+    if number > MAX_PLANES:
+        raise MicroscopyError(
+            f"{file} must have at most {MAX_PLANES:,} planes. Received: {number:,}. Copy it again, or export it anew"
+        )
 
 
 def choose(planes: Sequence[str], plane: int | str | None, *, file: str) -> int:

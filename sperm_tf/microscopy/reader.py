@@ -172,8 +172,17 @@ def _named_errors(file: str) -> Iterator[None]:
     """Turns the dozens of types that the libraries raise on damaged files into one that names the file."""
     try:
         yield
-    except (UndecodableImageError, ImportError, MemoryError):
+    except MicroscopyError as error:
+        if file in str(error):
+            raise
+        raise type(error)(f"{file}: {error}") from error
+    except (UndecodableImageError, ImportError):
         raise
+    except MemoryError as error:
+        raise MicroscopyError(
+            f"{file} must fit into memory. Received: one whose decoder asks for more than there is. Where others of "
+            "its size are read it is damaged: copy it again"
+        ) from error
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk, not the content

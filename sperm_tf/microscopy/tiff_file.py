@@ -15,6 +15,7 @@ from sperm_tf.microscopy import ome, tiff_values
 from sperm_tf.microscopy.errors import MicroscopyError, load_package
 from sperm_tf.microscopy.orientation import Orientation, from_tag
 from sperm_tf.microscopy.source import Source
+from sperm_tf.microscopy.tiff_chain import check_page_chain
 from sperm_tf.microscopy.tiff_page import PageDecoder
 from sperm_tf.microscopy.tiff_planes import PlaneEntry, list_series
 
@@ -44,6 +45,7 @@ class TiffImageFile:
         with _quiet():
             self._tif = tifffile.TiffFile(io.BytesIO(source) if isinstance(source, bytes) else path)
             try:
+                check_page_chain(self._tif, name)
                 self._entries = self._list(path)
             except BaseException:
                 self._tif.close()
@@ -65,6 +67,7 @@ class TiffImageFile:
         if self._tif.is_ome:
             images = ome.parse(self._tif.ome_metadata, file=self._name)
             ome.check_files(images, path, file=self._name)
+            self._check_neighbours(images, path)
         listed = list(self._tif.series)
         if images and len(images) != len(listed):
             raise MicroscopyError(
@@ -79,6 +82,14 @@ class TiffImageFile:
             prefix = [("image", number)] if len(pairs) > 1 else []
             entries += list_series(series, image, prefix, labels=self._labels(), name=self._name)
         return entries
+
+    def _check_neighbours(self, images: list[ome.OMEImage], path: pathlib.Path | None) -> None:
+        """Looks at the pages of the other files of an OME-TIFF, which tifffile opens by itself."""
+        tifffile = load_package("tifffile", self._name)
+        for name in sorted({name for image in images for name in image.files}) if path else ():
+            if path is not None and name != path.name and (path.parent / name).is_file():
+                with tifffile.TiffFile(path.parent / name) as tif:
+                    check_page_chain(tif, name)
 
     def _labels(self) -> list[str]:
         """ImageJ's names of the pages."""

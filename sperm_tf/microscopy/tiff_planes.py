@@ -86,6 +86,7 @@ def _page_axes(series: Any, name: str) -> list[tuple[str, int]]:
     num_pages = num_planes if series.is_truncated else len(series)
     if separate > 1 and axes and axes[-1] == (planes.CHANNEL, separate) and num_planes == num_pages * separate:
         return axes[:-1]  # the planes of one page are called channels, too
+    planes.check_number(num_planes, file=name)
     if num_planes != num_pages:
         raise MicroscopyError(
             f"{name} must have a page for each of its {num_planes} planes. Received: {num_pages} pages. Export it anew"

@@ -12,6 +12,8 @@ from sperm_tf.microscopy.errors import MicroscopyError
 from sperm_tf.microscopy.intensity import BYTE_BITS, MAX_BITS, IntensityMapping, from_bits, from_range
 from sperm_tf.microscopy.pixel_size import NOT_STATED, UNITS_UM, PixelSize, from_sides, unit_um
 
+MAX_SAMPLES = 1_024
+"""Of a pixel; a damaged file may state thousands of millions."""
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
 _PHOTOMETRICS = (MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, YCBCR)
 _JPEG = (7, 33007, 34892)
@@ -43,6 +45,11 @@ def colour_samples(page: Any, name: str) -> tuple[int, ...]:
         raise MicroscopyError(
             f"colours of {name} must be grey, RGB, a palette, or YCbCr within JPEG. Received: TIFF "
             f"PhotometricInterpretation {photometric}, compression {int(page.compression)}. Export it as RGB"
+        )
+    if int(page.samplesperpixel) > MAX_SAMPLES:
+        raise MicroscopyError(
+            f"a pixel of {name} must have at most {MAX_SAMPLES} samples. Received: {int(page.samplesperpixel)}. Copy "
+            "the file again, or export it anew"
         )
     extra = [int(kind) for kind in page.extrasamples]
     num_samples = int(page.samplesperpixel)

@@ -50,10 +50,12 @@ class Fields(Protocol):
     Attributes:
         names: their addresses, those that could be read, in the order of the run.
         head_length_px: median length of a head in pixels.
+        crop_per_head: side of a crop by the length of its head.
     """
 
     names: Sequence[str]
     head_length_px: float
+    crop_per_head: float
 
     def digest(self, field: str) -> str:
         """SHA-256 of a field's file."""
@@ -99,7 +101,7 @@ def cut_cell(fields: Fields, field: str, box: Sequence[float]) -> Item:
     head = FoundHead(x0, y0, x1, y1, np.ones((y1 - y0, x1 - x0), bool), length_px, length_px / _LENGTH_TO_WIDTH)
     prediction = Prediction(f"{field}, drawn at {x0}, {y0}", OK, decision=REFER, reason=DRAWN)
     place = CellPlace(field, fields.digest(field), (x0, y0, x1, y1))
-    crop = cut_crop(ArrayPixels(pixels), head)
+    crop = cut_crop(ArrayPixels(pixels), head, per_head=fields.crop_per_head)
     return identify(Item(encode_png(crop.pixels), prediction, group=fields.group(field), place=place))
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sperm_tf.fields.crops import CROP_PER_HEAD, cut_crop
+from sperm_tf.fields.crops import CROP_PER_HEAD, cut_crop, find_crop_per_head
 from sperm_tf.fields.found import FoundHead
 from sperm_tf.fields.pixels import ArrayPixels
 
@@ -16,8 +16,8 @@ def test_a_crop_has_the_head_in_its_middle():
     crop = cut_crop(ArrayPixels(PIXELS), head_at(250, 200))
     side = round(CROP_PER_HEAD * 40)
     assert crop.pixels.shape == (side, side, 3)
-    np.testing.assert_array_equal(crop.pixels, PIXELS[126 : 126 + side, 176 : 176 + side])
-    assert (crop.crop_x0, crop.crop_y0, crop.padded_share) == (176, 126, 0)
+    np.testing.assert_array_equal(crop.pixels, PIXELS[136 : 136 + side, 186 : 186 + side])
+    assert (crop.crop_x0, crop.crop_y0, crop.padded_share) == (186, 136, 0)
 
 
 @pytest.mark.parametrize(("x", "y"), ((25, 30), (480, 380), (250, 390)))
@@ -34,3 +34,9 @@ def test_the_edge_is_repeated_where_a_crop_reaches_over_the_border(x, y):
 
 def test_a_crop_is_never_smaller_than_what_the_classifier_reads():
     assert cut_crop(ArrayPixels(PIXELS), head_at(250, 200, length=2.0)).pixels.shape == (16, 16, 3)
+
+
+def test_crops_are_as_wide_as_those_of_the_dataset():
+    assert find_crop_per_head("smids") == find_crop_per_head("") == CROP_PER_HEAD
+    per_head = find_crop_per_head("hushem")
+    assert len(cut_crop(ArrayPixels(PIXELS), head_at(250, 200), per_head=per_head).pixels) == round(2.6 * 40)

@@ -308,3 +308,13 @@ def test_a_file_without_an_image_is_refused():
     dataset.save_as(file, enforce_file_format=True, implicit_vr=False, little_endian=True)
     with pytest.raises(MicroscopyError, match=r"report\.dcm must be a DICOM image"):
         read_image(file.getvalue(), name="report.dcm")
+
+
+def test_bits_that_cannot_be_are_refused_by_the_name_of_the_file():
+    with pytest.raises(MicroscopyError, match=r"^a.dcm: significant bits must be 1 to 16. Received: bits=0"):
+        read_image(dicom([GREY_16]), bits=0, name="a.dcm")
+
+
+def test_more_frames_than_a_file_can_have_are_not_listed():
+    with pytest.raises(MicroscopyError, match="a.dcm must have at most 1,000,000 planes. Received: 2,000,000"):
+        list_planes(dicom([GREY_16], NumberOfFrames=2_000_000), name="a.dcm")

@@ -126,3 +126,12 @@ for data, command in (
 def test_without_its_packages_the_module_imports_and_names_the_pip_command():
     done = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_file_that_asks_for_more_memory_than_there_is_is_refused_by_name(monkeypatch):
+    def read(*region):
+        raise MemoryError
+
+    monkeypatch.setattr("sperm_tf.microscopy.tiff_file.TiffPlane.read", read)
+    with pytest.raises(MicroscopyError, match="a.tif must fit into memory"):
+        read_image(tiff(page(PIXELS, RGB)), name="a.tif")

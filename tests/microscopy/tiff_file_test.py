@@ -303,3 +303,9 @@ def test_pixels_that_are_not_square_are_refused():
     }
     with pytest.raises(MicroscopyError, match=r"pixels of wide\.tif must be square"):
         read_image(tiff(page(GREY_8, MIN_IS_BLACK, tags)), name="wide.tif")
+
+
+def test_more_samples_than_a_pixel_can_have_are_refused():
+    data = tiff(page(np.zeros((20, 24, 1_025), np.uint8), MIN_IS_BLACK))
+    with pytest.raises(MicroscopyError, match="a pixel of a.tif must have at most 1024 samples. Received: 1025"):
+        read_image(data, name="a.tif")

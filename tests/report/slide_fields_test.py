@@ -99,6 +99,18 @@ def test_fields_are_listed_with_those_that_cannot_be_read(found):
     assert "The 1 with the most heads of 3" in described["words"]
 
 
+def test_a_run_whose_sharpest_heads_are_blurred_says_how_focus_was_judged(found):
+    found.cells["head_edge_width"] = np.where(found.cells["file"] == "", np.nan, 0.08)
+    assert "outlines" not in describe_fields(found, ROLES)["totals"].lower()
+    found.cells.loc[found.cells["slide"] == "S2", "head_edge_width"] = 0.4
+    found.cells.loc[found.cells["slide"] == "S1", "head_edge_width"] = 0.2
+    totals = describe_fields(found, ROLES, slide_column="slide", slide="S2")["totals"]
+    assert (
+        "out of focus. Outlines are wide even in the sharpest tenth of the heads, 0.20" in totals
+        and "above 0.28" in totals
+    )
+
+
 def test_a_persons_classes_take_the_place_of_the_models(found):
     referred = found.cells.query("field == 'a.png' and decision == 'refer'")
     verdicts = {digest: reviewed.Verdict("non-sperm", "AB") for digest in referred["sha256"]}

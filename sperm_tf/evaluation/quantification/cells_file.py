@@ -16,6 +16,8 @@ FIELD, CELL = "field", "cell"
 """Address of the field, as `file` of the fields; number of the cell in it, from 1."""
 BOX = ("head_x0", "head_y0", "head_x1", "head_y1")
 FLAGS, FLAG_SEPARATOR = "flags", "|"
+EDGE_WIDTH = "head_edge_width"
+"""Width of the head's outline in lengths of a median head: its lack of focus (`sperm_tf.fields.focus`)."""
 COUNTED = "counted"
 """Whether the head belongs to its field by the rule of two borders: it reaches neither the lower nor the right one."""
 CROP_PLACE = ("crop_x0", "crop_y0", "crop_side", "padded_share")
@@ -38,6 +40,7 @@ class FoundCells:
         fields: one row a field, in the order of the run.
         root: that addresses of fields start from.
         finder: what found the heads, of `sperm_tf.fields.finders.FINDERS`; empty where that is not known.
+        crop_per_head: side of a crop by the length of its head; None where that is not known.
     """
 
     folder: pathlib.Path
@@ -45,6 +48,7 @@ class FoundCells:
     fields: pd.DataFrame
     root: str
     finder: str = ""
+    crop_per_head: float | None = None
 
     def overlay_path(self, index: int) -> pathlib.Path:
         """Of the overlay of a field by its row in `fields`."""
@@ -81,4 +85,5 @@ def find(scores: scores_file.Scores) -> FoundCells | None:
         scores_file.check_digest(table, command="pipelines.fields")
     record: dict[str, Any] = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     cells, fields = (pd.read_parquet(table) for table in tables)
-    return FoundCells(folder, cells, fields, record["root"], record.get("finder", ""))
+    facts = record["root"], record.get("finder", ""), record.get("crop_per_head")
+    return FoundCells(folder, cells, fields, *facts)

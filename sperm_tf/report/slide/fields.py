@@ -15,6 +15,7 @@ from sperm_tf.evaluation.quantification.cells_file import FoundCells
 from sperm_tf.evaluation.quantification.class_roles import ClassRoles
 from sperm_tf.evaluation.quantification.reviewed import Verdict
 from sperm_tf.fields.finders import CLASSICAL
+from sperm_tf.fields.focus import describe_edge_limit, find_edge_limit
 from sperm_tf.fields.found import OUT_OF_FOCUS
 from sperm_tf.report import text
 from sperm_tf.report.slide.facts import describe_intensities
@@ -114,11 +115,16 @@ def describe_fields(
     drawn = (_draw_field(found, index, cells, corrections) for index in shown)
     pictures = [picture for picture in drawn if picture is not None]
     measured = sperm[~is_blurred]
+    totals = (
+        _describe_totals(fields, cells),
+        _describe_edge_limit(found.cells),
+        _describe_corrections(fields, corrections),
+    )
     return {
         "rows": rows,
         "pictures": pictures,
         "words": _describe_pictures(pictures, len(fields), is_reviewed=verdicts is not None),
-        "totals": _describe_totals(fields, cells) + _describe_corrections(fields, corrections),
+        "totals": " ".join(filter(None, totals)),
         "measures": describe_measures(measured),
         "measured": _describe_measured(len(measured), int(is_blurred.sum()), len(whole) - len(sperm), found.finder),
         "scale": " ".join([describe_scale(measured), *describe_intensities(cells)]).strip(),
@@ -158,13 +164,20 @@ def _describe_totals(fields: Any, cells: Any) -> str:
     )
 
 
+def _describe_edge_limit(cells: Any) -> str:
+    """How focus was judged, where the limit is not the usual one; runs of earlier versions have the usual one."""
+    if cells_file.EDGE_WIDTH not in cells:
+        return ""
+    return describe_edge_limit(find_edge_limit(cells[cells_file.EDGE_WIDTH].dropna()))
+
+
 def _describe_corrections(fields: Any, corrections: Corrections) -> str:
     parts = [corrections.of_field(file) for file in fields[scores_file.FILE]]
     num_removed, num_added = (sum(len(part[place]) for part in parts) for place in (0, 1))
     if not num_removed and not num_added:
         return ""
     removed, added = text.plural(num_removed, "false detection"), text.plural(num_added, "missed head")
-    return f" In review: {removed} taken out, {added} added."
+    return f"In review: {removed} taken out, {added} added."
 
 
 def _describe_pictures(pictures: Sequence[FieldPicture], num_fields: int, *, is_reviewed: bool) -> str:

@@ -15,6 +15,7 @@ from sperm_tf.evaluation.quantification import cells_file, scores_file
 from tests.fields.drawn_fields import draw_field
 
 HEAD_PX, UM, SIZE = 60, 0.07, (320, 400)
+CROP_PER_HEAD = 3.0  # not the usual one
 HEADS = {
     "a.png": ((120, 120, 0.3), (260, 140, 1.2), (200, 260, 2.1), (8, 200, 1.5)),  # the last one is cut
     "b.png": ((100, 100, 0.5), (300, 200, 1.0)),
@@ -27,7 +28,12 @@ ANSWERS = {("a.png", 1): ("normal", "accept")}  # all others are abnormal and re
 def open_finder(folder, root, *, source="given"):
     """The finder of a run whose crops go to `folder`, for fields below `root`; heads have `HEAD_PX` and 4.2 um."""
     (folder / INPUTS_FILE).write_bytes(b"")
-    record = {"root": str(root), "finder": "classical", "inputs_sha256": hashlib.sha256(b"").hexdigest()}
+    record = {
+        "root": str(root),
+        "finder": "classical",
+        "crop_per_head": CROP_PER_HEAD,
+        "inputs_sha256": hashlib.sha256(b"").hexdigest(),
+    }
     scale = {"head_length_px": HEAD_PX, "pixel_size_um": UM, "pixel_size_source": source}
     finder = finding.FieldFinder(str(folder), record, **scale)
     finder.setup()
@@ -53,7 +59,7 @@ def write_run(folder):
     tables.write_table(cells, output, cells_file.CELLS)
     tables.write_table(tables.list_fields(found, further), output, cells_file.FIELDS)
     write_pictures(output, str(root), found, cells, CLASSES)
-    (output / cells_file.RUN_FILE).write_text(json.dumps({"root": str(root)}))
+    (output / cells_file.RUN_FILE).write_text(json.dumps({"root": str(root), "crop_per_head": CROP_PER_HEAD}))
     return output
 
 

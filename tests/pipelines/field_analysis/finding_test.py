@@ -78,13 +78,13 @@ def test_heads_at_two_of_the_four_borders_are_counted(find):
     assert row["num_counted"] == 3 and row["num_cut"] == 4
 
 
-def test_heads_out_of_focus_are_flagged(find):
-    row, cells = find(INSIDE)
-    assert row["num_out_of_focus"] == 0 and not cells["flags"].str.contains("out_of_focus").any()
-    row, cells = find((*INSIDE, AT_BORDERS["left"]), blur=0.08 * HEAD_PX)
-    assert row["num_out_of_focus"] == 3
-    is_cut = cells["file"] == ""
-    assert cells["flags"][~is_cut].tolist() == ["out_of_focus"] * 3 and cells["flags"][is_cut].item() == "cut_by_border"
+def test_a_cell_says_how_wide_its_outline_is_unless_the_border_cuts_it(find):
+    heads = (*INSIDE, AT_BORDERS["left"])
+    _, sharp = find(heads)
+    _, blurred = find(heads, blur=0.08 * HEAD_PX)
+    is_cut = sharp["file"] == ""
+    assert sharp["head_edge_width"][is_cut].isna().all() and (sharp["head_edge_width"][~is_cut] < 0.15).all()
+    assert (blurred["head_edge_width"][~is_cut] > 0.15).all()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from sperm_tf.file_digests import SUMS_FILE, digest_files, write_sums
 from sperm_tf.review import records
 from sperm_tf.review.journal import Journal
 from sperm_tf.review.last_verdicts import read_reviews
-from tests.pipelines.field_analysis.field_run import HEAD_PX, write_run
+from tests.pipelines.field_analysis.field_run import CROP_PER_HEAD, HEAD_PX, write_run
 
 
 def setup_module():
@@ -94,7 +94,7 @@ def test_a_drawn_cell_has_the_crop_of_a_found_one(output, journal):
     drawn = session.items[session.current]
     assert drawn.is_drawn and drawn.group == "S1" and session.order.index(session.current) > 0
     side = len(decode_rgb(drawn.data).pixels)
-    assert side == pytest.approx(3.7 * HEAD_PX, rel=0.1)
+    assert side == pytest.approx(CROP_PER_HEAD * HEAD_PX, rel=0.1)
     left, top, right, bottom = drawn.place.box
     assert (left + right, top + bottom) == pytest.approx((400, 200), abs=2)
     with pytest.raises(ValueError, match="must get a class"):

@@ -189,6 +189,7 @@ def test_a_folder_of_other_cells_is_refused_and_a_finished_one_is_left_as_it_is(
     runner.run(request(exported, drawn[0], finished), report=lines.append)
     assert lines == ["All 6 fields are done already."]
     changed = {"model": runner.Request("hushem", str(drawn[0]), finished, shard_size=2)}
+    changed["crop_per_head"] = request(exported, drawn[0], finished, crop_per_head=4.0)
     changed["pixel_size_um"] = request(exported, drawn[0], finished, pixel_size_um=0.05)
     for name, other in changed.items():
         with pytest.raises(ValueError, match=rf"output must hold scores .* differ in: --{name}"):
@@ -197,7 +198,7 @@ def test_a_folder_of_other_cells_is_refused_and_a_finished_one_is_left_as_it_is(
 
 
 def test_a_field_that_fails_stops_no_folder(exported, drawn, tmp_path, monkeypatch):
-    def fail(pixels, head):
+    def fail(pixels, head, per_head):
         raise MemoryError("too much")
 
     monkeypatch.setattr(field_finding, "cut_crop", fail)
