@@ -36,7 +36,7 @@ def decode(content: bytes) -> np.ndarray:
     num_bytes = abs(signed_height) * row_length
     is_plain = compression == _UNCOMPRESSED and bits in _BITS
     is_masked = compression == _BIT_FIELDS and bits == 32 and struct.unpack_from("<III", header, 54) == _MASKS
-    is_complete = start + num_bytes <= len(content)
+    is_complete = 14 + info_length <= start and start + num_bytes <= len(content)
     if info_length not in BMP_INFO_LENGTHS or not (is_plain or is_masked) or not is_complete:
         raise UndecodableImageError("a BMP must be complete, uncompressed, of 1, 4, 8, 24 or 32 bits a pixel")
     rows = np.frombuffer(content, np.uint8, num_bytes, start).reshape(abs(signed_height), row_length)
@@ -54,10 +54,12 @@ def _look_up(content: bytes, rows: np.ndarray, bits: int, info_length: int) -> n
     start = 14 + info_length
     if num_colours > 1 << bits or start + 4 * num_colours > len(content):
         raise UndecodableImageError("the palette of a BMP must be complete, with a colour for each index at most")
+    (pixels_start,) = struct.unpack_from("<I", content, 10)
     palette = np.frombuffer(content, np.uint8, 4 * num_colours, start).reshape(num_colours, 4)[:, 2::-1]
     shifts: np.ndarray = np.arange(8 - bits, -1, -bits, dtype=np.uint8)
     indices = ((rows[:, :, None] >> shifts) & ((1 << bits) - 1)).reshape(len(rows), -1)
     (width,) = struct.unpack_from("<i", content, 18)
-    if int(indices[:, :width].max()) >= num_colours:
+    # A palette may end early where it says no number; the pixels begin there.
+    if int(indices[:, :width].max()) >= min(num_colours, (pixels_start - start) // 4):
         raise UndecodableImageError("the pixels of a BMP must lie in its palette")
     return palette[np.minimum(indices, num_colours - 1)]

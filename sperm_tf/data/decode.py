@@ -47,7 +47,8 @@ JPEG_END = b"\xff\xd9"
 JPEG_SCAN, JPEG_RESTART_INTERVAL, JPEG_SEQUENTIAL = 0xDA, 0xDD, (0xC0, 0xC1)  # second bytes of markers
 _JPEG_MARKER = re.compile(rb"\xff+[^\0\xff]", re.DOTALL)
 JPEG_RESTARTS = range(0xD0, 0xD8)
-JPEG_WITHOUT_LENGTH = (0x01, *JPEG_RESTARTS)
+JPEG_TEMPORARY = 0x01
+JPEG_WITHOUT_LENGTH = (JPEG_TEMPORARY, *JPEG_RESTARTS)
 JPEG_LONGEST_FRAME = 1024  # bytes: 11, and 3 for each of up to 255 components
 JPEG_MAX_SEGMENTS = 1_000
 """That are passed before the first scan, each 0xFF that is repeated among them: bounds the work on a hostile file."""
@@ -177,7 +178,7 @@ def has_whole_scan(data: bytes) -> bool:
     position, interval, frame = 2, 0, 0
     for _ in range(JPEG_MAX_SEGMENTS):
         marker = data[position + 1]
-        if data[position] != 0xFF or marker == JPEG_SCAN:
+        if data[position] != 0xFF or marker in (JPEG_SCAN, JPEG_TEMPORARY):
             break
         size = 2 + int.from_bytes(data[position + 2 : position + 4], "big")
         if marker == JPEG_RESTART_INTERVAL:
@@ -187,7 +188,8 @@ def has_whole_scan(data: bytes) -> bool:
         # 0xFF may be repeated before a marker.
         step = 1 if marker == 0xFF else 2 if marker in JPEG_WITHOUT_LENGTH else size
         position = min(position + step, length)
-    if position + 4 > length or data[position] != 0xFF:  # libjpeg skips what is no segment, Pillow does not always
+    # libjpeg skips what is no segment, Pillow does not always.
+    if position + 4 > length or data[position] != 0xFF or data[position + 1] == JPEG_TEMPORARY:
         return False
     is_scan = data[position + 1] == JPEG_SCAN and data[position + 4] == data[frame + 9]
     if not (frame and is_scan):

@@ -168,6 +168,7 @@ def _decode_bmp(encoded):
     row_length = (width * bits + 31) // 32 * 4  # rows are padded to four bytes
     num_bytes = height * row_length
     is_complete = pixels_start + num_bytes <= tf.cast(tf.strings.length(encoded), tf.int64)
+    is_complete &= 14 + info_length <= pixels_start
     with _require(
         is_supported & is_complete,
         "a BMP must be complete, uncompressed, of 1, 4, 8, 24 or 32 bits a pixel in the order blue, green, red",
@@ -186,7 +187,9 @@ def _decode_bmp(encoded):
         shifts = tf.range(8 - bits, -1, -bits)
         packed = tf.bitwise.right_shift(rows[:, :, None], tf.cast(shifts, tf.uint8))
         indices = tf.reshape(tf.bitwise.bitwise_and(packed, tf.cast(last_index, tf.uint8)), [height, -1])[:, :width]
-        colours = tf.reverse(tf.reshape(palette, [num_colours, 4])[:, :3], axis=[1])
+        # A palette may end early where it says no number; the pixels begin there.
+        num_usable = tf.minimum(num_colours, (pixels_start - 14 - info_length) // 4)
+        colours = tf.reverse(tf.reshape(palette, [num_colours, 4])[:num_usable, :3], axis=[1])
         bottom_up = tf.gather(colours, tf.cast(indices, tf.int32))
         return tf.cond(signed_height > 0, lambda: bottom_up[::-1], lambda: bottom_up)
 

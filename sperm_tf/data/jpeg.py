@@ -17,6 +17,7 @@ from sperm_tf.data.decode import (
     JPEG_RESTARTS,
     JPEG_SCAN,
     JPEG_SEQUENTIAL,
+    JPEG_TEMPORARY,
     JPEG_WITHOUT_LENGTH,
 )
 
@@ -62,9 +63,13 @@ def _has_whole_scan(data):
     def read(position):
         return 256 * data[position] + data[position + 1]
 
+    def is_segment_at(position):
+        is_marker = tf.equal(data[position], 0xFF) & tf.not_equal(data[position + 1], JPEG_TEMPORARY)
+        return (position + 4 <= length) & is_marker
+
     def is_before_scan(position, interval, frame):
         del interval, frame
-        return (position + 4 <= length) & tf.equal(data[position], 0xFF) & tf.not_equal(data[position + 1], JPEG_SCAN)
+        return is_segment_at(position) & tf.not_equal(data[position + 1], JPEG_SCAN)
 
     def pass_segment(position, interval, frame):
         marker = data[position + 1]
@@ -101,7 +106,7 @@ def _has_whole_scan(data):
             & tf.reduce_all(tf.equal(found[: tf.size(expected)], expected[: tf.size(found)]))
         )
 
-    is_segment = (position + 4 <= length) & tf.equal(data[position], 0xFF)
+    is_segment = is_segment_at(position)
     is_scan = tf.equal(data[position + 1], JPEG_SCAN) & tf.equal(data[position + 4], data[frame + 9])
     is_known = (frame > 0) & is_scan
     return is_segment & tf.cond(is_known, are_in_order, lambda: tf.constant(True))

@@ -22,7 +22,8 @@ def check_page_chain(tif: Any, name: str) -> None:
         MicroscopyError: pages follow each other in a circle.
     """
     form, file = tif.tiff, tif.filehandle
-    offset, seen = tif.pages.first.offset, set()
+    offset = tif.pages.first.offset
+    seen: set[int] = set()
     while 0 < offset < file.size:
         if offset in seen:
             raise MicroscopyError(

@@ -316,5 +316,5 @@ def test_bits_that_cannot_be_are_refused_by_the_name_of_the_file():
 
 
 def test_more_frames_than_a_file_can_have_are_not_listed():
-    with pytest.raises(MicroscopyError, match="a.dcm must have at most 1,000,000 planes. Received: 2,000,000"):
+    with pytest.raises(MicroscopyError, match=r"a.dcm must have at most 1,000,000 planes. Received: 2,000,000"):
         list_planes(dicom([GREY_16], NumberOfFrames=2_000_000), name="a.dcm")

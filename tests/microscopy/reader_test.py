@@ -133,5 +133,5 @@ def test_a_file_that_asks_for_more_memory_than_there_is_is_refused_by_name(monke
         raise MemoryError
 
     monkeypatch.setattr("sperm_tf.microscopy.tiff_file.TiffPlane.read", read)
-    with pytest.raises(MicroscopyError, match="a.tif must fit into memory"):
+    with pytest.raises(MicroscopyError, match=r"a.tif must fit into memory"):
         read_image(tiff(page(PIXELS, RGB)), name="a.tif")

@@ -307,5 +307,5 @@ def test_pixels_that_are_not_square_are_refused():
 
 def test_more_samples_than_a_pixel_can_have_are_refused():
     data = tiff(page(np.zeros((20, 24, 1_025), np.uint8), MIN_IS_BLACK))
-    with pytest.raises(MicroscopyError, match="a pixel of a.tif must have at most 1024 samples. Received: 1025"):
+    with pytest.raises(MicroscopyError, match=r"a pixel of a.tif must have at most 1024 samples. Received: 1025"):
         read_image(data, name="a.tif")
